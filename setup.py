@@ -1,0 +1,47 @@
+"""Metadata, dependencies, extras, and what the wheel ships beside the code."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").read_text("utf-8"))[1]
+
+setup(
+    name="sst-keras",
+    version=VERSION,
+    description="Train, evaluate, plot, export and serve LSTM sentiment classifiers on SST-5",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.14",
+    # The pipelines and the sample have one copy each in the repository, at its top, where people
+    # look for them; in a wheel they lie inside the package. See sst_keras/locations.py.
+    packages=[*find_packages(include=["sst_keras*"]), "sst_keras.pipelines", "sst_keras.sample"],
+    package_dir={"sst_keras.pipelines": "pipelines", "sst_keras.sample": "data/sample"},
+    package_data={
+        "sst_keras": ["py.typed"],
+        "sst_keras.pipelines": ["*.toml"],
+        "sst_keras.sample": ["*.txt", "*.md"],
+        "sst_keras.datasets.sst5": ["*.md", "*.bib", "*.txt", "*.tsv"],
+    },
+    exclude_package_data={"sst_keras.datasets.sst5": ["*_test.py"]},
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<4",
+        "tensorflow-datasets>=4.9.10",
+        "gensim>=4.4",
+        "numpy>=2",
+        "matplotlib>=3.9",
+        "click>=8.2",
+        "rich>=13",
+        "tomli-w>=1.1",
+        "importlib_resources",  # tensorflow-datasets imports it without naming it
+    ],
+    extras_require={
+        "tensorboard": ["tensorboard>=2.19"],
+        "test": ["pytest>=8", "ruff>=0.9", "dill"],  # TFDS tests builders with dill
+    },
+    entry_points={"console_scripts": ["sst-keras=sst_keras.cli:main"]},
+)

@@ -1,0 +1,159 @@
+"""What happens while a model trains: history, the best model, progress, and a stop on nan."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sst_keras import files
+from sst_keras.errors import InputError
+from sst_keras.history import write_history
+
+
+class TrainingDiverged(InputError):
+    """The loss is no number any more."""
+
+
+class HistoryLogger(keras.callbacks.Callback):
+    """Writes `history.csv` anew after each epoch; see `sst_keras.history` for its columns.
+
+    Args:
+        path: The file.
+        examples: Number of training examples in an epoch.
+        learning_rates: Column → the optimizer whose rate it holds, read after each epoch.
+    """
+
+    def __init__(
+        self, path: Path, examples: int, learning_rates: dict[str, keras.optimizers.Optimizer]
+    ) -> None:
+        """Makes the callback; see the class for the arguments."""
+        super().__init__()
+        self.path = path
+        self.examples = examples
+        self.learning_rates = learning_rates
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Stops the clock of the epoch's training: the time for dev is not training's."""
+        self._trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Writes the epoch's row."""
+        seconds = self._trained - self._started
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                "loss": logs["loss"],
+                "accuracy": logs["accuracy"],
+                "dev_loss": logs["val_loss"],
+                "dev_accuracy": logs["val_accuracy"],
+                **{
+                    name: float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+                    for name, optimizer in self.learning_rates.items()
+                },
+                "seconds": seconds,
+                "examples_per_second": self.examples / seconds,
+            }
+        )
+        write_history(self.path, self.rows)
+
+
+class BestModel(keras.callbacks.Callback):
+    """Keeps the model of the epoch with the highest dev accuracy; equals by lower dev loss.
+
+    What is saved has neither loss nor optimizer: it is what predicts.
+
+    Args:
+        path: The `.keras` file, replaced whole at each better epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Makes the callback; see the class for the argument."""
+        super().__init__()
+        self.path = path
+        self.best = (-math.inf, -math.inf)
+        self.epoch = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Saves the model if the epoch was the best so far."""
+        score = (logs["val_accuracy"], -logs["val_loss"])
+        if score > self.best:
+            self.best, self.epoch = score, epoch + 1
+            self.save()
+
+    def save(self) -> None:
+        """Saves the model as it is."""
+        bare = keras.Model(self.model.input, self.model.output, name=self.model.name)
+        with files.whole_file(self.path) as partial:
+            bare.save(partial)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Raises `TrainingDiverged` at the first batch after which the mean loss is no number."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Checks the epoch's mean loss so far."""
+        if not math.isfinite(logs["loss"]):
+            raise TrainingDiverged(
+                f"The training loss became {logs['loss']} at batch {batch + 1}. What earlier epochs "
+                f"gave is kept. Try a lower training.learning_rate, or training.clip_norm=1."
+            )
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar for each epoch, with the loss and accuracy so far, and the dev figures at its end.
+
+    Args:
+        console: The `rich.console.Console` to write to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        """Makes the callback; see the class for the argument."""
+        super().__init__()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}  {task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self.task = self.progress.add_task("", figures="", visible=False)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Sets the bar back."""
+        self.progress.start()
+        self.progress.reset(
+            self.task,
+            total=self.params["steps"],
+            description=f"Epoch {epoch + 1:>2}/{self.params['epochs']}",
+            figures="",
+            visible=True,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Moves the bar."""
+        figures = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
+        self.progress.update(self.task, completed=batch + 1, figures=figures)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Leaves a line with the epoch's figures."""
+        self.progress.console.print(
+            f"Epoch {epoch + 1:>2}/{self.params['epochs']}  loss {logs['loss']:.3f}  "
+            f"accuracy {logs['accuracy']:.1%}  dev loss {logs['val_loss']:.3f}  "
+            f"dev accuracy {logs['val_accuracy']:.1%}",
+            highlight=False,
+        )
+
+    def close(self) -> None:
+        """Takes the bar away, whether training ended or was stopped."""
+        self.progress.stop()

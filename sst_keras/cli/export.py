@@ -1,0 +1,28 @@
+"""`sst-keras export`: a SavedModel that takes raw text."""
+
+from __future__ import annotations
+
+import click
+
+from sst_keras.cli import options
+
+
+@click.command()
+@options.run
+@click.option("--out", metavar="DIR", help="The folder to make.  [default: RUN/saved_model/1]")
+@click.option("--overwrite", is_flag=True, help="Replace the SavedModel in --out.")
+def export(run: str, out: str | None, overwrite: bool) -> None:
+    """Export the model of RUN as a SavedModel, which TensorFlow and TensorFlow Serving load.
+
+    \b
+    serving_default  text: string[batch] → probabilities: float32[batch, classes],
+                     label: int64[batch], class_name: string[batch]
+    explain          the same, with tokens and their attention, where the model has attention
+    """
+    from sst_keras.runs import open_run
+
+    directory = open_run(run)
+
+    from sst_keras.export import export as export_run
+
+    click.echo(export_run(directory, out, overwrite))

@@ -1,0 +1,39 @@
+"""`sst-keras pipelines`: the pipelines there are, and what each changes."""
+
+from __future__ import annotations
+
+import click
+
+from sst_keras.cli import options
+
+
+@click.command()
+@click.option("--settings", is_flag=True, help="List every setting with its default instead.")
+@options.as_json
+def pipelines(settings: bool, as_json: bool) -> None:
+    """List the pipelines, with what each changes in lstm-attention, which has the defaults."""
+    from sst_keras.config import load_pipeline, pipeline_names, setting_docs
+    from sst_keras.runs import to_json
+
+    if settings:
+        docs = setting_docs()
+        if as_json:
+            click.echo(to_json({"settings": docs}))
+            return
+        for doc in docs:
+            click.echo(f"{doc['setting']} = {doc['default']}\n    {doc['about']}")
+        return
+    loaded = [load_pipeline(name) for name in pipeline_names()]
+    if as_json:
+        rows = [
+            {"name": row.name, "description": row.description, "changes": row.changes()}
+            for row in loaded
+        ]
+        click.echo(to_json({"pipelines": rows}))
+        return
+    for row in loaded:
+        click.secho(row.name, bold=True)
+        click.echo(f"    {row.description}")
+        for key, value in row.changes().items():
+            value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+            click.echo(f"    {key} = {value}")

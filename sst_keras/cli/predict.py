@@ -1,0 +1,96 @@
+"""`sst-keras predict`: what a model says of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sst_keras.cli import options
+
+if TYPE_CHECKING:
+    from sst_keras.prediction import Prediction
+
+
+@click.command()
+@click.argument("model", metavar="RUN|EXPORT")
+@click.argument("texts", metavar="[TEXT...]", nargs=-1)
+@click.option(
+    "--file", "file", metavar="FILE", help="Read texts from FILE, one a line; - is standard input."
+)
+@options.as_json
+def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool) -> None:
+    """Classify TEXTs with a run's model or an exported SavedModel.
+
+    Without TEXT or --file, texts are read from standard input, one a line.
+    """
+    from sst_keras.errors import UsageError
+    from sst_keras.runs import to_json
+
+    if texts and file:
+        raise UsageError("--file: expected either TEXTs or --file. Received both.")
+    folder = Path(model)
+    if not (folder / "saved_model.pb").is_file():
+        folder = _exported(model)
+    lines = list(texts) or _read_lines(file or "-")
+
+    from sst_keras.prediction import Predictor
+
+    predictions = Predictor(folder).predict(lines, explain=True)
+    if as_json:
+        click.echo(to_json({"predictions": [prediction.to_dict() for prediction in predictions]}))
+    else:
+        print_predictions(predictions)
+
+
+def _exported(model: str) -> Path:
+    """Returns the SavedModel of a run, exported first where it is not yet."""
+    from sst_keras.runs import open_run
+
+    run = open_run(model)
+    if (run.saved_model_dir / "saved_model.pb").is_file():
+        return run.saved_model_dir
+
+    from sst_keras.export import export
+
+    return export(run)
+
+
+def _read_lines(file: str) -> list[str]:
+    """Returns a file's lines, or standard input's for `-`."""
+    from sst_keras.errors import InputError
+
+    with click.open_file(file, "rb") as stream:
+        raw = stream.read()
+    try:
+        return raw.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{'standard input' if file == '-' else file}: expected UTF-8, but byte {error.start} "
+            f"is {raw[error.start]:#04x}. Convert it, for example: iconv -f latin1 -t utf-8"
+        ) from None
+
+
+def print_predictions(predictions: Sequence[Prediction]) -> None:
+    """Prints each text's class, its probability, all probabilities as bars, and the attention."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    for prediction in predictions:
+        top = prediction.probabilities[prediction.class_name]
+        console.print(Text(prediction.text, style="italic"))
+        console.print(f"→ [bold]{prediction.class_name}[/bold] ({top:.0%})")
+        width = max(len(name) for name in prediction.probabilities)
+        for name, probability in prediction.probabilities.items():
+            console.print(
+                Text(f"  {name:<{width}} {probability:>4.0%} {'█' * round(30 * probability)}")
+            )
+        if prediction.tokens:
+            weighed = sorted(
+                zip(prediction.attention, prediction.tokens, strict=True), key=lambda pair: -pair[0]
+            )
+            words = ", ".join(f"{token} {weight:.0%}" for weight, token in weighed[:5])
+            console.print(Text(f"  attention: {words}"))

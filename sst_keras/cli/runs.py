@@ -1,0 +1,49 @@
+"""`sst-keras runs`: the runs there are, with their figures."""
+
+from __future__ import annotations
+
+import click
+
+from sst_keras.cli import options
+
+
+@click.command()
+@click.option(
+    "--dir", "folder", default="saved_models", show_default=True, help="Where to look for runs."
+)
+@options.as_json
+def runs(folder: str, as_json: bool) -> None:
+    """List the runs below a folder, with their figures."""
+    from sst_keras.runs import find_runs, to_json
+
+    rows = [run.summary() for run in find_runs(folder)]
+    if as_json:
+        click.echo(to_json({"runs": rows}))
+        return
+    if not rows:
+        click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{len(rows)} runs below {folder}/", title_justify="left")
+    columns = ("run", "dataset", "vectors", "seed", "epochs", "best", "dev", "test", "seconds")
+    for column in columns:
+        table.add_column(
+            column, justify="left" if column in columns[:3] else "right", overflow="fold"
+        )
+    for row in rows:
+        if row["finished"]:
+            cells = (
+                row["epochs"],
+                row["best_epoch"],
+                f"{row['dev']['accuracy']:.1%}",
+                f"{row['test']['accuracy']:.1%}",
+                f"{row['seconds']:.0f}",
+            )
+        else:
+            cells = ("not finished", "", "", "", "")
+        vectors = " + ".join(row["vectors"])
+        table.add_row(row["run"], row["dataset"], vectors, str(row["seed"]), *map(str, cells))
+    Console().print(table)

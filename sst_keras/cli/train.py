@@ -1,0 +1,176 @@
+"""`sst-keras train`: from texts to a run's folder that is whole."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from sst_keras.cli import options
+
+log = logging.getLogger(__name__)
+
+_EXAMPLE = "It 's not a great film, but I was never bored and the ending is wonderful."
+_SAMPLE_WARNING = (
+    "THIS IS THE BUNDLED SAMPLE, made up by a grammar, not the Stanford Sentiment Treebank: its "
+    "figures\nsay that everything works, and nothing about real reviews. For SST-5: "
+    "`sst-keras data fetch`, then train again."
+)
+
+
+@click.command()
+@click.argument("pipeline", default="lstm-attention")
+@options.dataset
+@options.data_dir
+@click.option(
+    "--vectors",
+    multiple=True,
+    metavar="NAME|PATH|none",
+    help="Word vectors; given several times, they stand side by side.  [default: the pipeline's, "
+    "or those that have most of the data's words]",
+)
+@click.option("--text-column", metavar="NAME", help="Column of the text.  [default: text]")
+@click.option("--label-column", metavar="NAME", help="Column of the label.  [default: label]")
+@click.option(
+    "--labels", metavar="A,B,...", help="Classes of your own data, lowest first.  [default: sorted]"
+)
+@click.option("--epochs", type=int, metavar="N", help="Most passes over the training texts.")
+@click.option("--seed", type=int, metavar="N", help="Everything random follows from it.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Any setting, such as model.units=256; `sst-keras pipelines --settings` lists them.",
+)
+@click.option("--run-dir", metavar="DIR", help="The run's folder.  [default: a new one]")
+@click.option("--overwrite", is_flag=True, help="Replace the finished run in --run-dir.")
+@click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, into RUN/logs.")
+@options.as_json
+def train(
+    pipeline: str,
+    dataset: str | None,
+    data_dir: str | None,
+    vectors: tuple[str, ...],
+    text_column: str | None,
+    label_column: str | None,
+    labels: str | None,
+    epochs: int | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    run_dir: str | None,
+    overwrite: bool,
+    tensorboard: bool,
+    as_json: bool,
+) -> None:
+    """Train PIPELINE, keep its best epoch by dev accuracy, score it on test, plot and export it.
+
+    PIPELINE is a name that `sst-keras pipelines` lists, or the path of a TOML file; left out, it is
+    lstm-attention.
+    """
+    from sst_keras.config import load_pipeline, with_setting
+    from sst_keras.runs import new_run, to_json
+
+    settings = load_pipeline(pipeline, overrides)
+    for section, key, value in (
+        ("data", "dataset", dataset),
+        ("data", "text_column", text_column),
+        ("data", "label_column", label_column),
+        ("data", "labels", labels and [label.strip() for label in labels.split(",")]),
+        ("embedding", "vectors", vectors or None),
+        ("training", "epochs", epochs),
+        ("training", "seed", seed),
+    ):
+        if value is not None:
+            option = f"--{key.replace('_', '-')}"
+            settings = with_setting(settings, section, key, value, source=option)
+    if tensorboard:
+        _require_tensorboard()
+    run = new_run(settings, run_dir, overwrite)
+    log.info(f"Pipeline {settings.name}, seed {settings.training.seed}, into {run.path}")
+
+    import keras
+
+    from sst_keras.callbacks import ProgressBar
+    from sst_keras.cli.plot import save_plots
+    from sst_keras.export import export
+    from sst_keras.training import train as train_pipeline
+
+    progress = ProgressBar(options.console())
+    callbacks = [progress]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(run.logs_dir))
+    try:
+        result = train_pipeline(settings, run, data_dir, callbacks)
+    except KeyboardInterrupt:
+        if run.model_file.is_file():
+            log.warning(f"Stopped early. What was trained is kept: sst-keras evaluate {run.path}")
+        raise
+    finally:
+        progress.close()
+    plots = save_plots([run])
+    exported = export(run)
+
+    if as_json:
+        click.echo(to_json(_summary(result)))
+        return
+    _print_result(result, plots, exported)
+
+
+def _require_tensorboard() -> None:
+    """Says how to install TensorBoard where it is missing."""
+    import importlib.util
+
+    from sst_keras.errors import UsageError
+
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "--tensorboard: TensorBoard is not installed. Install it with "
+            "`pip install 'sst-keras[tensorboard]'`."
+        )
+
+
+def _summary(result) -> dict:
+    """Returns what `--json` prints."""
+    figures = ("n", "accuracy", "macro_f1", "loss")
+    return {
+        "run": str(result.run.path),
+        "pipeline": result.pipeline.name,
+        "dataset": result.dev.dataset,
+        "vectors": list(result.pipeline.embedding.vectors),
+        "seed": result.pipeline.training.seed,
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "dev": {name: getattr(result.dev.metrics, name) for name in figures},
+        "test": {name: getattr(result.test.metrics, name) for name in figures},
+        "seconds": result.seconds,
+    }
+
+
+def _print_result(result, plots, exported) -> None:
+    """Prints the figures, where everything lies, and one example prediction."""
+    from sst_keras.cli.evaluate import print_report
+    from sst_keras.cli.predict import print_predictions
+    from sst_keras.prediction import Predictor
+
+    run = result.run
+    print_report(result.test)
+    click.echo(
+        f"Test accuracy {result.test.metrics.accuracy:.1%}, dev {result.dev.metrics.accuracy:.1%} "
+        f"(epoch {result.best_epoch} of {result.epochs}, the best on dev), "
+        f"{result.seconds:.0f} seconds.\n"
+    )
+    click.echo(f"The run      {run.path}")
+    for name, path in (
+        ("history", run.history_file),
+        ("figures", run.metrics_file),
+        ("model", run.model_file),
+        ("SavedModel", exported),
+        *(("plot", path) for path in plots),
+    ):
+        click.echo(f"  {name:<10} {path}")
+    click.echo("")
+    print_predictions(Predictor(exported).predict([_EXAMPLE], explain=True))
+    click.echo(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
+    if result.dev.dataset == "sample":
+        log.warning(f"\n{_SAMPLE_WARNING}")

@@ -1,0 +1,1 @@
+"""Data sets as TensorFlow Datasets has them, a folder each."""

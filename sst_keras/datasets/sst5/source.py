@@ -1,0 +1,117 @@
+"""Where SST-5 comes from: the data folder, the user's cache, or the original download.
+
+Nothing heavy is imported, so that whether SST-5 can be had is known at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from sst_keras import locations
+from sst_keras.errors import InputError, UsageError
+
+URL = "https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip"
+ZIP_NAME = "trainDevTestTrees_PTB.zip"
+VERSION = "1.0.0"
+SHA256 = {
+    ZIP_NAME: "5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc",
+    "train.txt": "e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7",
+    "dev.txt": "0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40",
+    "test.txt": "6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
+}
+_TREE_FILES = ("train.txt", "dev.txt", "test.txt")
+_PROBE_SECONDS = 8.0
+
+
+def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
+    """Returns the folder that has train.txt, dev.txt and test.txt, or None where there is none.
+
+    Looked for are the original zip, then the three unpacked files, in `sst/` below each of
+    `locations.data_dirs(data_dir)`. Their sums are checked.
+
+    Raises:
+        UsageError: If `data_dir` or the folder that the environment names is not there.
+        InputError: If a file has another sum than the original.
+    """
+    for folder in locations.data_dirs(data_dir):
+        folder = folder / "sst"
+        if (folder / ZIP_NAME).is_file():
+            _check_sum(folder / ZIP_NAME)
+            return zipfile.Path(folder / ZIP_NAME, "trees/")
+        if all((folder / name).is_file() for name in _TREE_FILES):
+            for name in _TREE_FILES:
+                _check_sum(folder / name)
+            return folder
+    return None
+
+
+def require(data_dir: str | Path) -> None:
+    """Raises a `UsageError` unless SST-5 lies in the folder that the user named."""
+    folder = Path(data_dir) / "sst"
+    if not (folder / ZIP_NAME).is_file() and not all((folder / n).is_file() for n in _TREE_FILES):
+        raise UsageError(
+            f"--data-dir: expected SST-5 at {folder}{os.sep}, either {ZIP_NAME} or "
+            f"{', '.join(_TREE_FILES)}. Found neither. Correct the folder, or leave the option out."
+        )
+
+
+def _check_sum(path: Path) -> None:
+    """Raises an `InputError` unless the file is the original, byte for byte."""
+    received = hashlib.sha256(path.read_bytes()).hexdigest()
+    if received != SHA256[path.name]:
+        raise InputError(
+            f"{path}: this is not the original SST-5 file. Expected sha256 {SHA256[path.name]}. "
+            f"Received {received}. Replace it by the file from {URL}, or, to train on trees of "
+            f"your own, name their folder by --dataset."
+        )
+
+
+def is_prepared(config: str = "sentences") -> bool:
+    """Returns whether TensorFlow Datasets has SST-5 ready in its own folder."""
+    return (tfds_dir() / "sst5" / config / VERSION / "dataset_info.json").is_file()
+
+
+def tfds_dir() -> Path:
+    """Returns TensorFlow Datasets' folder: `$TFDS_DATA_DIR` or `~/tensorflow_datasets`."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+
+
+def is_available(data_dir: str | Path | None = None) -> bool:
+    """Returns whether SST-5 can be had: from a file, from an earlier time, or by download."""
+    return locate(data_dir) is not None or is_prepared() or is_reachable()
+
+
+def is_reachable(seconds: float = _PROBE_SECONDS) -> bool:
+    """Returns whether the original's address answers, within so many seconds.
+
+    In a thread of its own: a name look-up may hang for longer than any timeout of the socket.
+    """
+    answers: list[int] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(URL, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=seconds) as response:
+                answers.append(response.status)
+        except OSError:  # URLError and time-outs are kinds of it.
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers == [200]
+
+
+def unavailable(data_dir: str | Path | None = None) -> InputError:
+    """Returns the error that tells how SST-5 can be had."""
+    places = ", ".join(f"{folder / 'sst'}{os.sep}" for folder in locations.data_dirs(data_dir))
+    return InputError(
+        f"SST-5 cannot be had: it is in none of {places} and {URL} does not answer. Download that "
+        f"file elsewhere (sha256 {SHA256[ZIP_NAME]}) and put it, or the three files in it, into one "
+        f"of those folders; or try the bundled sample: --dataset sample."
+    )

@@ -1,0 +1,79 @@
+"""The TensorFlow Datasets builder of SST-5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from sst_keras import treebank
+from sst_keras.datasets.sst5 import source
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """SST-5 as `sst5/sentences` and `sst5/phrases`; see the README beside this file.
+
+    Args:
+        source_dir: A folder with `sst/`, in place of the one that `SST_KERAS_DATA` names.
+        **kwargs: What `tfds.core.GeneratorBasedBuilder` takes.
+    """
+
+    VERSION = tfds.core.Version(source.VERSION)
+    RELEASE_NOTES = {source.VERSION: "First release."}
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name="sentences", description="Whole sentences."),
+        tfds.core.BuilderConfig(name="phrases", description="Every labelled span of them."),
+    ]
+
+    def __init__(self, *, source_dir: str | Path | None = None, **kwargs: Any) -> None:
+        """Makes the builder; see the class for the arguments."""
+        self._source_dir = source_dir
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        """Returns the features: text, tokens, label, and is_root where spans are given."""
+        features = {
+            "text": tfds.features.Text(),
+            "tokens": tfds.features.Sequence(tfds.features.Text()),
+            "label": tfds.features.ClassLabel(names=list(treebank.LABEL_NAMES)),
+        }
+        if self.builder_config.name == "phrases":
+            features["is_root"] = tfds.features.Scalar(np.bool_)
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("text", "label"),
+            homepage="https://nlp.stanford.edu/sentiment/",
+            disable_shuffling=True,  # the original's order; training shuffles anyway
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        """Returns the three splits, from files at hand or from the original download."""
+        folder = source.locate(self._source_dir)
+        if folder is None:
+            # The download manager itself would try again and again for minutes.
+            if not source.is_reachable():
+                raise source.unavailable(self._source_dir)
+            folder = dl_manager.download_and_extract(source.URL) / "trees"
+        return {
+            split: self._generate_examples(folder / f"{split}.txt")
+            for split in ("train", "dev", "test")
+        }
+
+    def _generate_examples(self, path: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yields a file's sentences, or all their spans, numbered in order."""
+        spans = self.builder_config.name == "phrases"
+        number = 0
+        for tree in treebank.read_trees(path):
+            for example in tree.examples() if spans else [tree.root_example()]:
+                features = {
+                    "text": " ".join(example.tokens),
+                    "tokens": example.tokens,
+                    "label": example.label,
+                }
+                if spans:
+                    features["is_root"] = example.is_root
+                yield number, features
+                number += 1

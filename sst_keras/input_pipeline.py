@@ -1,0 +1,119 @@
+"""Tokens + `Vocabulary` → `tf.data` batches `({token_ids: int32[batch, time]}, label: int32[batch])`.
+
+Padding, id 0, stands on the right. All of it runs in TensorFlow; no Python runs per example.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from sst_keras.config import DataConfig
+from sst_keras.corpora import Split
+from sst_keras.vocabulary import Vocabulary
+
+_UNKNOWN_ID = 1
+
+
+class TokenEncoder(tf.Module):
+    """Tokens → ids, the same in training and inside an exported model.
+
+    Args:
+        vocabulary: The words.
+        lowercase: Whether tokens are lower-cased first.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, lowercase: bool) -> None:
+        """Makes the lookup table."""
+        super().__init__()
+        self.lowercase = lowercase
+        # Padding has no entry: a text that spells it is a text of an unknown word.
+        words = tf.constant(vocabulary.tokens[_UNKNOWN_ID:])
+        ids = tf.range(_UNKNOWN_ID, len(vocabulary), dtype=tf.int32)
+        self.table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(words, ids), default_value=_UNKNOWN_ID
+        )
+
+    def __call__(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Maps string[batch, (tokens)] to int32[batch, (tokens)]."""
+        return tf.ragged.map_flat_values(
+            lambda flat: self.table.lookup(normalize(flat, self.lowercase)), tokens
+        )
+
+
+def normalize(tokens: tf.Tensor, lowercase: bool) -> tf.Tensor:
+    """Returns string[n] as the vocabulary spells them."""
+    return tf.strings.lower(tokens, encoding="utf-8") if lowercase else tokens
+
+
+def count_tokens(split: Split, lowercase: bool) -> dict[str, int]:
+    """Returns how often each word occurs in a split, spelled as the vocabulary spells it."""
+    words, _, counts = tf.unique_with_counts(normalize(split.tokens.flat_values, lowercase))
+    return {
+        word.decode("utf-8"): int(count)
+        for word, count in zip(words.numpy(), counts.numpy(), strict=True)
+    }
+
+
+def training_batches(
+    split: Split, encoder: TokenEncoder, data: DataConfig, seed: int
+) -> tf.data.Dataset:
+    """Returns shuffled batches of texts of like length.
+
+    1. The examples are shuffled, all of them at once, anew in each epoch, as `seed` has it.
+    2. Each goes to the bucket of its length; a full bucket is a batch, padded to its longest.
+
+    Args:
+        split: The texts and their labels.
+        encoder: Tokens → ids.
+        data: Batch size, bucket boundaries and the most tokens of a text.
+        seed: The shuffle's.
+
+    Returns:
+        Batches of `({token_ids: int32[batch, time]}, label: int32[batch])`.
+    """
+    ids = encoder(split.tokens)
+    if data.max_length:
+        ids = ids[:, : data.max_length]
+    lengths = ids.row_lengths()  # int64[examples]
+    rows = tf.data.Dataset.range(len(split))
+    rows = rows.shuffle(len(split), seed=seed, reshuffle_each_iteration=True)
+    rows = rows.bucket_by_sequence_length(
+        lambda row: tf.cast(tf.gather(lengths, row), tf.int32),
+        bucket_boundaries=list(data.bucket_boundaries),
+        bucket_batch_sizes=[data.batch_size] * (len(data.bucket_boundaries) + 1),
+    )
+    in_bucket = np.bincount(np.searchsorted(data.bucket_boundaries, lengths, side="right"))
+    batches = int(np.ceil(in_bucket / data.batch_size).sum())
+    rows = rows.apply(tf.data.experimental.assert_cardinality(batches))
+    return _read_rows(rows, ids, split.labels)
+
+
+def evaluation_batches(
+    split: Split, encoder: TokenEncoder, batch_size: int
+) -> tuple[tf.data.Dataset, np.ndarray]:
+    """Returns batches of texts from the shortest to the longest, and the order that makes.
+
+    Args:
+        split: The texts and their labels.
+        encoder: Tokens → ids.
+        batch_size: Texts in a batch.
+
+    Returns:
+        Batches as `training_batches` gives them, and int64[texts]: the place in `split` of each
+        text that the batches hold, in turn.
+    """
+    ids = encoder(split.tokens)
+    order = np.argsort(ids.row_lengths().numpy(), kind="stable")
+    rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    return _read_rows(rows, ids, split.labels), order
+
+
+def _read_rows(rows: tf.data.Dataset, ids: tf.RaggedTensor, labels: np.ndarray) -> tf.data.Dataset:
+    """Maps batches of row numbers to batches of padded texts and labels, read ahead."""
+
+    def read(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        token_ids = tf.gather(ids, batch).to_tensor()  # [batch, time], 0 at padding
+        return {"token_ids": token_ids}, tf.gather(labels, batch)
+
+    return rows.map(read).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,183 @@
+"""The layers that Keras lacks: pooling over the real steps of a padded batch, masked convolution.
+
+All of them take a mask `bool[batch, time]`, true at real tokens. Padding never changes an answer,
+and a row that is padding alone gives finite numbers. They use `keras.ops` alone, so that they run
+on each of Keras's backends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_PACKAGE = "sst_keras"
+
+
+def _mask_of(inputs: Any, mask: Any) -> Any:
+    """Returns `mask` as the inputs' dtype[batch, time, 1]; ones where no mask was given."""
+    if mask is None:
+        return ops.ones_like(inputs[:, :, :1])
+    return ops.expand_dims(ops.cast(mask, inputs.dtype), axis=-1)
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class AttentionPooling(keras.layers.Layer):
+    """Attention with one learned key: a weighted sum over time, then a linear layer.
+
+    With `X: float32[batch, time, dim]` the inputs, such as an LSTM's outputs:
+
+    1. Queries `Q = X W_Q`, `float32[batch, time, units]`.
+    2. Scores `Q K`, `float32[batch, time]`, with the key `K = W_K`, `float32[units]`, a weight of
+       the layer that is not computed from `X`.
+    3. Weights `A = softmax(Q K)` over the real steps; 0 at padding.
+    4. Values `V = X W_V`, `float32[batch, time, units]`.
+    5. Output `Linear(V A)`: the weighted sum of the values, `float32[batch, units]`, then a linear
+       layer with a bias.
+
+    A row that is padding alone has weights of 0, and so gives the linear layer's bias.
+
+    Args:
+        units: Width of queries, key, values and output.
+
+    Call arguments:
+        inputs: float32[batch, time, dim].
+        mask: bool[batch, time], true at real steps; None where all are real.
+        return_attention_scores: Whether to return the weights too.
+
+    Output:
+        float32[batch, units], or a pair of it and the weights float32[batch, time].
+
+    Reference:
+        The report that the README names; the learned key is the context vector of Yang et al.,
+        "Hierarchical Attention Networks for Document Classification", NAACL 2016.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        """Makes the layer; see the class for the arguments."""
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"Expected `units` of at least 1. Received: units={units}")
+        self.units = units
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the weights for inputs of shape [batch, time, dim]."""
+        dim = input_shape[-1]
+        self.query_kernel = self.add_weight(name="query_kernel", shape=(dim, self.units))
+        self.key = self.add_weight(name="key", shape=(self.units, 1))
+        self.value_kernel = self.add_weight(name="value_kernel", shape=(dim, self.units))
+        self.output_kernel = self.add_weight(name="output_kernel", shape=(self.units, self.units))
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(self.units,), initializer="zeros"
+        )
+
+    def call(self, inputs: Any, mask: Any = None, return_attention_scores: bool = False) -> Any:
+        """Pools the real steps; see the class for arguments and output."""
+        mask = _mask_of(inputs, mask)  # [batch, time, 1]
+        queries = ops.matmul(inputs, self.query_kernel)  # [batch, time, units]
+        scores = ops.matmul(queries, self.key)  # [batch, time, 1]
+        # Finite, unlike -inf, so that a row of padding alone does not become nan.
+        lowest = -3e4 if inputs.dtype == "float16" else -1e9
+        weights = ops.softmax(ops.where(mask > 0, scores, lowest), axis=1) * mask
+        values = ops.matmul(inputs, self.value_kernel)  # [batch, time, units]
+        pooled = ops.sum(weights * values, axis=1)  # [batch, units]
+        outputs = ops.matmul(pooled, self.output_kernel) + self.output_bias
+        if return_attention_scores:
+            return outputs, ops.squeeze(weights, axis=-1)
+        return outputs
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: time is pooled away."""
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that make the layer again."""
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class MaskedAveragePooling(keras.layers.Layer):
+    """The mean over the real steps; 0 for a row that is padding alone.
+
+    Call arguments:
+        inputs: float32[batch, time, dim].
+        mask: bool[batch, time], true at real steps; None where all are real.
+
+    Output:
+        float32[batch, dim].
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Makes the layer."""
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Pools the real steps; see the class for arguments and output."""
+        mask = _mask_of(inputs, mask)
+        return ops.sum(inputs * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: time is pooled away."""
+        return None
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class MaskedMaxPooling(keras.layers.Layer):
+    """The maximum over the real steps; 0 for a row that is padding alone.
+
+    Call arguments:
+        inputs: float32[batch, time, dim].
+        mask: bool[batch, time], true at real steps; None where all are real.
+
+    Output:
+        float32[batch, dim].
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Makes the layer."""
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Pools the real steps; see the class for arguments and output."""
+        mask = _mask_of(inputs, mask)
+        lowest = -3e4 if inputs.dtype == "float16" else -1e9
+        highest = ops.max(ops.where(mask > 0, inputs, lowest), axis=1)  # [batch, dim]
+        return ops.where(ops.max(mask, axis=1) > 0, highest, 0.0)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: time is pooled away."""
+        return None
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class MaskedConv1D(keras.layers.Conv1D):
+    """A convolution over time that reads zeros at padding, and so gives each step one answer.
+
+    The output has the input's time, and its mask. Beyond a text's ends the convolution reads
+    zeros, whether the batch has padding there or not.
+
+    Args:
+        filters: Number of filters.
+        kernel_size: Width of the filters in steps.
+        **kwargs: What `keras.layers.Conv1D` takes, except `padding`, which is `"same"`.
+
+    Call arguments:
+        inputs: float32[batch, time, dim].
+        mask: bool[batch, time], true at real steps; None where all are real.
+
+    Output:
+        float32[batch, time, filters].
+    """
+
+    def __init__(self, filters: int, kernel_size: int, **kwargs: Any) -> None:
+        """Makes the layer; see the class for the arguments."""
+        super().__init__(filters, kernel_size, **{**kwargs, "padding": "same"})
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Convolves; see the class for arguments and output."""
+        return super().call(inputs * _mask_of(inputs, mask))

@@ -1,0 +1,229 @@
+"""A run's folder: the only place that spells the names of its files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sst_keras import files
+from sst_keras.config import Pipeline, load_pipeline
+from sst_keras.errors import UsageError
+
+RUNS_DIR = Path("saved_models")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A folder with everything that a training run made. Copied anywhere, it works as before."""
+
+    path: Path
+
+    @property
+    def pipeline_file(self) -> Path:
+        """Every setting of the run."""
+        return self.path / "pipeline.toml"
+
+    @property
+    def vocabulary_file(self) -> Path:
+        """The words, one a line, in the order of their ids."""
+        return self.path / "vocabulary.txt"
+
+    @property
+    def history_file(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def model_file(self) -> Path:
+        """The model of the best epoch."""
+        return self.path / "model.keras"
+
+    @property
+    def metrics_file(self) -> Path:
+        """What the evaluation found, by split; written last, so a run that has it is finished."""
+        return self.path / "metrics.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, machine, commit, fingerprints: what the run was made with."""
+        return self.path / "environment.json"
+
+    @property
+    def logs_dir(self) -> Path:
+        """TensorBoard's event files, where they were asked for."""
+        return self.path / "logs"
+
+    @property
+    def plots_dir(self) -> Path:
+        """The plots."""
+        return self.path / "plots"
+
+    @property
+    def saved_model_dir(self) -> Path:
+        """The exported SavedModel; the number is the version that TF Serving looks for."""
+        return self.path / "saved_model" / "1"
+
+    @property
+    def name(self) -> str:
+        """`pipeline/run id` where the run lies in the usual place, else the folder's own name."""
+        path = self.path.resolve()
+        if path.parent.parent.name == RUNS_DIR.name:
+            return f"{path.parent.name}/{path.name}"
+        return path.name
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was trained and evaluated to its end."""
+        return self.metrics_file.is_file()
+
+    def pipeline(self) -> Pipeline:
+        """Reads the run's settings."""
+        return load_pipeline(self.pipeline_file)
+
+    def environment(self) -> dict[str, Any]:
+        """Reads what the run was made with."""
+        return files.read_json(self.environment_file)
+
+    def metrics(self) -> dict[str, Any]:
+        """Reads what the evaluation found; empty before there is any."""
+        return files.read_json(self.metrics_file) if self.is_finished else {}
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the run's name, settings and figures in short, for a list of runs."""
+        pipeline, metrics = self.pipeline(), self.metrics()
+        return {
+            "run": self.name,
+            "path": str(self.path),
+            "pipeline": pipeline.name,
+            "dataset": pipeline.data.dataset,
+            "vectors": list(pipeline.embedding.vectors),
+            "seed": pipeline.training.seed,
+            "finished": self.is_finished,
+            "epochs": metrics.get("epochs"),
+            "best_epoch": metrics.get("best_epoch"),
+            "seconds": metrics.get("seconds"),
+            **{
+                split: {name: metrics[split][name] for name in ("n", "accuracy", "macro_f1")}
+                for split in ("dev", "test")
+                if split in metrics
+            },
+        }
+
+    @classmethod
+    def find(cls, path: str | Path) -> RunDirectory:
+        """Returns the run at `path`, or else at `saved_models/<path>`.
+
+        Raises:
+            UsageError: If there is no such folder.
+        """
+        for folder in (Path(path), RUNS_DIR / path):
+            if folder.is_dir():
+                return cls(folder)
+        raise UsageError(
+            f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
+        )
+
+    def clear(self) -> None:
+        """Removes the run's files, and none of anybody else's."""
+        for file in (
+            self.metrics_file,
+            self.pipeline_file,
+            self.vocabulary_file,
+            self.history_file,
+            self.model_file,
+            self.environment_file,
+        ):
+            file.unlink(missing_ok=True)
+        for folder in (self.plots_dir, self.saved_model_dir.parent, self.logs_dir):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_run(
+    pipeline: Pipeline, path: str | Path | None = None, overwrite: bool = False
+) -> RunDirectory:
+    """Makes the folder of a new run.
+
+    Args:
+        pipeline: The run's settings; name and seed go into the folder's name.
+        path: The run's folder; None for a new one below `saved_models/`.
+        overwrite: Whether a finished run at `path` may be replaced.
+
+    Raises:
+        UsageError: If `path` holds a finished run, or anything that is no run.
+    """
+    if path is None:
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{pipeline.training.seed}"
+        folder = RUNS_DIR / pipeline.name
+        number = 1
+        while True:
+            run = RunDirectory(folder / (stem if number == 1 else f"{stem}-{number}"))
+            try:
+                run.path.mkdir(parents=True)
+                return run
+            except FileExistsError:
+                number += 1
+    run = RunDirectory(Path(path))
+    if run.path.exists() and not run.path.is_dir():
+        raise UsageError(f"--run-dir: expected a folder. Received a file: {str(path)!r}")
+    if run.is_finished and not overwrite:
+        raise UsageError(
+            f"--run-dir: {str(path)!r} holds a finished run. Give another folder, or --overwrite "
+            f"to replace it."
+        )
+    if run.path.is_dir() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
+        raise UsageError(
+            f"--run-dir: {str(path)!r} holds files, but no run. Give a new or empty folder."
+        )
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.clear()
+    return run
+
+
+def open_run(path: str | Path) -> RunDirectory:
+    """Returns the run at `path`, which must have a model.
+
+    Raises:
+        UsageError: If there is none, or it has no model yet.
+    """
+    run = RunDirectory.find(path)
+    if (run.path / "saved_model.pb").is_file():
+        raise UsageError(
+            f"{str(path)!r} is an exported SavedModel, which `sst-keras predict` takes. Expected a "
+            f"run's folder, which has {run.model_file.name}."
+        )
+    missing = [
+        file.name
+        for file in (run.model_file, run.pipeline_file, run.vocabulary_file)
+        if not file.is_file()
+    ]
+    if missing:
+        raise UsageError(
+            f"{str(path)!r} is no run with a model: it has no {', '.join(missing)}. Train one with "
+            f"`sst-keras train`; `sst-keras runs` lists those there are."
+        )
+    return run
+
+
+def find_runs(folder: str | Path = RUNS_DIR) -> Iterator[RunDirectory]:
+    """Yields the runs below a folder, by name, finished or not."""
+    for file in sorted(Path(folder).rglob("pipeline.toml")):
+        yield RunDirectory(file.parent)
+
+
+def to_json(value: Any) -> str:
+    """Returns one JSON object on one line; what is not a number (nan) becomes null."""
+    return json.dumps(_without_nan(value), ensure_ascii=False, default=str)
+
+
+def _without_nan(value: Any) -> Any:
+    """Returns `value` with null in place of nan, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(entry) for entry in value]
+    return None if value != value else value

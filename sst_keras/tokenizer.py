@@ -1,0 +1,100 @@
+r"""Raw English → treebank tokens, in TensorFlow string operations alone.
+
+The same graph runs in training on raw texts and inside an exported model. The tokens are those of
+the Penn Treebank as the Stanford Sentiment Treebank has them, its escapes undone:
+
+- `don't` → `do n't`, `it's` → `it 's`, `cannot` → `can not`. Other run-together words stay whole,
+  as that treebank leaves them: `gonna`, `wanna`, `gotta`.
+- Quotes: `"` opening → ``` `` ```, closing → `''`; single ones → ``` ` ``` and `'`. Curly ones too.
+- Brackets stand alone: `(`, `)`. What treebanks write for them, and `\/`, `\*`, is undone.
+- A dash is `--`, dots are `...`; `!` and `?` run together are one token.
+- A full stop is a token unless it belongs to an abbreviation, an initial or a number.
+
+Tokens joined by single spaces come back as they are. Three tokens of the treebank hold a no-break
+space (`8 1/2`): between a number and a fraction it is kept, elsewhere it is white space.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from sst_keras.vocabulary import UNKNOWN
+
+_CLITICS = "s|m|d|ll|re|ve"
+_ABBREVIATIONS = (
+    "Mr|Ms|Mrs|Dr|Jr|Sr|St|Mt|Prof|Gen|Sen|Rep|Gov|Lt|Col|Capt|Sgt|Rev|Hon|Ave|Blvd|Pa|PA|Wash|"
+    "Jan|Feb|Aug|Sept|Oct|Nov|Dec|Bros|Inc|Co|Corp|Ltd|vs|Vs|etc|al|[Nn]o"
+)
+
+# Pattern (RE2, without look-around) and replacement, in order. Characters below the space stand for
+# what a later rule must not touch: \x01 a no-break space, \x02 an opening single quote, \x03 an
+# abbreviation's full stop, \x04 an apostrophe. In the text itself they are white space.
+_RULES = (
+    # White space: one space between words, one at each end.
+    ("[\x01-\x08]", " "),
+    (r"(\d)\x{a0}(\d+\\?/\d)(-?)", "\\1\x01\\2 \\3 "),
+    (
+        "[\x00\x09-\x20\x7f]|[\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200b}\\x{2028}\\x{2029}"
+        "\\x{202f}\\x{205f}\\x{3000}\\x{feff}]",
+        " ",
+    ),
+    ("^| *$|  +", " "),
+    # The treebank's escapes.
+    ("-LRB-", " ( "),
+    ("-RRB-", " ) "),
+    (r"\\([/*])", r"\1"),
+    # Dots, dashes, double quotes.
+    (r"[\x{2018}\x{2019}\x{201b}\x{2032}]", "'"),
+    (r"\x{2026}|\.\.\.*", " ... "),
+    (r"[\x{2013}\x{2014}\x{2015}]|---*", " -- "),
+    (r"([ (\[{<])[\"\x{201c}]|``", r"\1 `` "),
+    (r"[\"\x{201c}\x{201d}]|''", " '' "),
+    ("([^`])`([^`])", r"\1 ` \2"),
+    # Punctuation; a comma or colon within a number stays.
+    (r"([()\[\]{}<>;$#%]|[!?]+|\*+)", r" \1 "),
+    ("([^0-9])([,:])|([,:])([^0-9])", r"\1 \2\3 \4"),
+    # A hyphen or slash at a word's end or start, or beside an apostrophe, stands alone.
+    ("([^ -])([-/]) ", r"\1 \2 "),
+    (" ([-/])([^ -])", r" \1 \2"),
+    ("(?i) (anti|pro) - ", r" \1- "),
+    ("([^ -])-'", r"\1 - '"),
+    (r" '(\d\ds)-", r" '\1 - "),
+    ("([^ '])'-", r"\1 ' - "),
+    ("([a-z])&([a-z])", r"\1 & \2"),
+    # Contractions.
+    ("(?i) '(n)' ", " \x04\\1\x04 "),
+    (r"(?i)([a-z])(n't)\b(-?)", r"\1 \2 \3 "),
+    (rf"(?i)([^ '`])('(?:{_CLITICS}))\b(-?)", r"\1 \2 \3 "),
+    (r"(?i)\b(can)(not)\b", r"\1 \2"),
+    # Single quotes: closing ones and plural possessives, then opening ones.
+    ("([^ '`])'([ .])", r"\1 ' \2"),
+    ("(?i) (ol) ' ", r" \1' "),
+    (" '([A-Za-z])", " \x02\\1"),
+    (rf"(?i) \x02(em|tis|twas|til|n'?|{_CLITICS})\b(-?)", r" '\1 \2 "),
+    ("\x02", "` "),
+    # Full stops.
+    (rf"\b({_ABBREVIATIONS})\. ", "\\1\x03 "),
+    ("\\b([Nn]o)\x03 ([^0-9.])", r"\1 . \2"),
+    (r"([. ][A-Za-z])\. ", "\\1\x03 "),
+    (r"([^ .])\. ", r"\1 . "),
+    ("\x03", "."),
+    ("\x04", "'"),
+    ("\x01", "\u00a0"),
+    ("^ *$", UNKNOWN),
+)
+
+
+def tokenize(texts: tf.Tensor) -> tf.RaggedTensor:
+    """Splits texts into tokens.
+
+    A text without any is one unknown token. Bytes that are not UTF-8 are kept as they are.
+
+    Args:
+        texts: string[batch], UTF-8.
+
+    Returns:
+        string[batch, (tokens)], at least one token a row.
+    """
+    for pattern, replacement in _RULES:
+        texts = tf.strings.regex_replace(texts, pattern, replacement)
+    return tf.strings.split(texts)  # at ASCII white space: a no-break space stays

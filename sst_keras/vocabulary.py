@@ -1,0 +1,80 @@
+"""Tokens ↔ ids: 0 is padding, 1 is the unknown token, then the words in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sst_keras.errors import InputError
+
+PADDING = "<pad>"
+UNKNOWN = "<unk>"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words a model knows.
+
+    Attributes:
+        tokens: The words by id; padding and the unknown token first.
+    """
+
+    tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Checks the two fixed entries, and that no word stands twice."""
+        if self.tokens[:2] != (PADDING, UNKNOWN):
+            raise ValueError(
+                f"Expected the vocabulary to begin with {PADDING}, {UNKNOWN}. "
+                f"Received: {self.tokens[:2]}"
+            )
+        if len(set(self.tokens)) != len(self.tokens):
+            raise ValueError("Expected each word of the vocabulary once. Received: a word twice")
+
+    def __len__(self) -> int:
+        """Returns the number of ids."""
+        return len(self.tokens)
+
+    @classmethod
+    def build(
+        cls,
+        counts: Mapping[str, int],
+        min_count: int = 1,
+        with_vector: Collection[str] = (),
+        extra: Iterable[str] = (),
+    ) -> Vocabulary:
+        """Chooses the words.
+
+        1. The training words that occur at least `min_count` times or have a vector, the most
+           frequent first, equals in the order of their code points. Rarer words without a vector
+           are left out, so that training meets the unknown token and learns what it is worth.
+        2. The words of `extra` that are not there yet, in the order given.
+
+        Args:
+            counts: How often each word occurs in the training set.
+            min_count: How often a word without a vector must occur.
+            with_vector: The words that have a vector.
+            extra: Further words, such as the vectors' own.
+        """
+        known = set(with_vector)
+        ordered = sorted(counts, key=lambda word: (-counts[word], word))
+        trained = [word for word in ordered if counts[word] >= min_count or word in known]
+        return cls(tuple(dict.fromkeys((PADDING, UNKNOWN, *trained, *extra))))
+
+    def save(self, path: Path) -> None:
+        """Writes one word a line, UTF-8, in the order of the ids."""
+        path.write_text("".join(f"{token}\n" for token in self.tokens), "utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: If the file is no such vocabulary.
+        """
+        try:
+            # Not splitlines(), which also splits at a no-break line separator within a word.
+            return cls(tuple(path.read_text("utf-8").removesuffix("\n").split("\n")))
+        except (ValueError, OSError) as error:
+            raise InputError(f"{path}: expected a vocabulary, one word a line. {error}") from None

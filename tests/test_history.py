@@ -1,0 +1,148 @@
+import math
+import os
+
+import numpy as np
+import pytest
+
+from sst_keras.errors import InputError
+from sst_keras.history import COLUMNS, TIME_COLUMNS, History, read_history, write_history
+
+HEADER = "epoch,loss,accuracy,dev_loss,dev_accuracy,learning_rate,seconds,examples_per_second\n"
+
+
+def row(epoch=1, dev_accuracy=0.4, dev_loss=1.3, **others):
+    return {
+        "epoch": epoch,
+        "loss": 1.5,
+        "accuracy": 0.3,
+        "dev_loss": dev_loss,
+        "dev_accuracy": dev_accuracy,
+        "learning_rate": 0.001,
+        "seconds": 2.0,
+        "examples_per_second": 4272.0,
+        **others,
+    }
+
+
+def test_file_is_plain_csv(tmp_path):
+    write_history(tmp_path / "history.csv", [row(1), row(2)])
+    assert (tmp_path / "history.csv").read_text() == (
+        HEADER + "1,1.5,0.3,1.3,0.4,0.001,2.0,4272.0\n" + "2,1.5,0.3,1.3,0.4,0.001,2.0,4272.0\n"
+    )
+
+
+def test_numbers_read_back_exactly(tmp_path):
+    rows = [row(loss=0.1 + 0.2, dev_loss=math.pi * 1e-9, learning_rate=np.float32(0.1))]
+    write_history(tmp_path / "history.csv", rows)
+    history = read_history(tmp_path / "history.csv")
+    assert history == History(tuple(rows))
+    assert history.column("learning_rate") == [0.10000000149011612]
+
+
+def test_rate_of_the_embeddings_is_a_column_of_its_own(tmp_path):
+    write_history(tmp_path / "history.csv", [row(embedding_learning_rate=0.02)])
+    history = read_history(tmp_path / "history.csv")
+    assert history.column("embedding_learning_rate") == [0.02]
+    assert tuple(history.rows[0]) == COLUMNS
+
+
+def test_times_are_columns():
+    assert set(TIME_COLUMNS) < set(COLUMNS)
+
+
+def test_nan_is_read_and_written(tmp_path):
+    write_history(tmp_path / "history.csv", [row(1), row(2, loss=math.nan, dev_loss=math.inf)])
+    history = read_history(tmp_path / "history.csv")
+    assert history.column("loss")[0] == 1.5
+    assert math.isnan(history.column("loss")[1])
+    assert history.column("dev_loss") == [1.3, math.inf]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([(0.40, 1.3), (0.45, 1.4), (0.42, 1.2)], 2),
+        ([(0.45, 1.3), (0.45, 1.2), (0.40, 1.0)], 2),
+        ([(0.40, 1.0), (0.45, 1.2), (0.45, 1.2)], 2),
+        ([(math.nan, 1.0), (0.30, 1.5)], 2),
+        ([(0.45, math.nan), (0.45, 9.0)], 2),
+        ([(math.nan, math.nan)], 0),
+        ([(0.0, 1.0)], 1),
+    ],
+)
+def test_best_epoch(scores, best):
+    rows = (row(epoch, *score) for epoch, score in enumerate(scores, start=1))
+    assert History(tuple(rows)).best_epoch == best
+
+
+def test_columns_may_stand_in_any_order_beside_others(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "\ufeffepoch,note,dev_accuracy,loss,accuracy,dev_loss,seconds,learning_rate,"
+        "examples_per_second\n1,first,0.5,1,0.25,1.25,2,0.001,100\n\n",
+        encoding="utf-8",
+    )
+    history = read_history(path)
+    assert history.best_epoch == 1
+    assert history.column("dev_accuracy") == [0.5]
+    assert "note" not in history.rows[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "Missing: epoch, loss, .* Received: an empty file"),
+        ("epoch,loss\n1,2\n", "Missing: accuracy, dev_loss, .* Received: epoch, loss"),
+        (HEADER, "header alone"),
+        (HEADER + "1,1,1,1,1,1,1,1\n2,1,1,much,1,1,1,1\n", "line 3: .*dev_loss.* 'much'"),
+        (HEADER + "1,1,1,1,1,1,1,\n", "line 2: .*examples_per_second.* ''"),
+        (HEADER + "1,1,1\n", "line 2: .*column dev_loss.*cut short"),
+        (HEADER + "1.5,1,1,1,1,1,1,1\n", "line 2: expected a whole number in the column epoch"),
+        (HEADER + "nan,1,1,1,1,1,1,1\n", "a whole number in the column epoch"),
+    ],
+)
+def test_unsound_files(tmp_path, content, message):
+    path = tmp_path / "history.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_history(path)
+    assert str(path) in str(caught.value)
+
+
+def test_files_that_are_no_text(tmp_path):
+    path = tmp_path / "history.csv"
+    with pytest.raises(InputError, match="No such file"):
+        read_history(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="can't decode"):
+        read_history(path)
+
+
+def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "history.csv"
+    write_history(path, [row()])
+    before = path.read_bytes()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_history(path, [row(1), row(2)])
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["history.csv"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "Received none"),
+        ([{"epoch": 1}], "Expected the columns"),
+        ([row(), row(embedding_learning_rate=0.1)], "Expected the columns"),
+        ([row(typo=1)], "Expected the columns"),
+    ],
+)
+def test_rows_of_other_columns_are_not_written(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=message):
+        write_history(tmp_path / "history.csv", rows)
+    assert not os.listdir(tmp_path)

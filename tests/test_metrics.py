@@ -1,0 +1,151 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from sst_keras.errors import InputError
+from sst_keras.metrics import (
+    CALIBRATION_BINS,
+    Metrics,
+    compute_metrics,
+    confusion_matrix,
+    quadratic_weighted_kappa,
+)
+
+# Predicted are 0 (right), 2 (two off), 1 (right), 1 (one off), 2 (right).
+LABELS = np.array([0, 0, 1, 2, 2])
+PROBABILITIES = np.array(
+    [
+        [0.5, 0.25, 0.25],
+        [0.125, 0.125, 0.75],
+        [0.25, 0.5, 0.25],
+        [0.25, 0.5, 0.25],
+        [0.25, 0.25, 0.5],
+    ]
+)
+
+
+def test_figures_worked_by_hand():
+    metrics = compute_metrics(LABELS, PROBABILITIES)
+    assert metrics.n == 5
+    assert metrics.accuracy == 3 / 5
+    # The true classes have 2^-1, 2^-3, 2^-1, 2^-2, 2^-1.
+    assert metrics.loss == pytest.approx(8 / 5 * math.log(2))
+    assert metrics.confusion_matrix == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
+    assert metrics.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1 / 2) / 3)
+    assert metrics.mean_absolute_error == pytest.approx((2 + 1) / 5)
+    assert metrics.within_one_accuracy == 4 / 5
+    # Seen: 1 · 2² + 1 · 1² = 5. By chance, of totals 2, 1, 2 and 1, 2, 2: (11 · 1² + 6 · 2²) / 5 = 7.
+    assert metrics.quadratic_weighted_kappa == pytest.approx(1 - 5 / 7)
+    # Four at confidence 0.5 of which three are right, one at 0.75 that is wrong.
+    assert metrics.expected_calibration_error == pytest.approx((4 * 0.25 + 1 * 0.75) / 5)
+
+
+def test_figures_of_each_class():
+    first, second, third = compute_metrics(LABELS, PROBABILITIES).per_class
+    assert first == {
+        "label": 0,
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+        "support": 2,
+        "predicted": 1,
+    }
+    assert (second["precision"], second["recall"], second["support"]) == (0.5, 1.0, 1)
+    assert (third["precision"], third["recall"], third["f1"]) == (0.5, 0.5, 0.5)
+
+
+def test_class_without_examples_counts_as_zero_in_macro_f1():
+    metrics = compute_metrics([0, 1], [[0.8, 0.2, 0.0], [0.2, 0.8, 0.0]])
+    absent = metrics.per_class[2]
+    assert (absent["precision"], absent["recall"], absent["f1"]) == (0.0, 0.0, 0.0)
+    assert (absent["support"], absent["predicted"]) == (0, 0)
+    assert metrics.accuracy == 1.0
+    assert metrics.macro_f1 == pytest.approx(2 / 3)
+
+
+def test_class_without_examples_that_is_predicted():
+    row = compute_metrics([0, 0], [[0.8, 0.2], [0.2, 0.8]]).per_class[1]
+    assert (row["precision"], row["recall"], row["f1"], row["predicted"]) == (0.0, 0.0, 0.0, 1)
+
+
+def test_loss_of_an_impossible_truth_is_finite():
+    assert compute_metrics([1], [[1.0, 0.0]]).loss == pytest.approx(12 * math.log(10))
+
+
+def test_among_equal_probabilities_the_lowest_class_is_predicted():
+    assert compute_metrics([1], [[0.2, 0.4, 0.4]]).confusion_matrix[1] == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "kappa"),
+    [
+        ([[3, 0], [0, 2]], 1.0),
+        ([[1, 1], [1, 1]], 0.0),
+        ([[0, 2], [2, 0]], -1.0),
+        ([[4, 0], [0, 0]], 1.0),  # one class alone, always said: 0/0
+        ([[0, 4], [0, 0]], 0.0),  # one class alone, another always said
+    ],
+)
+def test_kappa(matrix, kappa):
+    assert quadratic_weighted_kappa(matrix) == kappa
+
+
+def test_rows_of_the_confusion_matrix_are_the_truth():
+    assert confusion_matrix([0, 0, 2], [1, 1, 0], 3).tolist() == [[0, 2, 0], [0, 0, 0], [1, 0, 0]]
+
+
+def test_calibration_bins():
+    bins = compute_metrics(LABELS, PROBABILITIES).calibration
+    assert len(bins) == CALIBRATION_BINS == 15
+    assert (bins[0]["lower"], bins[-1]["upper"]) == (0.0, 1.0)
+    assert [row["n"] for row in bins] == [0] * 7 + [4] + [0] * 3 + [1] + [0] * 3
+    assert (bins[7]["lower"], bins[7]["upper"]) == pytest.approx((7 / 15, 8 / 15))
+    assert (bins[7]["confidence"], bins[7]["accuracy"]) == (0.5, 0.75)
+    assert (bins[11]["confidence"], bins[11]["accuracy"]) == (0.75, 0.0)
+    assert (bins[0]["confidence"], bins[0]["accuracy"]) == (None, None)
+
+
+def test_certainty_is_in_the_last_bin_and_an_edge_in_the_bin_below_it():
+    assert compute_metrics([0], [[1.0, 0.0]]).calibration[14]["n"] == 1
+    assert compute_metrics([0], [[0.6, 0.4]]).calibration[8]["n"] == 1  # (8/15, 9/15]
+    # Rounding may leave a probability just above 1.
+    assert compute_metrics([0], [[1.0000001, 0.0]]).calibration[14]["n"] == 1
+
+
+def test_metrics_survive_json():
+    metrics = compute_metrics(LABELS.astype(np.int32), PROBABILITIES.astype(np.float32))
+    assert Metrics.from_dict(json.loads(json.dumps(metrics.to_dict()))) == metrics
+
+
+def test_from_dict_passes_over_what_is_not_its_own_and_names_what_is_missing():
+    figures = compute_metrics(LABELS, PROBABILITIES).to_dict()
+    assert Metrics.from_dict({**figures, "split": "dev"}).n == 5
+    del figures["loss"]
+    with pytest.raises(InputError, match="Missing: loss"):
+        Metrics.from_dict(figures)
+
+
+def test_narrow_label_types_do_not_overflow():
+    metrics = compute_metrics(np.array([19], np.int8), np.eye(20)[[19]])
+    assert metrics.confusion_matrix[19][19] == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "message"),
+    [
+        ([], np.zeros([0, 2]), "at least one example"),
+        ([0], [[math.nan, 0.5]], "row 0: .*nan"),
+        ([0, 0], [[0.5, 0.5], [3.0, -2.0]], "row 1"),
+        ([0], [[2.0, 5.0]], "summing to 1"),
+        ([2], [[0.5, 0.5]], "from 0 to 1. Received 2 to 2"),
+        ([-1], [[0.5, 0.5]], "Received -1 to -1"),
+        ([0.5], [[0.5, 0.5]], "whole numbers"),
+        ([0, 1], [[0.5, 0.5]], "Expected labels"),
+        ([0], [0.5], "Expected labels"),
+    ],
+)
+def test_unsound_input(labels, probabilities, message):
+    with pytest.raises(ValueError, match=message):
+        compute_metrics(labels, probabilities)
