@@ -8,8 +8,9 @@ label follows from its own parts:
 
 - a word has its own score: `superb` 0.9, `good` 0.45, `plot` 0, `dull` -0.45, `awful` -0.9;
 - an intensifier makes it 1.6 times as strong, `almost` a fifth as strong;
-- a negation shifts it by 0.9 to the other side (Taboada et al., "Lexicon-Based Methods for Sentiment
-  Analysis", Computational Linguistics 2011): `not good` is negative, `not superb` neutral;
+- a negation shifts it by 0.9 to the other side (Taboada et al., "Lexicon-Based Methods for
+  Sentiment Analysis", Computational Linguistics 2011): `not good` is negative, `not superb`
+  neutral;
 - of two clauses with a contrast the main one counts three quarters, the other a quarter;
 - of two clauses side by side both count seven tenths.
 
@@ -37,15 +38,11 @@ DIM = 50
 # === Words and their scores ===
 
 ADJECTIVES = {
-    0.9: "superb wonderful brilliant dazzling magnificent unforgettable exquisite marvelous "
-    "glorious stunning flawless triumphant",
-    0.45: "good charming funny clever likable engaging warm enjoyable solid pleasant tender "
-    "lively graceful fresh witty thoughtful",
-    0.0: "long short loud quiet new old foreign animated musical rural modern early",
-    -0.45: "dull slow predictable clumsy bland tired weak silly uneven forgettable stale shallow "
-    "awkward contrived murky lifeless",
-    -0.9: "awful terrible dreadful unbearable atrocious worthless insufferable abysmal horrid "
-    "appalling wretched disastrous",
+    0.9: "superb wonderful brilliant dazzling magnificent unforgettable exquisite stunning",
+    0.45: "good charming funny clever enjoyable engaging warm thoughtful",
+    0.0: "long short loud quiet old foreign animated rural",
+    -0.45: "dull slow predictable clumsy bland silly uneven forgettable",
+    -0.9: "awful terrible dreadful unbearable atrocious worthless insufferable abysmal",
 }
 VERBS = {
     0.9: "astonishes|enchants everyone|takes your breath away|soars",

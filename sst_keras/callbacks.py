@@ -74,12 +74,14 @@ class BestModel(keras.callbacks.Callback):
 
     Args:
         path: The `.keras` file, replaced whole at each better epoch.
+        patience: After so many epochs without a better one training stops; 0: never.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Makes the callback; see the class for the argument."""
+    def __init__(self, path: Path, patience: int = 0) -> None:
+        """Makes the callback; see the class for the arguments."""
         super().__init__()
         self.path = path
+        self.patience = patience
         self.best = (-math.inf, -math.inf)
         self.epoch = 0
 
@@ -89,6 +91,8 @@ class BestModel(keras.callbacks.Callback):
         if score > self.best:
             self.best, self.epoch = score, epoch + 1
             self.save()
+        elif self.patience and epoch + 1 - self.epoch >= self.patience:
+            self.model.stop_training = True
 
     def save(self) -> None:
         """Saves the model as it is."""
@@ -104,8 +108,8 @@ class StopOnNaN(keras.callbacks.Callback):
         """Checks the epoch's mean loss so far."""
         if not math.isfinite(logs["loss"]):
             raise TrainingDiverged(
-                f"The training loss became {logs['loss']} at batch {batch + 1}. What earlier epochs "
-                f"gave is kept. Try a lower training.learning_rate, or training.clip_norm=1."
+                f"The training loss became {logs['loss']} at batch {batch + 1}. What earlier "
+                f"epochs gave is kept. Try a lower training.learning_rate, or training.clip_norm=1."
             )
 
 

@@ -109,9 +109,9 @@ class TrainingConfig:
     """How the model is trained."""
 
     seed: int = _setting(1, "everything random follows from it", low=0, high=2**31 - 1)
-    epochs: int = _setting(8, "most passes over the training examples", low=1)
+    epochs: int = _setting(40, "most passes over the training examples", low=1)
     patience: int = _setting(
-        0, "stop after so many epochs without a better dev accuracy; 0: never", low=0
+        8, "stop after so many epochs without a better one on dev; 0: never", low=0
     )
     loss: str = _setting(
         "cross-entropy", "what is minimized", choices=("cross-entropy", "euclidean")
@@ -202,9 +202,10 @@ def load_pipeline(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Pi
     if path.suffix != ".toml":
         path = locations.bundled("pipelines") / f"{name_or_path}.toml"
         if str(name_or_path) not in pipeline_names():
+            names = pipeline_names()
             raise UsageError(
-                f"There is no pipeline {str(name_or_path)!r}{_suggest(name_or_path, pipeline_names())}. "
-                f"Expected one of {', '.join(pipeline_names())}, or the path of a .toml file."
+                f"There is no pipeline {str(name_or_path)!r}{_suggest(name_or_path, names)}. "
+                f"Expected one of {', '.join(names)}, or the path of a .toml file."
             )
     elif not path.is_file():
         raise UsageError(f"There is no pipeline file {str(path)!r}. Correct the path.")

@@ -291,7 +291,7 @@ def _table_corpus(
             if label not in numbers:
                 raise InputError(
                     f"{place}: the label {label!r} is not one of the classes "
-                    f"{', '.join(class_names)}. Correct the row, or name all classes by data.labels."
+                    f"{', '.join(class_names)}. Correct the row, or name all classes by --labels."
                 )
         blank += sum(not text.strip() for text in texts)
         splits[split] = Split(

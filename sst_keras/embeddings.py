@@ -169,7 +169,7 @@ def _read_text(
     rows: list[np.ndarray] = []
     number = start - 1
     for number, line in enumerate(lines, start=start):
-        line = line.rstrip()  # noqa: PLW2901  (the C tool ends each row with a space)
+        line = line.rstrip()
         # One space after the word and one between numbers, in nearly all rows of all files.
         if line.count(b" ") == dim:
             end = line.find(b" ")

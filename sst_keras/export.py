@@ -44,10 +44,10 @@ class TextClassifier(tf.Module):
             if hasattr(layer, "use_cudnn"):
                 # Traced on a GPU, the graph would otherwise run on machines with a GPU alone.
                 layer.use_cudnn = False
-        outputs = [model.output]
+        outputs = {"logits": model.output}
         self.has_attention = any(layer.name == "attention" for layer in model.layers)
         if self.has_attention:
-            outputs.append(model.get_layer("attention").output[1])
+            outputs["attention"] = model.get_layer("attention").output[1]
         self._forward = keras.Model(model.input, outputs)
         self._weights = [variable.value for variable in model.variables]  # saved through this
         self.encoder = encoder
@@ -76,14 +76,14 @@ class TextClassifier(tf.Module):
     def _answers(self, tokens: tf.RaggedTensor) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         """Returns the answers for string[batch, (tokens)], and the attention where there is any."""
         token_ids = self.encoder(tokens).to_tensor()  # int32[batch, time]
-        logits, *attention = self._forward({"token_ids": token_ids}, training=False)
-        label = tf.argmax(logits, axis=-1)  # int64[batch]
+        outputs = self._forward({"token_ids": token_ids}, training=False)
+        label = tf.argmax(outputs["logits"], axis=-1)  # int64[batch]
         answers = {
-            "probabilities": tf.nn.softmax(logits),
+            "probabilities": tf.nn.softmax(outputs["logits"]),
             "label": label,
             "class_name": tf.gather(self.class_names, label),
         }
-        return answers, (attention[0] if attention else None)
+        return answers, outputs.get("attention")
 
 
 def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -1,173 +1,336 @@
-"""Figures of a run: what its files hold → matplotlib `Figure`s. Nothing is shown or saved here."""
+"""A run's figures → matplotlib `Figure`; what is drawn is in the run's files, no model is needed.
+
+The functions neither show nor save, and leave matplotlib's global state alone:
+`plot_history(...).savefig("history.png")` does the rest.
+"""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras.history import History
 
-# Okabe and Ito, "Color Universal Design": told apart by colour-blind readers too.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLES = ("-", "--", ":", "-.")
+# Okabe and Ito's colours, which the colour-blind can tell apart; their yellow is too pale on white.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
+_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+_LINES = ("-", "--", ":", "-.")
+_STYLES = [(colour, line) for line, colour in product(_LINES, _COLOURS)]  # 28 different ones
+_GREY, _PALE = "#666666", "#E6E6E6"
+_DARK_TEXT, _LIGHT_TEXT = "#111111", "#FFFFFF"
+
 _PANELS = (
     ("loss", "Training loss"),
     ("accuracy", "Training accuracy"),
     ("dev_loss", "Dev loss"),
     ("dev_accuracy", "Dev accuracy"),
 )
-_INK = "#333333"
+_LONGEST_NAME = 30  # of a class; what is longer is cut short
 
 
 def plot_history(histories: Mapping[str, History]) -> Figure:
-    """Draws training and dev loss and accuracy by epoch, several runs on the same axes.
+    """Draws training loss, training accuracy, dev loss and dev accuracy by epoch.
 
-    A ring marks each run's best epoch, that of the highest dev accuracy. Training figures are means
-    over the epoch, with dropout; dev figures are taken after it.
+    A ring marks each run's best epoch; the legend tells its dev accuracy. An epoch whose value is
+    nan leaves a gap.
 
     Args:
-        histories: What a run is called → its history.
+        histories: A run's name → its history; all runs go on the same axes.
+
+    Returns:
+        A figure with four axes: loss left, accuracy right, training above, dev below.
+
+    Raises:
+        ValueError: If there are no histories.
     """
-    labels = [textwrap.shorten(name, 48, placeholder="…") for name in histories]
-    legend_rows = -(-len(labels) // 2) if len(labels) > 1 else 0
-    figure = Figure(figsize=(9, 6.4 + 0.22 * legend_rows), layout="constrained")
-    figure.suptitle("Training history" if len(labels) > 1 else f"Training history: {labels[0]}")
-    panels = figure.subplots(2, 2, sharex=True)
-    for axes, (column, title) in zip(panels.flat, _PANELS, strict=True):
-        for number, (history, label) in enumerate(zip(histories.values(), labels, strict=True)):
-            color = _COLORS[number % len(_COLORS)]
-            style = _STYLES[number // len(_COLORS) % len(_STYLES)]
-            epochs, values = history.column("epoch"), history.column(column)
-            axes.plot(epochs, values, style, color=color, marker=".", label=label)
-            if best := history.best_epoch:
-                value = values[epochs.index(best)]
-                axes.plot(best, value, "o", ms=9, mfc="none", mec=color, gid="best")
-        axes.set_title(title, fontsize=11)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        if "accuracy" in column:
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        else:
-            axes.set_ylabel("loss")
-        _plain(axes)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.7)
-    for axes in panels[1]:
-        axes.set_xlabel("epoch (ring: best on dev)")
-    if len(labels) > 1:
-        handles, texts = panels[0, 0].get_legend_handles_labels()
-        figure.legend(
-            handles, texts, loc="outside lower center", ncols=2, fontsize=8, frameon=False
-        )
+    if not histories:
+        raise ValueError("Expected a history to plot. Received none")
+    width = 10.0
+    # Names are wrapped, not cut: the ends of two paths may be all that tells them apart.
+    labels = [textwrap.fill(_legend_label(*item), 58) for item in histories.items()]
+    labels.append("best epoch (its dev accuracy)")
+    columns = _legend_columns(labels, width)
+    legend_lines = sum(label.count("\n") + 1 for label in labels) / columns
+    figure = Figure(figsize=(width, 6.2 + 0.18 * legend_lines), layout=_layout())
+    axes = figure.subplots(2, 2, sharex=True)
+    last = max(max(history.column("epoch")) for history in histories.values())
+    handles = []
+    for axis, (column, title) in zip(axes.flat, _PANELS, strict=True):
+        _style(axis)
+        axis.set_title(title)
+        if column.endswith("accuracy"):
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g}%"))
+        handles = [
+            _draw_run(axis, history, column, *_STYLES[number % len(_STYLES)])
+            for number, history in enumerate(histories.values())
+        ]
+    for axis in axes[1]:
+        axis.set_xlabel("Epoch")
+        axis.set_xlim(1 - max(0.5, 0.03 * last), last + max(0.5, 0.03 * last))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    handles.append(_ring(_GREY))
+    legend = figure.legend(
+        handles,
+        ["-"] * len(labels),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        handlelength=3,
+    )
+    # Set here because a legend leaves out labels that begin with an underscore.
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
+        text.set_parse_math(False)
     return figure
 
 
 def plot_confusion_matrix(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str], title: str = ""
 ) -> Figure:
-    """Draws a confusion matrix: counts, and each row's shares as colour and per cent.
+    """Draws a confusion matrix: in each cell the count, and its share of the row.
+
+    The shares colour the cells, so that rare classes are as plain to see as frequent ones. The row
+    of a class without examples has no shares and is grey.
 
     Args:
-        matrix: int[classes, classes]; row i, column j counts texts of class i said to be class j.
-        class_names: The classes, in the order of the rows.
-        title: What is shown.
+        matrix: int[classes, classes]. Row i, column j: how many examples of class i were said to be
+            class j.
+        class_names: The classes' names, in the order of their numbers.
+        title: What the matrix is of, such as data set, split and run.
+
+    Raises:
+        ValueError: If the matrix is not square, or there is not a name for each row.
     """
     counts = np.asarray(matrix)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
     size = len(class_names)
-    side = max(5.0, 1.1 * size) if size <= 8 else 0.45 * size + 2.5
-    figure = Figure(figsize=(side + 1.8, side), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [textwrap.fill(textwrap.shorten(name, 24, placeholder="…"), 12) for name in class_names]
-    axes.set_xticks(range(size), names, rotation=90 if size > 8 else 0)
-    axes.set_yticks(range(size), names)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    axes.set_title("\n".join(textwrap.wrap(title, 60)), fontsize=11)
-    for row in range(size):
-        for column in range(size):
-            text = f"{counts[row, column]:,}"
-            if size <= 8 and totals[row, 0]:
-                text += f"\n{shares[row, column]:.0%}"
-            ink = "white" if shares[row, column] > 0.5 else _INK
-            axes.text(
-                column,
-                row,
-                text,
-                ha="center",
-                va="center",
-                color=ink,
-                fontsize=9 if size <= 8 else 7,
-            )
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(length=0)
-    bar = figure.colorbar(image, shrink=0.8, format=PercentFormatter(1.0, decimals=0))
-    bar.set_label("share of the true class")
-    bar.outline.set_visible(False)
+    if counts.shape != (size, size) or size == 0:
+        raise ValueError(
+            f"Expected a matrix [classes, classes] and a name for each class. Received: a matrix "
+            f"{counts.shape} and {size} names"
+        )
+    totals = counts.sum(axis=1, keepdims=True)  # int[classes, 1]
+    shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+
+    names = [_cut(name) for name in class_names]
+    row_names = [f"{name} ({total:,})" for name, total in zip(names, totals[:, 0], strict=True)]
+    side = max(3.0, min(1.1 * size, 5.5), 0.45 * size)  # of the matrix, in inches
+    cell = 72 * side / size  # in points
+    width = side + 0.9 + _inches(max(map(len, row_names)), 10)
+    column_names, turned = _column_names(names, cell)
+    below = _inches(max(map(len, names)), 10) if turned else 0.5
+    heading = _heading("Confusion matrix: counts, and shares of each true class", title, width)
+    above = 0.25 * (heading.count("\n") + 1)
+    figure = Figure(figsize=(width, side + below + above + 0.6), layout=_layout())
+    figure.suptitle(heading, fontsize=11, parse_math=False)
+    axis = figure.subplots()
+    colours = colormaps["Blues"].with_extremes(bad=_PALE)
+    image = axis.imshow(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=1, aspect="auto")
+    cells = image.to_rgba(np.ma.masked_invalid(shares))  # float[classes, classes, rgba]
+
+    texts = [_cell_text(*pair) for pair in zip(counts.flat, shares.flat, strict=True)]
+    longest = max(len(line) for text in texts for line in text.split("\n"))
+    points = min(11.0, 0.9 * cell / (0.64 * longest), 0.8 * cell / 2.4)
+    for (row, column), text in zip(np.ndindex(size, size), texts, strict=True):
+        colour = _readable_on(cells[row, column, :3])
+        axis.text(column, row, text, ha="center", va="center", fontsize=points, color=colour)
+    axis.set_xticks(range(size), column_names, parse_math=False)
+    if turned:
+        axis.tick_params("x", rotation=90)
+    axis.set_yticks(range(size), row_names, parse_math=False)
+    axis.set_xlabel("Predicted class")
+    axis.set_ylabel("True class (examples)")
+    axis.tick_params(length=0)
+    # White lines between the cells.
+    axis.set_xticks(np.arange(size - 1) + 0.5, minor=True)
+    axis.set_yticks(np.arange(size - 1) + 0.5, minor=True)
+    axis.grid(which="minor", color="white", linewidth=1.5)
+    axis.tick_params(which="minor", length=0)
+    axis.spines[:].set_visible(False)
     return figure
 
 
 def plot_reliability(
-    calibration: Sequence[Mapping[str, Any]], expected_calibration_error: float, title: str = ""
+    calibration_bins: Sequence[Mapping[str, Any]],
+    expected_calibration_error: float,
+    title: str = "",
 ) -> Figure:
-    """Draws accuracy by confidence, and below it how many texts have that confidence.
+    """Draws how often predictions are right, by how sure the model was of them.
 
-    On the diagonal a model is right as often as it says. A bar that stays below is overconfident.
+    Above: a bar of accuracy for each bin, a line across it at the bin's mean confidence (the gap of
+    the two is what the error averages), and the diagonal where both are the same. Below: how many
+    examples each bin has. A bin without examples has no bar.
 
     Args:
-        calibration: The bins, as `metrics.Metrics.calibration` has them.
-        expected_calibration_error: The mean gap, 0 to 1.
-        title: What is shown.
+        calibration_bins: `Metrics.calibration`.
+        expected_calibration_error: `Metrics.expected_calibration_error`.
+        title: What the figure is of, such as data set, split and run.
+
+    Returns:
+        A figure with two axes, accuracy and number of examples.
     """
-    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    middles = [(bin["lower"] + bin["upper"]) / 2 for bin in calibration]
-    width = 0.9 * (calibration[0]["upper"] - calibration[0]["lower"])
-    full = [(middle, bin) for middle, bin in zip(middles, calibration, strict=True) if bin["n"]]
-    upper.bar(
-        [middle for middle, _ in full],
-        [bin["accuracy"] for _, bin in full],
+    filled = [row for row in calibration_bins if row["n"]]
+    lower = [row["lower"] for row in filled]
+    upper = [row["upper"] for row in filled]
+    widths = np.subtract(upper, lower)
+    width = 6.8
+    heading = _heading(
+        f"Accuracy by confidence: expected calibration error {expected_calibration_error:.1%}",
+        title,
         width,
-        color=_COLORS[0],
+    )
+    figure = Figure(figsize=(width, 6.4 + 0.2 * heading.count("\n")), layout=_layout())
+    figure.suptitle(heading, fontsize=11, parse_math=False)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+
+    _style(above)
+    above.bar(
+        lower,
+        [row["accuracy"] for row in filled],
+        widths,
+        align="edge",
+        color=SKY,
+        edgecolor="white",
         label="accuracy",
     )
-    upper.plot(
-        [bin["confidence"] for _, bin in full],
-        [bin["confidence"] for _, bin in full],
-        "o",
-        color=_COLORS[1],
-        ms=4,
-        label="confidence",
+    above.hlines(
+        [row["confidence"] for row in filled],
+        lower,
+        upper,
+        color=VERMILION,
+        linewidth=2.5,
+        label="mean confidence",
     )
-    upper.plot((0, 1), (0, 1), color=_INK, linewidth=0.8, linestyle="--", label="as it should be")
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    upper.set_title("\n".join(textwrap.wrap(title, 60)), fontsize=11)
-    upper.text(
-        0.98,
-        0.04,
-        f"expected calibration error {expected_calibration_error:.1%}",
-        ha="right",
-        transform=upper.transAxes,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-    )
-    upper.legend(loc="upper left", frameon=False)
-    lower.bar(middles, [bin["n"] for bin in calibration], width, color="#999999")
-    lower.set_ylabel("texts")
-    lower.set_xlabel("confidence: probability of the predicted class")
-    lower.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    upper.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _plain(upper)
-    _plain(lower)
+    above.axline((0, 0), (1, 1), color=_GREY, linestyle="--", lw=1, label="perfect calibration")
+    above.set_ylim(0, 1)
+    above.set_ylabel("Accuracy")
+    above.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+
+    _style(below)
+    examples = [row["n"] for row in filled]
+    bars = below.bar(lower, examples, widths, align="edge", color=_GREY, edgecolor="white")
+    below.bar_label(bars, fmt="{:,.0f}", fontsize=8)
+    below.margins(y=0.2)
+    below.set_xlim(0, 1)
+    below.set_xlabel("Confidence (probability of the predicted class)")
+    below.set_ylabel("Examples")
+    below.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+    below.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    below.yaxis.set_major_formatter("{x:,.0f}")
+    figure.align_ylabels()
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
-def _plain(axes: Axes) -> None:
-    """Takes the frame's upper and right side away."""
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_run(axis: Axes, history: History, column: str, colour: str, line: str) -> Line2D:
+    """Draws a run's column with its best epoch ringed; returns the curve."""
+    epochs, values = history.column("epoch"), history.column(column)
+    # The dots show an epoch that has no neighbour to draw a line to.
+    (curve,) = axis.plot(
+        epochs, values, color=colour, linestyle=line, linewidth=1.5, marker=".", markersize=5
+    )
+    best = history.best_epoch
+    if best:
+        ring = _ring(colour)
+        ring.set_data([best], [values[epochs.index(best)]])
+        axis.add_line(ring)
+    return curve
+
+
+def _ring(colour: str) -> Line2D:
+    """Returns the mark of a best epoch, nowhere yet."""
+    return Line2D(
+        [],
+        [],
+        linestyle="",
+        marker="o",
+        markersize=7,
+        markeredgewidth=1.5,
+        markerfacecolor="white",
+        color=colour,
+        zorder=3,
+    )
+
+
+def _layout() -> ConstrainedLayoutEngine:
+    """Returns what places axes, titles and legend so that nothing overlaps or is cut off."""
+    return ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+
+
+def _style(axis: Axes) -> None:
+    """Takes away what is not needed to read an axis."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(color=_PALE, linewidth=0.8)
+    axis.set_axisbelow(True)
+
+
+def _legend_label(name: str, history: History) -> str:
+    """Returns a run's name with its best epoch's dev accuracy."""
+    best = history.best_epoch
+    if not best:
+        return name
+    return f"{name} ({history.column('dev_accuracy')[history.column('epoch').index(best)]:.1%})"
+
+
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    """Returns how many columns of labels fit side by side into `width` inches."""
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return max(1, min(len(labels), int(width / (_inches(longest, 9) + 0.7))))
+
+
+def _heading(what: str, title: str, width: float) -> str:
+    """Returns a figure's title, wrapped to its width."""
+    lines = textwrap.wrap(what, int(width / _inches(1, 11)))
+    return "\n".join([*lines, *textwrap.wrap(title, int(width / _inches(1, 11)))])
+
+
+def _inches(characters: int, points: float) -> float:
+    """Returns about how wide a text is."""
+    return characters * 0.56 * points / 72
+
+
+def _column_names(names: Sequence[str], cell: float) -> tuple[list[str], bool]:
+    """Returns the names as the columns have them, and whether they must stand upright to fit."""
+    fitting = int(cell / 72 / _inches(1, 10))
+    wrapped = [textwrap.wrap(name, fitting, break_long_words=False) or [""] for name in names]
+    if any(len(lines) > 2 or max(map(len, lines)) > fitting for lines in wrapped):
+        return list(names), True
+    return ["\n".join(lines) for lines in wrapped], False
+
+
+def _cut(name: str) -> str:
+    """Returns a class's name on one line, cut short if it is very long."""
+    name = " ".join(name.split())
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def _cell_text(count: int, share: float) -> str:
+    """Returns what stands in a cell; where the count is 0 it says all."""
+    return f"{count:,}\n{share:.0%}" if count and not math.isnan(share) else f"{count:,}"
+
+
+def _readable_on(colour: Sequence[float]) -> str:
+    """Returns the text colour with the higher contrast, as WCAG 2 defines it, on `colour`."""
+
+    def luminance(rgb: Sequence[float]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(text: str) -> float:
+        dark, light = sorted((luminance(to_rgb(text)), luminance(colour)))
+        return (light + 0.05) / (dark + 0.05)
+
+    return max(_DARK_TEXT, _LIGHT_TEXT, key=contrast)

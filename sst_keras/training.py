@@ -135,18 +135,14 @@ def train(
     # === Fit ===
     dev_batches, _ = evaluation_batches(corpus.dev, encoder, data.batch_size)
     history = HistoryLogger(run.history_file, len(examples), _learning_rates(pipeline, optimizer))
-    best = BestModel(run.model_file)
-    ours = [StopOnNaN(), history, best]
-    if training.patience:
-        ours.append(
-            keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=training.patience)
-        )
+    best = BestModel(run.model_file, training.patience)
     try:
         model.fit(
             training_batches(examples, encoder, data, training.seed),
             validation_data=dev_batches,
             epochs=training.epochs,
-            callbacks=[*ours, *callbacks],
+            callbacks=[StopOnNaN(), history, best, *callbacks],
+            shuffle=False,  # the batches come shuffled
             verbose=0,
         )
     except KeyboardInterrupt:

@@ -36,7 +36,7 @@ def test_figures_worked_by_hand():
     assert metrics.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1 / 2) / 3)
     assert metrics.mean_absolute_error == pytest.approx((2 + 1) / 5)
     assert metrics.within_one_accuracy == 4 / 5
-    # Seen: 1 · 2² + 1 · 1² = 5. By chance, of totals 2, 1, 2 and 1, 2, 2: (11 · 1² + 6 · 2²) / 5 = 7.
+    # Seen: 1 · 2² + 1 · 1² = 5. By chance, from totals 2, 1, 2 and 1, 2, 2: (11 + 6 · 2²) / 5 = 7.
     assert metrics.quadratic_weighted_kappa == pytest.approx(1 - 5 / 7)
     # Four at confidence 0.5 of which three are right, one at 0.75 that is wrong.
     assert metrics.expected_calibration_error == pytest.approx((4 * 0.25 + 1 * 0.75) / 5)

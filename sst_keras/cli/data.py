@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import import_tensorflow
 
 
 @click.group()
@@ -19,8 +20,10 @@ def fetch(data_dir: str | None) -> None:
 
     It is kept in TensorFlow Datasets' folder, so that later runs need neither network nor files.
     """
-    from sst_keras.corpora import SPLITS, load_corpus
+    import_tensorflow()
+
     from sst_keras.config import DataConfig
+    from sst_keras.corpora import SPLITS, load_corpus
 
     corpus = load_corpus(DataConfig(dataset="sst5", examples="phrases"), data_dir=data_dir)
     for name in SPLITS:
@@ -38,6 +41,8 @@ def stats(
     dataset: str | None, data_dir: str | None, text_column: str, label_column: str, as_json: bool
 ) -> None:
     """Count texts, classes, tokens and words, by split."""
+    import_tensorflow()
+
     from sst_keras.corpora import SPLITS
     from sst_keras.input_pipeline import count_tokens
     from sst_keras.runs import to_json
@@ -116,6 +121,8 @@ def show(
 
 def _load(dataset: str | None, data_dir: str | None, text_column: str, label_column: str):
     """Reads the data set that was asked for; SST-5 if none was."""
+    import_tensorflow()
+
     from sst_keras.config import DataConfig
     from sst_keras.corpora import load_corpus
 

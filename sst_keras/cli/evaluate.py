@@ -7,6 +7,7 @@ import logging
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import import_tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def evaluate(
     from sst_keras.runs import open_run, to_json
 
     directory = open_run(run)
+    import_tensorflow()
 
     from sst_keras.cli.plot import save_plots
     from sst_keras.evaluation import evaluate as evaluate_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import import_tensorflow
 
 
 @click.command()
@@ -22,6 +23,7 @@ def export(run: str, out: str | None, overwrite: bool) -> None:
     from sst_keras.runs import open_run
 
     directory = open_run(run)
+    import_tensorflow()
 
     from sst_keras.export import export as export_run
 

@@ -17,10 +17,3 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, no more."
 )
 run = click.argument("run", metavar="RUN")
-
-
-def console():
-    """Returns the console for progress and logs: standard error."""
-    from rich.console import Console
-
-    return Console(stderr=True)

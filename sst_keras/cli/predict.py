@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import import_tensorflow
 
 if TYPE_CHECKING:
     from sst_keras.prediction import Prediction
@@ -31,6 +32,8 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
 
     if texts and file:
         raise UsageError("--file: expected either TEXTs or --file. Received both.")
+    import_tensorflow()
+
     folder = Path(model)
     if not (folder / "saved_model.pb").is_file():
         folder = _exported(model)

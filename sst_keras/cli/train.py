@@ -7,10 +7,11 @@ import logging
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import console, import_tensorflow
 
 log = logging.getLogger(__name__)
 
-_EXAMPLE = "It 's not a great film, but I was never bored and the ending is wonderful."
+_EXAMPLE = "It's not a great film, but I was never bored and the ending is wonderful."
 _SAMPLE_WARNING = (
     "THIS IS THE BUNDLED SAMPLE, made up by a grammar, not the Stanford Sentiment Treebank: its "
     "figures\nsay that everything works, and nothing about real reviews. For SST-5: "
@@ -89,6 +90,8 @@ def train(
     run = new_run(settings, run_dir, overwrite)
     log.info(f"Pipeline {settings.name}, seed {settings.training.seed}, into {run.path}")
 
+    import_tensorflow()
+
     import keras
 
     from sst_keras.callbacks import ProgressBar
@@ -96,7 +99,7 @@ def train(
     from sst_keras.export import export
     from sst_keras.training import train as train_pipeline
 
-    progress = ProgressBar(options.console())
+    progress = ProgressBar(console())
     callbacks = [progress]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.logs_dir))

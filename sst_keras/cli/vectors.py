@@ -27,7 +27,7 @@ def fetch(name: str) -> None:
 @options.data_dir
 @options.as_json
 def info(name: str | None, data_dir: str | None, as_json: bool) -> None:
-    """Describe a set of vectors, and check its every row; without a name, list the sets there are."""
+    """Describe a set of vectors, and check its every row; without a name, list all sets."""
     from sst_keras.embeddings import available_vectors, describe, find_vectors
     from sst_keras.runs import to_json
 
