@@ -87,7 +87,8 @@ class BestModel(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the epoch was the best so far."""
-        score = (logs["val_accuracy"], -logs["val_loss"])
+        loss = logs["val_loss"] if math.isfinite(logs["val_loss"]) else math.inf
+        score = (logs["val_accuracy"], -loss)
         if score > self.best:
             self.best, self.epoch = score, epoch + 1
             self.save()

@@ -69,7 +69,8 @@ def make_optimizer(
     Optimizer.__name__ = base.__name__
     return Optimizer(
         learning_rate=learning_rate,
-        weight_decay=weight_decay or None,
+        # AdamW insists on a number; elsewhere None spares a pass over all weights.
+        weight_decay=weight_decay or (0.0 if name == "adamw" else None),
         global_clipnorm=clip_norm or None,
         **constants,
     )

@@ -30,7 +30,6 @@ _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 _LINES = ("-", "--", ":", "-.")
 _STYLES = [(colour, line) for line, colour in product(_LINES, _COLOURS)]  # 28 different ones
 _GREY, _PALE = "#666666", "#E6E6E6"
-_DARK_TEXT, _LIGHT_TEXT = "#111111", "#FFFFFF"
 
 _PANELS = (
     ("loss", "Training loss"),
@@ -79,7 +78,7 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
         ]
     for axis in axes[1]:
         axis.set_xlabel("Epoch")
-        axis.set_xlim(1 - max(0.5, 0.03 * last), last + max(0.5, 0.03 * last))
+        axis.set_xlim(0.5, last + max(0.5, 0.03 * last))  # no tick at 0, which is no epoch
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles.append(_ring(_GREY))
     legend = figure.legend(
@@ -323,7 +322,7 @@ def _cell_text(count: int, share: float) -> str:
 
 
 def _readable_on(colour: Sequence[float]) -> str:
-    """Returns the text colour with the higher contrast, as WCAG 2 defines it, on `colour`."""
+    """Returns black or white, whichever has the higher contrast (WCAG 2) on `colour`."""
 
     def luminance(rgb: Sequence[float]) -> float:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
@@ -333,4 +332,4 @@ def _readable_on(colour: Sequence[float]) -> str:
         dark, light = sorted((luminance(to_rgb(text)), luminance(colour)))
         return (light + 0.05) / (dark + 0.05)
 
-    return max(_DARK_TEXT, _LIGHT_TEXT, key=contrast)
+    return max("black", "white", key=contrast)

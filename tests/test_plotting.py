@@ -1,8 +1,8 @@
-import io
 import math
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from sst_keras.history import History
@@ -31,7 +31,7 @@ def history(dev_accuracy, loss=None):
 
 def draw(figure):
     """Draws a figure as saving it does: layout, ticks and texts are settled after."""
-    figure.savefig(io.BytesIO(), format="png")
+    FigureCanvasAgg(figure).draw()
     return figure
 
 
@@ -41,25 +41,22 @@ def legend_texts(figure):
 
 def texts_outside(figure):
     """The texts that are cut off at the edge of the figure."""
-    renderer = figure.canvas.get_renderer()
-    texts = [figure.get_suptitle() and figure._suptitle]
+    texts = list(figure.texts)  # the title
     for axis in figure.axes:
         texts += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
-        texts += [*axis.get_xticklabels(), *axis.get_yticklabels()]
+        for side in (axis.xaxis, axis.yaxis):
+            low, high = sorted(side.get_view_interval())
+            shown = [tick for tick in side.get_major_ticks() if low <= tick.get_loc() <= high]
+            texts += [tick.label1 for tick in shown]
     for legend in figure.legends:
         texts += legend.get_texts()
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text()]
+    whole = figure.bbox
     return [
-        text.get_text()
-        for text in texts
-        if text
-        and text.get_text()
-        and text.get_visible()
-        and not _within(text.get_window_extent(renderer), figure.bbox)
+        text
+        for text, box in boxes
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > whole.x1 or box.y1 > whole.y1
     ]
-
-
-def _within(box, whole):
-    return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
 
 
 def curves(axis):
@@ -105,9 +102,13 @@ def test_one_epoch_is_a_visible_mark_on_one_whole_tick():
         assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]
 
 
-def test_epoch_ticks_are_whole():
-    figure = draw(plot_history({"a": history([0.4, 0.3, 0.2])}))
-    assert all(float(tick).is_integer() for tick in figure.axes[3].get_xticks())
+@pytest.mark.parametrize("epochs", [3, 90])
+def test_epoch_ticks_are_whole_and_from_1(epochs):
+    axis = draw(plot_history({"a": history([0.4] * epochs)})).axes[3]
+    low, high = axis.get_xlim()
+    ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
+    assert min(ticks) >= 1
+    assert all(float(tick).is_integer() for tick in ticks)
 
 
 def test_accuracy_is_in_percent_and_loss_is_not():
@@ -136,6 +137,7 @@ def test_names_are_shown_as_they_are():
     names = ["_hidden", "$x_1$", "lstm/20250101-seed1"]
     figure = draw(plot_history({name: history([0.25]) for name in names}))
     assert legend_texts(figure)[:3] == [f"{name} (25.0%)" for name in names]
+    assert not any(text.get_parse_math() for text in figure.legends[0].get_texts())
 
 
 @pytest.mark.parametrize("name", ["{}", "pipeline/20250101-000000-seed{}", "folder/" * 12 + "{}"])
@@ -215,6 +217,7 @@ def test_nothing_is_cut_off_and_texts_stay_in_their_cells(names, count):
     figure = draw(plot_confusion_matrix(np.full((size, size), count), names, "a title " * 12))
     assert texts_outside(figure) == []
     box = figure.axes[0].get_window_extent()
+    assert 0.75 < box.width / box.height < 1.25
     for text in figure.axes[0].texts:
         extent = text.get_window_extent()
         assert extent.width < box.width / size

@@ -1,0 +1,80 @@
+"""What the tests share: a clean environment, the real data where there is any, a trained run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+
+REAL_DATA = os.environ.get("SST_KERAS_DATA")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path_factory):
+    """No test reads the user's data or cache, or writes to them."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    monkeypatch.delenv("SST_KERAS_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("GENSIM_DATA_DIR", str(home / "gensim-data"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(home / "tfds"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder with the real SST-5 and vectors."""
+    if not REAL_DATA:
+        pytest.skip("SST_KERAS_DATA does not name a folder with the real data")
+    return Path(REAL_DATA)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """SST-5's address does not answer, and nothing was prepared before."""
+    from sst_keras.datasets.sst5 import source
+
+    # A port of this machine that nobody listens on refuses at once.
+    monkeypatch.setattr(source, "URL", "http://127.0.0.1:9/trainDevTestTrees_PTB.zip")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """A run of `lstm-attention`, small and short, on the sample. Tests do not change it."""
+    from sst_keras.config import load_pipeline
+    from sst_keras.runs import new_run
+    from sst_keras.training import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        pipeline = load_pipeline(
+            "lstm-attention",
+            ["data.dataset=sample", "model.units=16", "training.epochs=3"],
+        )
+        run = new_run(pipeline, tmp_path_factory.mktemp("runs") / "run")
+        return train(pipeline, run).run
+
+
+@pytest.fixture
+def run_copy(trained_run, tmp_path):
+    """A copy of the trained run, for tests that change it."""
+    import shutil
+
+    from sst_keras.runs import RunDirectory
+
+    return RunDirectory(Path(shutil.copytree(trained_run.path, tmp_path / "run")))
+
+
+@pytest.fixture
+def tree_folder(tmp_path) -> Path:
+    """A folder of a few trees in train.txt, dev.txt and test.txt."""
+    folder = tmp_path / "trees"
+    folder.mkdir()
+    good, bad = "(4 (2 A) (4 (4 great) (2 film)))", "(0 (2 A) (0 (0 bad) (2 film)))"
+    (folder / "train.txt").write_text(f"{good}\n{bad}\n(2 (2 A) (2 film))\n", "utf-8")
+    (folder / "dev.txt").write_text(f"{good}\n", "utf-8")
+    (folder / "test.txt").write_text(f"{bad}\n(4 great)\n", "utf-8")
+    return folder

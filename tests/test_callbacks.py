@@ -1,0 +1,95 @@
+import io
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sst_keras.callbacks import BestModel, HistoryLogger, ProgressBar, StopOnNaN, TrainingDiverged
+from sst_keras.history import read_history
+
+
+@pytest.fixture
+def model():
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs), name="tiny")
+    model.compile("sgd", "mse")
+    return model
+
+
+def logs(dev_accuracy, dev_loss=1.0):
+    return {"loss": 2.0, "accuracy": 0.5, "val_loss": dev_loss, "val_accuracy": dev_accuracy}
+
+
+def run_epochs(callback, model, figures):
+    """Tells a callback of epochs that ended so; returns the epochs it let begin."""
+    callback.set_model(model)
+    model.stop_training = False
+    epochs = []
+    for epoch, figure in enumerate(figures):
+        if model.stop_training:
+            break
+        epochs.append(epoch + 1)
+        callback.on_epoch_begin(epoch)
+        callback.on_test_begin()
+        callback.on_epoch_end(epoch, logs(*figure))
+    return epochs
+
+
+def test_history_grows_by_a_row_an_epoch(model, tmp_path):
+    path = tmp_path / "history.csv"
+    logger = HistoryLogger(path, 100, {"learning_rate": model.optimizer})
+    run_epochs(logger, model, [(0.25,), (0.5, 0.75)])
+    history = read_history(path)
+    assert history.column("epoch") == [1, 2]
+    assert history.column("dev_accuracy") == [0.25, 0.5]
+    assert history.column("dev_loss") == [1.0, 0.75]
+    assert history.column("learning_rate") == pytest.approx([0.01, 0.01])
+    row = history.rows[0]
+    assert row["examples_per_second"] * row["seconds"] == pytest.approx(100)
+
+
+def test_the_best_epoch_is_kept(model, tmp_path):
+    best = BestModel(tmp_path / "model.keras")
+    kernels = []
+
+    def on_epoch_end(epoch, figures, keep=best.on_epoch_end):
+        model.set_weights([np.full((1, 1), epoch), np.zeros(1)])
+        keep(epoch, figures)
+        kernels.append(float(keras.models.load_model(best.path).get_weights()[0][0, 0]))
+
+    best.on_epoch_end = on_epoch_end
+    # Better; worse; as accurate with a lower loss; as accurate with a higher one.
+    run_epochs(best, model, [(0.4, 1.0), (0.3, 0.5), (0.4, 0.9), (0.4, 1.1)])
+    assert kernels == [0, 0, 2, 2]
+    assert best.epoch == 3
+    assert not keras.models.load_model(best.path).compiled
+
+
+def test_patience(model, tmp_path):
+    best = BestModel(tmp_path / "model.keras", patience=2)
+    assert run_epochs(best, model, [(0.4,), (0.5,), (0.3,), (0.4,), (0.6,)]) == [1, 2, 3, 4]
+    assert best.epoch == 2
+    endless = BestModel(tmp_path / "model.keras")
+    assert len(run_epochs(endless, model, [(0.4,)] * 5)) == 5
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops(loss):
+    stop = StopOnNaN()
+    stop.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(TrainingDiverged, match="batch 2.*learning_rate"):
+        stop.on_train_batch_end(1, {"loss": loss})
+
+
+def test_progress_shows_the_figures():
+    screen = io.StringIO()
+    bar = ProgressBar(Console(file=screen, force_terminal=True, width=100))
+    bar.set_params({"steps": 3, "epochs": 2})
+    bar.on_epoch_begin(0)
+    bar.on_train_batch_end(0, logs(0.5))
+    assert bar.progress.tasks[0].completed == 1 and bar.progress.tasks[0].total == 3
+    bar.on_epoch_end(0, logs(0.25))
+    bar.close()
+    assert "dev accuracy 25.0%" in screen.getvalue()
+    assert "accuracy 50.0%" in screen.getvalue()

@@ -1,0 +1,36 @@
+import json
+
+import pytest
+
+from sst_keras import files
+from sst_keras.errors import InputError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a" / "x.txt"
+    files.write_text(path, "old")
+    with pytest.raises(RuntimeError), files.whole_file(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_partial_file_has_the_same_ending(tmp_path):
+    with files.whole_file(tmp_path / "model.keras") as partial:
+        assert partial.suffix == ".keras" and partial.parent == tmp_path
+        partial.write_text("")
+
+
+def test_json_both_ways(tmp_path):
+    files.write_json(tmp_path / "x.json", {"é": [1, None]})
+    assert files.read_json(tmp_path / "x.json") == {"é": [1, None]}
+    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"é": [1, None]}
+
+
+def test_what_is_no_json(tmp_path):
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(InputError, match=r"x\.json"):
+        files.read_json(tmp_path / "x.json")
+    with pytest.raises(InputError, match=r"y\.json"):
+        files.read_json(tmp_path / "y.json")

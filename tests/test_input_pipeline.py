@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sst_keras.config import DataConfig
+from sst_keras.corpora import Split
+from sst_keras.input_pipeline import (
+    TokenEncoder,
+    count_tokens,
+    evaluation_batches,
+    training_batches,
+)
+from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
+
+VOCABULARY = Vocabulary((PADDING, UNKNOWN, "a", "b", "é"))
+
+
+def split_of(*texts, labels=None):
+    tokens = tf.ragged.constant([text.split() for text in texts], tf.string)
+    return Split(tokens, np.asarray(labels or range(len(texts)), np.int32))
+
+
+def of_lengths(lengths):
+    """Texts of some lengths; each label is its text's place."""
+    return split_of(*(" ".join(["a"] * length) for length in lengths))
+
+
+def rows(dataset):
+    """Every text's label and ids, padding taken away, in the order of the batches."""
+    return [
+        (int(label), [int(token) for token in ids if token])
+        for inputs, labels in dataset
+        for ids, label in zip(inputs["token_ids"].numpy(), labels.numpy(), strict=True)
+    ]
+
+
+def test_ids_of_tokens():
+    encoder = TokenEncoder(VOCABULARY, lowercase=False)
+    ids = encoder(split_of("a b", "É é a x", "A").tokens)
+    assert ids.to_list() == [[2, 3], [1, 4, 2, 1], [1]]
+    assert ids.dtype == tf.int32
+
+
+def test_lower_case():
+    encoder = TokenEncoder(VOCABULARY, lowercase=True)
+    assert encoder(split_of("A É").tokens).to_list() == [[2, 4]]
+
+
+def test_a_text_that_spells_padding_is_unknown():
+    encoder = TokenEncoder(VOCABULARY, lowercase=False)
+    assert encoder(split_of(f"{PADDING} {UNKNOWN}").tokens).to_list() == [[1, 1]]
+
+
+def test_counts():
+    assert count_tokens(split_of("A a b", "É"), lowercase=True) == {"a": 2, "b": 1, "é": 1}
+    assert count_tokens(split_of("A a"), lowercase=False) == {"A": 1, "a": 1}
+
+
+def test_evaluation_goes_from_short_to_long_and_tells_the_order():
+    split = split_of("a b a", "b", "a a", "é")
+    batches, order = evaluation_batches(split, TokenEncoder(VOCABULARY, True), batch_size=2)
+    assert order.tolist() == [1, 3, 2, 0]
+    assert [label for label, _ in rows(batches)] == [1, 3, 2, 0]
+    first, last = (inputs["token_ids"].numpy().tolist() for inputs, _ in batches)
+    assert first == [[3], [4]]
+    assert last == [[2, 2, 0], [2, 3, 2]]  # padding on the right
+    spec, label_spec = batches.element_spec
+    assert spec["token_ids"].dtype == tf.int32 and label_spec.dtype == tf.int32
+
+
+def epochs(seed, count=2, **settings):
+    split = of_lengths([1, 2, 3, 4, 5, 6, 7, 8, 9, 10] * 3)
+    data = DataConfig(batch_size=4, bucket_boundaries=(4, 8), **settings)
+    dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, seed)
+    return split, dataset, [rows(dataset) for _ in range(count)]
+
+
+def test_every_text_once_an_epoch_in_a_new_order():
+    split, _, (first, second) = epochs(seed=1)
+    lengths = split.tokens.row_lengths().numpy().tolist()
+    assert sorted(first) == [(place, [2] * length) for place, length in enumerate(lengths)]
+    assert sorted(second) == sorted(first)
+    assert second != first
+
+
+def test_the_seed_decides_the_order():
+    assert epochs(seed=1)[2] == epochs(seed=1)[2]
+    assert epochs(seed=1)[2] != epochs(seed=2)[2]
+
+
+def test_batches_hold_texts_of_one_bucket():
+    _, dataset, _ = epochs(seed=1)
+    buckets = (range(1, 4), range(4, 8), range(8, 11))
+    count = 0
+    for inputs, _ in dataset:
+        lengths = (inputs["token_ids"].numpy() > 0).sum(axis=1)
+        assert any(all(length in bucket for length in lengths) for bucket in buckets)
+        assert inputs["token_ids"].shape[1] == lengths.max()
+        count += 1
+    assert int(dataset.cardinality()) == count == 3 + 3 + 3  # 9, 12 and 9 texts, by fours
+
+
+def test_a_bound_on_the_length():
+    _, _, (first, _) = epochs(seed=1, max_length=5)
+    assert max(len(ids) for _, ids in first) == 5
+    assert len(first) == 30
+
+
+@pytest.mark.parametrize("lengths", [[1], [3, 3, 3], [40]])
+def test_few_texts(lengths):
+    dataset = training_batches(of_lengths(lengths), TokenEncoder(VOCABULARY, True), DataConfig(), 1)
+    assert len(rows(dataset)) == len(lengths)

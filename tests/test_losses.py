@@ -1,0 +1,42 @@
+import keras
+import numpy as np
+import pytest
+
+from sst_keras.losses import LOSSES, CrossEntropy, Euclidean
+
+LABELS = np.array([0, 1], "int32")
+# softmax: (3/4, 1/4) and (1/2, 1/2).
+LOGITS = np.array([[np.log(3.0), 0.0], [0.0, 0.0]], "float32")
+
+
+def test_cross_entropy_by_hand():
+    expected = (-np.log(0.75) - np.log(0.5)) / 2
+    assert float(CrossEntropy()(LABELS, LOGITS)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_of_smoothed_labels_by_hand():
+    # Smoothing 0.2 over two classes: targets 0.9 and 0.1.
+    first = -0.9 * np.log(0.75) - 0.1 * np.log(0.25)
+    second = -np.log(0.5)
+    loss = CrossEntropy(label_smoothing=0.2)(LABELS, LOGITS)
+    assert float(loss) == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_euclidean_by_hand():
+    # (3/4 - 1)² + (1/4)² = 1/8, and (1/2)² + (1/2 - 1)² = 1/2.
+    assert float(Euclidean()(LABELS, LOGITS)) == pytest.approx((1 / 8 + 1 / 2) / 2, rel=1e-6)
+
+
+def test_cross_entropy_is_keras_own():
+    theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    logits = np.random.default_rng(0).normal(size=(7, 5)).astype("float32")
+    labels = np.arange(7) % 5
+    assert float(CrossEntropy()(labels, logits)) == pytest.approx(float(theirs(labels, logits)))
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_extreme_logits_are_finite_and_configs_read_back(loss):
+    logits = np.array([[1e4, -1e4], [-1e4, 1e4]], "float32")
+    assert np.isfinite(float(loss()(np.array([1, 0]), logits)))
+    again = loss.from_config(loss(label_smoothing=0.3).get_config())
+    assert again.label_smoothing == 0.3

@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+import pytest
+
+from sst_keras.config import EmbeddingConfig, ModelConfig, load_pipeline, pipeline_names
+from sst_keras.losses import CrossEntropy
+from sst_keras.models import MODELS, build_model
+from sst_keras.optimizers import make_optimizer
+
+IDS = np.array([[3, 4, 5, 6], [7, 8, 0, 0], [9, 0, 0, 0]])
+VARIANTS = {
+    **{name: load_pipeline(name).model for name in pipeline_names()},
+    "bidirectional": ModelConfig(bidirectional=True),
+    "bidirectional, last": ModelConfig(bidirectional=True, pooling="last"),
+    "stacked, last": ModelConfig(num_layers=3, pooling="last"),
+    "mean": ModelConfig(pooling="mean"),
+    "max": ModelConfig(pooling="max", bidirectional=True, num_layers=2),
+    "one width": ModelConfig(name="cnn", kernel_sizes=(2,)),
+}
+VARIANTS = {
+    name: ModelConfig(**{**vars(model), "units": 6, "filters": 4, "dropout": 0.0})
+    for name, model in VARIANTS.items()
+}
+
+
+def make(model, embedding=None, matrix=None):
+    keras.utils.set_random_seed(0)
+    return build_model(model, embedding or EmbeddingConfig(dim=3, dropout=0.0), 10, 5, matrix)
+
+
+def logits(model, ids):
+    return keras.ops.convert_to_numpy(model({"token_ids": ids}))
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_more_padding_gives_the_same_answer(variant):
+    model = make(variant)
+    assert model.output.shape == (None, 5)
+    padded = np.pad(IDS, ((0, 0), (0, 9)))
+    np.testing.assert_allclose(logits(model, padded), logits(model, IDS), atol=1e-5)
+    alone = logits(model, IDS[2:, :1])
+    np.testing.assert_allclose(alone, logits(model, IDS)[2:], atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_a_row_of_padding_alone_is_finite(variant):
+    assert np.isfinite(logits(make(variant), np.zeros((2, 6), int))).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_every_weight_moves_in_one_step(variant):
+    model = make(variant)
+    model.compile(make_optimizer("adam", 0.1), CrossEntropy(), jit_compile=False)
+    before = model.get_weights()
+    model.train_on_batch({"token_ids": IDS}, np.array([0, 1, 4]))
+    still = {
+        variable.path
+        for variable, old in zip(model.weights, before, strict=True)
+        if np.array_equal(variable.numpy(), old)
+    }
+    assert still == ({"frozen_embedding/embeddings"} if variant.name == "cnn-multichannel" else set())
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_a_saved_model_answers_the_same(variant, tmp_path):
+    model = make(variant)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(logits(loaded, IDS), logits(model, IDS))
+
+
+def test_last_is_the_last_real_step():
+    model = make(VARIANTS["lstm"])
+    lstm = model.get_layer("lstm_1")
+    vectors = model.get_layer("embedding")(IDS[1:2, :2])  # the two real words alone
+    state = lstm(vectors)
+    expected = model.get_layer("logits")(state)
+    np.testing.assert_allclose(logits(model, IDS)[1:2], expected, atol=1e-6)
+
+
+def test_the_given_vectors_stand_in_the_model_and_not_in_its_config():
+    matrix = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
+    for name in MODELS:
+        model = make(ModelConfig(name=name, units=2, filters=2), matrix=matrix)
+        np.testing.assert_array_equal(model.get_layer("embedding").get_weights()[0], matrix)
+        assert len(model.to_json()) < 20_000
+    frozen = model.get_layer("frozen_embedding")
+    np.testing.assert_array_equal(frozen.get_weights()[0], matrix)
+
+
+def test_frozen_vectors_do_not_train():
+    model = make(VARIANTS["lstm"], EmbeddingConfig(dim=3, trainable=False))
+    assert "embedding/embeddings" not in {v.path for v in model.trainable_variables}
+
+
+def test_a_matrix_of_another_height():
+    with pytest.raises(ValueError, match=r"10 ids.*\(9, 3\)"):
+        make(VARIANTS["lstm"], matrix=np.zeros((9, 3)))
+
+
+def test_depth_and_direction():
+    model = make(ModelConfig(num_layers=3, bidirectional=True, units=6))
+    assert [layer.name for layer in model.layers if "bidirectional" in layer.name] == [
+        "bidirectional_1",
+        "bidirectional_2",
+        "bidirectional_3",
+    ]
+    assert model.get_layer("bidirectional_3").output.shape == (None, None, 12)

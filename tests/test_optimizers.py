@@ -1,0 +1,100 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sst_keras.config import OPTIMIZERS, EmbeddingConfig, ModelConfig, TrainingConfig
+from sst_keras.models import build_model
+from sst_keras.optimizers import has_own_rate, make_optimizer, pipeline_optimizer
+
+
+def step(optimizer, value, gradient, steps=1):
+    """Returns a weight after some steps with the same gradient."""
+    variable = keras.Variable(np.array([value], "float32"))
+    for _ in range(steps):
+        optimizer.apply([tf.constant([gradient], tf.float32)], [variable])
+    return float(variable.numpy()[0])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimizer_goes_down(name):
+    assert step(make_optimizer(name, 0.1), 1.0, 2.0) < 1.0
+
+
+def test_sgd_by_hand():
+    assert step(make_optimizer("sgd", 0.1), 1.0, 2.0) == pytest.approx(0.8)
+    # Momentum 0.9: the second step is 0.1 · (2 + 0.9 · 2).
+    assert step(make_optimizer("momentum", 0.1), 1.0, 2.0, 2) == pytest.approx(0.8 - 0.38)
+
+
+def test_adam_begins_with_a_step_of_the_rate():
+    assert step(make_optimizer("adam", 0.1), 1.0, 2.0) == pytest.approx(0.9, abs=1e-6)
+
+
+def test_adagrad_starts_from_nothing_as_pytorch_does():
+    # 0.1 · 2 / √4, then 0.1 · 2 / √8.
+    after = 1.0 - 0.1 - 0.1 * 2 / np.sqrt(8)
+    assert step(make_optimizer("adagrad", 0.1), 1.0, 2.0, 2) == pytest.approx(after, abs=1e-6)
+
+
+def test_l2_goes_into_the_gradient():
+    # SGD: w - 0.1 · (2 + 0.5 · 3).
+    assert step(make_optimizer("sgd", 0.1, l2=0.5), 3.0, 2.0) == pytest.approx(3 - 0.1 * 3.5)
+    # In Adam it vanishes in the first step's unit length: the sign alone counts.
+    assert step(make_optimizer("adam", 0.1, l2=0.5), 3.0, 2.0) == pytest.approx(2.9, abs=1e-6)
+
+
+def test_decoupled_decay_does_not():
+    after = 3 - 0.1 * 0.5 * 3 - 0.1
+    assert step(make_optimizer("adam", 0.1, weight_decay=0.5), 3.0, 2.0) == pytest.approx(after)
+
+
+def test_clipping_comes_before_l2():
+    # The gradient 2 is cut to 1, then λ w = 1.5 is added.
+    clipped = make_optimizer("sgd", 0.1, l2=0.5, clip_norm=1.0)
+    assert step(clipped, 3.0, 2.0) == pytest.approx(3 - 0.1 * 2.5, rel=1e-5)
+
+
+def test_an_unknown_name():
+    with pytest.raises(ValueError, match="'adm'"):
+        make_optimizer("adm", 0.1)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_a_row_that_occurs_twice_moves_as_in_a_dense_update(name, l2):
+    results = []
+    for dense in (True, False):
+        variable = keras.Variable(np.arange(8, dtype="float32").reshape(4, 2))
+        optimizer = make_optimizer(name, 0.1, l2=l2)
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                picked = tf.gather(variable.value, [1, 1, 2])
+                loss = tf.reduce_sum(picked**2)
+            gradient = tape.gradient(loss, variable.value)
+            assert isinstance(gradient, tf.IndexedSlices)
+            optimizer.apply([tf.convert_to_tensor(gradient) if dense else gradient], [variable])
+        results.append(variable.numpy())
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
+
+
+def test_embeddings_with_a_rate_of_their_own():
+    embedding = EmbeddingConfig(learning_rate=0.5, optimizer="sgd")
+    training = TrainingConfig(optimizer="sgd", learning_rate=0.1)
+    model = build_model(ModelConfig(name="mlp", units=2), embedding, 5, 3, np.ones((5, 2)))
+    optimizer = pipeline_optimizer(training, embedding, model)
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    ones = [tf.ones_like(variable.value) for variable in model.trainable_variables]
+    optimizer.apply(ones, model.trainable_variables)
+    moved = {v.path: float((before[v.path] - v.numpy()).mean()) for v in model.trainable_variables}
+    rates = {path: 0.5 if path == "embedding/embeddings" else 0.1 for path in moved}
+    assert moved == pytest.approx(rates, rel=1e-5)
+    assert [float(group.learning_rate.numpy()) for group in optimizer.groups] == pytest.approx(
+        [0.1, 0.5]
+    )
+
+
+def test_frozen_embeddings_have_no_rate():
+    assert has_own_rate(EmbeddingConfig())
+    assert not has_own_rate(EmbeddingConfig(trainable=False))
+    assert not has_own_rate(EmbeddingConfig(learning_rate=0.0))
