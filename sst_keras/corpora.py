@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import io
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,11 @@ from sst_keras.tokenizer import tokenize
 
 log = logging.getLogger(__name__)
 
+SAMPLE_NOTE = (
+    "THIS IS THE BUNDLED SAMPLE, made up by a grammar, not the Stanford Sentiment Treebank: its "
+    "figures say that everything works, and nothing about real reviews. For SST-5 run "
+    "`sst-keras data fetch`, then train again."
+)
 SPLITS = ("train", "dev", "test")
 _FEWEST_CLASSES, _MOST_CLASSES = 2, 20
 _TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")
@@ -180,13 +185,17 @@ def _read_sst5(data_dir: str | Path | None, spans: bool) -> Corpus:
 
 def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split:
     """Reads a split of a configuration of the SST-5 builder into columns."""
+    import tensorflow_datasets as tfds
+
     from sst_keras.datasets import sst5
 
     builder = sst5.Builder(config=config, source_dir=data_dir, data_dir=sst5_source.tfds_dir())
     if not sst5_source.is_prepared(config):
-        log.info(f"Preparing sst5/{config}, once ...")
+        wait = " (half a minute)" if config == "phrases" else ""
+        log.info(f"Preparing sst5/{config}, once{wait} ...")
         # Its own messages go to standard output, which belongs to the user's results.
-        with contextlib.redirect_stdout(sys.stderr):
+        tfds.disable_progress_bar()
+        with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare()
     examples = builder.info.splits[split].num_examples
     rows = builder.as_dataset(split=split).map(lambda row: (row["tokens"], row["label"]))
@@ -210,6 +219,7 @@ def _read_trees(folder: Path, name: str, spans: bool) -> Corpus:
         spans=_split_of(span for tree in trees["train"] for span in tree.examples())
         if spans
         else None,
+        notes=(SAMPLE_NOTE,) if name == "sample" else (),
     )
 
 

@@ -44,11 +44,13 @@ class WordVectors:
         words: The words, the most frequent first where the file has them so.
         vectors: float32[words, dim].
         name: What the set is called.
+        words_in_file: How many words the file has that these were read from, kept or not.
     """
 
     words: tuple[str, ...]
     vectors: np.ndarray
     name: str = "vectors"
+    words_in_file: int = 0
 
     @property
     def dim(self) -> int:
@@ -110,12 +112,12 @@ def read_vectors(
             return _read_keyed_vectors(path, wanted, most_frequent)
         with _open(path) as file:
             if kind.endswith(".bin") or (kind == path.name and _is_binary(file)):
-                words, vectors = _read_binary(file, path, keep, most_frequent)
+                words, vectors, count = _read_binary(file, path, keep, most_frequent)
             else:
-                words, vectors = _read_text(file, path, keep, most_frequent)
+                words, vectors, count = _read_text(file, path, keep, most_frequent)
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected whole compressed word vectors, but {error}.") from None
-    return WordVectors(tuple(words), vectors, _set_name(path))
+    return WordVectors(tuple(words), vectors, _set_name(path), count)
 
 
 @contextmanager
@@ -147,8 +149,8 @@ def _is_binary(file: BinaryIO) -> bool:
 
 def _read_text(
     file: BinaryIO, path: Path, keep: set[bytes] | None, most_frequent: int
-) -> tuple[list[str], np.ndarray]:
-    """Reads word2vec or GloVe text."""
+) -> tuple[list[str], np.ndarray, int]:
+    """Reads word2vec or GloVe text; returns words, vectors, and how many words there are."""
     first = file.readline()
     fields = first.split()
     count = None
@@ -196,7 +198,7 @@ def _read_text(
             f"file is cut off or damaged. Fetch it again."
         )
     vectors = np.stack(rows) if rows else np.empty((0, dim), np.float32)
-    return [word.decode("utf-8", "replace") for word in words], vectors
+    return [word.decode("utf-8", "replace") for word in words], vectors, found
 
 
 def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
@@ -224,7 +226,7 @@ def _bad_row(path: Path, number: int, line: bytes, dim: int) -> InputError:
 
 def _read_binary(
     file: BinaryIO, path: Path, keep: set[bytes] | None, most_frequent: int
-) -> tuple[list[str], np.ndarray]:
+) -> tuple[list[str], np.ndarray, int]:
     """Reads word2vec binary: `words dim\\n`, then a word, a space, float32[dim], maybe `\\n`."""
     header = file.readline(100).split()
     if len(header) != 2 or not all(part.isdigit() for part in header):
@@ -262,7 +264,7 @@ def _read_binary(
             rows.append(row)
         number += 1
     vectors = np.stack(rows) if rows else np.empty((0, dim), np.float32)
-    return [word.decode("utf-8", "replace") for word in words], vectors
+    return [word.decode("utf-8", "replace") for word in words], vectors, count
 
 
 def _read_keyed_vectors(
@@ -286,7 +288,7 @@ def _read_keyed_vectors(
         row for row, word in enumerate(words) if keep is None or word in keep or row < most_frequent
     ]
     vectors = np.asarray(keyed.vectors[rows], np.float32)
-    return WordVectors(tuple(words[row] for row in rows), vectors, _set_name(path))
+    return WordVectors(tuple(words[row] for row in rows), vectors, _set_name(path), len(words))
 
 
 # === Words → vectors ===
@@ -478,8 +480,8 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
 def fingerprint(path: str | Path) -> str:
     """Returns the sha256 of a file's bytes.
 
-    It is kept in the cache under the file's path, size and time of change, since a file of gigabytes
-    takes seconds to read.
+    It is kept in the cache under the file's path, size and time of change, since a file of
+    gigabytes takes seconds to read.
     """
     path = Path(path).resolve()
     if path.suffix == ".kv":
@@ -645,7 +647,7 @@ def nearest(
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Returns a set's name, file, first words, width, size in bytes and fingerprint.
+    """Returns a set's name, file, number of words, first words, width, size in bytes and fingerprint.
 
     Every row of the file is checked.
     """
@@ -653,6 +655,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     return {
         "name": first.name,
         "file": str(path),
+        "words": first.words_in_file,
         "dim": first.dim,
         "first_words": list(first.words),
         "bytes": Path(path).stat().st_size,

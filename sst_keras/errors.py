@@ -12,6 +12,6 @@ class InputError(ValueError):
 
 
 class UsageError(InputError):
-    """The call itself is wrong: an unknown name, a path that is not there, a setting out of range."""
+    """The call itself is wrong: an unknown name, a missing path, a setting out of range."""
 
     exit_code = 2

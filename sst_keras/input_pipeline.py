@@ -1,4 +1,4 @@
-"""Tokens + `Vocabulary` → `tf.data` batches `({token_ids: int32[batch, time]}, label: int32[batch])`.
+"""Tokens + `Vocabulary` → `tf.data` batches: token_ids int32[batch, time], label int32[batch].
 
 Padding, id 0, stands on the right. All of it runs in TensorFlow; no Python runs per example.
 """

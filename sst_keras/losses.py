@@ -11,7 +11,7 @@ _PACKAGE = "sst_keras"
 
 
 def _targets(labels: Any, logits: Any, label_smoothing: float) -> Any:
-    """Returns smoothed one-hot labels, float32[batch, classes]: 1 - s + s / classes, s / classes."""
+    """Returns smoothed one-hot labels float32[batch, n]: 1 - s + s / n, and s / n elsewhere."""
     classes = ops.shape(logits)[-1]
     labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
     one_hot = ops.one_hot(labels, classes, dtype=logits.dtype)

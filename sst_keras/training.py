@@ -56,6 +56,7 @@ class TrainingResult:
         dev: The kept model on dev.
         test: The kept model on test.
         seconds: From the call to the end, in seconds.
+        notes: What a user should know of how the data were read, a sentence each.
     """
 
     run: RunDirectory
@@ -65,6 +66,7 @@ class TrainingResult:
     dev: Report
     test: Report
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def train(
@@ -96,7 +98,7 @@ def train(
     # === Data ===
     corpus = load_corpus(pipeline.data, pipeline.training.seed, data_dir)
     for note in corpus.notes:
-        log.info(note)
+        log.warning(note)
     examples = corpus.training_split(pipeline.data.examples)
     log.info(
         f"Data: {corpus.name}, {len(examples):,} training {pipeline.data.examples}, "
@@ -147,7 +149,7 @@ def train(
         )
     except KeyboardInterrupt:
         if not best.epoch:
-            best.model = model
+            best.set_model(model)
             best.save()
         raise
 
@@ -165,7 +167,9 @@ def train(
             "test": test.to_dict(),
         },
     )
-    return TrainingResult(run, pipeline, best.epoch, len(history.rows), dev, test, seconds)
+    return TrainingResult(
+        run, pipeline, best.epoch, len(history.rows), dev, test, seconds, corpus.notes
+    )
 
 
 def _load_vector_sets(

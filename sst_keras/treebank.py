@@ -69,7 +69,7 @@ class Tree:
     children: tuple[Tree, ...] = ()
 
     def examples(self) -> Iterator[Example]:
-        """Yields every labelled span, the whole sentence first, then its parts from left to right."""
+        """Yields every labelled span: the whole sentence, then its parts from left to right."""
         spans: list[tuple[Tree, int, int]] = []
         tokens = tuple(_walk(self, spans, 0))
         for node, start, end in spans:

@@ -31,9 +31,7 @@ def check_layer(layer: keras.layers.Layer, features: int = 3) -> None:
     assert copy.get_config() == layer.get_config()
     copy.build(inputs.shape)
     copy.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(
-        _array(copy(inputs, mask=mask)), _array(layer(inputs, mask=mask))
-    )
+    np.testing.assert_array_equal(_array(copy(inputs, mask=mask)), _array(layer(inputs, mask=mask)))
 
 
 def check_saving(layer: keras.layers.Layer, path) -> None:

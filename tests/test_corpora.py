@@ -163,7 +163,7 @@ def test_a_byte_order_mark_and_line_breaks_within_quotes(tmp_path):
         (b"text,label\na,\n", "line 2: expected a label"),
         (b"text,label\na,b,c\n", "line 2: expected 2 fields.*Received 3"),
         (b"text,label\ncaf\xe9,1\n", "expected UTF-8.*0xe9"),
-        XX
+        (b'text,label\n"a,1\n', r"x\.csv, line \d+: unexpected end"),
         (b"text,label\na,1\nb,1\n", "2 to 20 classes"),
     ],
 )

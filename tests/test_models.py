@@ -58,7 +58,9 @@ def test_every_weight_moves_in_one_step(variant):
         for variable, old in zip(model.weights, before, strict=True)
         if np.array_equal(variable.numpy(), old)
     }
-    assert still == ({"frozen_embedding/embeddings"} if variant.name == "cnn-multichannel" else set())
+    assert still == (
+        {"frozen_embedding/embeddings"} if variant.name == "cnn-multichannel" else set()
+    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)

@@ -27,7 +27,9 @@ def runs(folder: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{len(rows)} runs below {folder}/", title_justify="left")
+    table = Table(
+        title=f"{len(rows)} run{'s' * (len(rows) != 1)} below {folder}/", title_justify="left"
+    )
     columns = ("run", "dataset", "vectors", "seed", "epochs", "best", "dev", "test", "seconds")
     for column in columns:
         table.add_column(

@@ -12,11 +12,6 @@ from sst_keras.cli.terminal import console, import_tensorflow
 log = logging.getLogger(__name__)
 
 _EXAMPLE = "It's not a great film, but I was never bored and the ending is wonderful."
-_SAMPLE_WARNING = (
-    "THIS IS THE BUNDLED SAMPLE, made up by a grammar, not the Stanford Sentiment Treebank: its "
-    "figures\nsay that everything works, and nothing about real reviews. For SST-5: "
-    "`sst-keras data fetch`, then train again."
-)
 
 
 @click.command()
@@ -175,5 +170,5 @@ def _print_result(result, plots, exported) -> None:
     click.echo("")
     print_predictions(Predictor(exported).predict([_EXAMPLE], explain=True))
     click.echo(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
-    if result.dev.dataset == "sample":
-        log.warning(f"\n{_SAMPLE_WARNING}")
+    for note in result.notes:
+        log.warning(f"\n{note}")

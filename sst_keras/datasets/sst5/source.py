@@ -86,15 +86,15 @@ def is_available(data_dir: str | Path | None = None) -> bool:
     return locate(data_dir) is not None or is_prepared() or is_reachable()
 
 
-def is_reachable(seconds: float = _PROBE_SECONDS) -> bool:
-    """Returns whether the original's address answers, within so many seconds.
+def is_reachable(url: str | None = None, seconds: float = _PROBE_SECONDS) -> bool:
+    """Returns whether an address, the original's if none is given, answers within so many seconds.
 
     In a thread of its own: a name look-up may hang for longer than any timeout of the socket.
     """
     answers: list[int] = []
 
     def ask() -> None:
-        request = urllib.request.Request(URL, method="HEAD")
+        request = urllib.request.Request(url or URL, method="HEAD")
         try:
             with urllib.request.urlopen(request, timeout=seconds) as response:
                 answers.append(response.status)
@@ -111,7 +111,7 @@ def unavailable(data_dir: str | Path | None = None) -> InputError:
     """Returns the error that tells how SST-5 can be had."""
     places = ", ".join(f"{folder / 'sst'}{os.sep}" for folder in locations.data_dirs(data_dir))
     return InputError(
-        f"SST-5 cannot be had: it is in none of {places} and {URL} does not answer. Download that "
-        f"file elsewhere (sha256 {SHA256[ZIP_NAME]}) and put it, or the three files in it, into one "
-        f"of those folders; or try the bundled sample: --dataset sample."
+        f"SST-5 cannot be had: it is in none of {places} and {URL} does not answer. "
+        f"Download that file elsewhere (sha256 {SHA256[ZIP_NAME]}) and put it, or the three "
+        f"files in it, into one of those folders; or try the bundled sample: --dataset sample."
     )

@@ -1,0 +1,22 @@
+import json
+
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+
+
+def test_each_pipeline_with_what_it_changes():
+    rows = json.loads(CliRunner().invoke(main, ["pipelines", "--json"]).stdout)["pipelines"]
+    changes = {row["name"]: row["changes"] for row in rows}
+    assert changes["lstm-attention"] == {}
+    assert changes["stacked-lstm"] == {"model.num_layers": 2}
+    listing = CliRunner().invoke(main, ["pipelines"]).stdout
+    assert all(name in listing for name in changes)
+    assert "model.num_layers = 2" in listing
+
+
+def test_every_setting():
+    listing = CliRunner().invoke(main, ["pipelines", "--settings"]).stdout
+    assert "model.units = 128" in listing
+    answer = json.loads(CliRunner().invoke(main, ["pipelines", "--settings", "--json"]).stdout)
+    assert {"setting", "default", "about"} == set(answer["settings"][0])

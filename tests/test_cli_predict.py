@@ -1,0 +1,52 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+
+
+@pytest.fixture(scope="module")
+def predict(trained_run):
+    def run(*arguments, text=None):
+        return CliRunner().invoke(main, ["predict", str(trained_run.path), *arguments], input=text)
+
+    yield run
+    import shutil
+
+    shutil.rmtree(trained_run.saved_model_dir.parent, ignore_errors=True)
+
+
+def test_texts_as_arguments(predict, trained_run):
+    result = predict("A wonderful film.", "Dull [bold] stuff")
+    assert result.exit_code == 0, result.output
+    assert "A wonderful film." in result.stdout and "Dull [bold] stuff" in result.stdout
+    assert "attention:" in result.stdout
+    assert (trained_run.saved_model_dir / "saved_model.pb").is_file()  # exported for it
+
+
+@pytest.mark.parametrize("how", ["standard input", "file", "export"])
+def test_the_same_from_everywhere(predict, trained_run, tmp_path, how):
+    lines = "Good.\n\nNot good — é.\n"
+    expected = json.loads(predict("Good.", "", "Not good — é.", "--json").stdout)
+    if how == "standard input":
+        result = predict("--json", text=lines)
+    elif how == "file":
+        (tmp_path / "texts.txt").write_text(lines, "utf-8")
+        result = predict("--file", str(tmp_path / "texts.txt"), "--json")
+    else:
+        arguments = ["predict", str(trained_run.saved_model_dir), "--file", "-", "--json"]
+        result = CliRunner().invoke(main, arguments, input=lines)
+    assert json.loads(result.stdout) == expected
+    assert [row["text"] for row in expected["predictions"]] == ["Good.", "", "Not good — é."]
+    assert expected["predictions"][1]["tokens"] == ["<unk>"]
+
+
+def test_wrong_calls(predict, tmp_path):
+    assert predict("text", "--file", "x").exit_code == 2
+    assert predict("--file", str(tmp_path / "gone")).exit_code == 1
+    (tmp_path / "latin1.txt").write_bytes(b"caf\xe9\n")
+    result = predict("--file", str(tmp_path / "latin1.txt"))
+    assert result.exit_code == 1 and "0xe9" in result.stderr
+    nowhere = CliRunner().invoke(main, ["predict", str(tmp_path / "gone"), "text"])
+    assert nowhere.exit_code == 2 and "no run" in nowhere.stderr

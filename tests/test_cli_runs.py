@@ -1,0 +1,22 @@
+import json
+
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+
+
+def test_the_list(run_copy):
+    folder = str(run_copy.path.parent)
+    answer = json.loads(CliRunner().invoke(main, ["runs", "--dir", folder, "--json"]).stdout)
+    assert [row["run"] for row in answer["runs"]] == ["run"]
+    assert answer["runs"][0]["test"]["n"] == 250
+    table = CliRunner().invoke(main, ["runs", "--dir", folder]).stdout
+    assert "1 run " in table and f"{answer['runs'][0]['test']['accuracy']:.1%}" in table
+
+
+def test_runs_that_are_not_finished_and_none_at_all(run_copy, tmp_path):
+    run_copy.metrics_file.unlink()
+    result = CliRunner().invoke(main, ["runs", "--dir", str(run_copy.path.parent)])
+    assert result.exit_code == 0 and "not finished" in result.stdout.replace("\n", " ")
+    empty = CliRunner().invoke(main, ["runs", "--dir", str(tmp_path / "none")])
+    assert empty.exit_code == 0 and "sst-keras train" in empty.stdout

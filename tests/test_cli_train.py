@@ -1,0 +1,145 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+from sst_keras.history import read_history
+from sst_keras.runs import RunDirectory
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["train", *arguments])
+
+    return run
+
+
+QUICK = ("--vectors", "none", "--set", "embedding.dim=8", "--set", "model.units=8", "--epochs", "1")
+
+
+def test_a_run_from_start_to_end(train, tree_folder):
+    result = train("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
+    assert result.exit_code == 0, result.output
+    run = RunDirectory(tree_folder.parent / "run")
+    assert run.is_finished and (run.saved_model_dir / "saved_model.pb").is_file()
+    assert {path.name for path in run.plots_dir.iterdir()} == {
+        "history.png",
+        *(
+            f"{kind}-{split}.png"
+            for kind in ("confusion", "reliability")
+            for split in ("dev", "test")
+        ),
+    }
+    assert "Test accuracy" in result.stdout and "attention:" in result.stdout
+    assert "Epoch  1/1" in result.stderr
+    assert "BUNDLED SAMPLE" not in result.output
+
+
+def test_json_alone_on_standard_output(train, tree_folder):
+    result = train("lstm", "--dataset", str(tree_folder), *QUICK, "--seed", "5", "--json")
+    answer = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert answer["pipeline"] == "lstm" and answer["seed"] == 5 and answer["epochs"] == 1
+    assert answer["dataset"] == str(tree_folder) and answer["vectors"] == ["none"]
+    assert answer["test"]["n"] == 2 and 0 <= answer["test"]["accuracy"] <= 1
+    assert answer["dev"]["n"] == 1 and answer["seconds"] > 0
+    assert RunDirectory(tree_folder.parent / answer["run"]).is_finished
+
+
+def test_the_sample_says_so_at_start_and_end(train, offline):
+    result = train("mlp", "--dataset", "auto", "--epochs", "1", "--run-dir", "run")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    marks = [number for number, line in enumerate(lines) if "BUNDLED SAMPLE" in line]
+    epoch = next(number for number, line in enumerate(lines) if line.startswith("Epoch"))
+    assert len(marks) == 2 and marks[0] < epoch < marks[1]
+    assert RunDirectory(__import__("pathlib").Path("run")).pipeline().data.dataset == "sample"
+
+
+def test_plain_train_never_swaps_the_data(train, offline):
+    result = train(*QUICK)
+    assert result.exit_code == 1
+    assert "SST-5 cannot be had" in result.stderr and "--dataset sample" in result.stderr
+
+
+def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):
+    arguments = ("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
+    assert train(*arguments).exit_code == 0
+    refused = train(*arguments)
+    assert refused.exit_code == 2 and "--overwrite" in refused.stderr
+    assert train(*arguments, "--overwrite", "--epochs", "2").exit_code == 0
+    assert len(read_history("run/history.csv").rows) == 2
+
+
+def test_own_reviews(train, tmp_path):
+    rows = [("awful", "a dreadful film"), ("fine", "a fair film"), ("great", "a superb film")] * 20
+    text = "".join(f"{label};{words} {number}\n" for number, (label, words) in enumerate(rows))
+    (tmp_path / "mine.csv").write_text("stars;review\n" + text)
+    result = train("--dataset", "mine.csv", *QUICK)
+    assert result.exit_code == 2 and "--text-column" in result.stderr
+    (tmp_path / "mine.csv").write_text("stars,review\n" + text.replace(";", ","))
+    columns = ("--text-column", "review", "--label-column", "stars")
+    result = train(
+        "--dataset", "mine.csv", *columns, "--labels", "great, fine,awful", *QUICK, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    run = RunDirectory(tmp_path / json.loads(result.stdout)["run"])
+    assert run.pipeline().data.labels == ("great", "fine", "awful")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lstm-atention",), "did you mean 'lstm-attention'"),
+        (("--set", "model.unit=3"), "did you mean 'model.units'"),
+        (("--epochs", "0"), "--epochs"),
+        (("--epochs", "x"), "--epochs"),
+        (("--dataset", "nowhere"), "'nowhere'"),
+        (("--data-dir", "nowhere"), "--data-dir"),
+        (("--dataset", "sample", "--vectors", "glvoe"), "there are no vectors 'glvoe'"),
+    ],
+)
+def test_wrong_calls(train, arguments, message):
+    result = train(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr and "Traceback" not in result.output
+
+
+def test_wrong_data(train, tree_folder, tmp_path):
+    (tmp_path / "wide.txt").write_text("".join(f"w{n} 1 2 3\n" for n in range(6)) + "seven 1 2\n")
+    result = train("--dataset", str(tree_folder), "--vectors", "wide.txt")
+    assert result.exit_code == 1 and "wide.txt, line 7" in result.stderr
+    (tree_folder / "dev.txt").write_text("(3 (2 cut)\n")
+    result = train("--dataset", str(tree_folder), *QUICK)
+    assert result.exit_code == 1 and "dev.txt, line 1" in result.stderr
+
+
+def test_tensorboard_that_is_not_installed(train, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "tensorboard" else find(name),
+    )
+    result = train("--dataset", "sample", "--tensorboard")
+    assert result.exit_code == 2 and "sst-keras[tensorboard]" in result.stderr
+
+
+def test_ctrl_c_ends_cleanly_with_a_usable_run(train, tree_folder, monkeypatch):
+    from sst_keras.callbacks import ProgressBar
+
+    def interrupt(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressBar, "on_epoch_end", interrupt)
+    result = train("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
+    assert result.exit_code == 130
+    assert "sst-keras evaluate run" in result.stderr
+    evaluated = CliRunner().invoke(main, ["evaluate", "run", "--json"])
+    assert json.loads(evaluated.stdout)["n"] == 2

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from sst_keras.config import load_pipeline
+from sst_keras.errors import UsageError
+from sst_keras.runs import RunDirectory, find_runs, new_run, open_run, to_json
+
+PIPELINE = load_pipeline("lstm", ["training.seed=7"])
+
+
+def test_a_new_run_lies_below_its_pipelines_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = new_run(PIPELINE), new_run(PIPELINE)
+    assert first.path.parent.as_posix() == "saved_models/lstm"
+    assert first.path.name.endswith("-seed7")
+    assert first.path != second.path
+    assert first.name == f"lstm/{first.path.name}"
+
+
+def test_a_finished_run_is_replaced_only_when_asked(run_copy):
+    with pytest.raises(UsageError, match="--overwrite"):
+        new_run(PIPELINE, run_copy.path)
+    (run_copy.path / "mine.txt").write_text("kept")
+    run = new_run(PIPELINE, run_copy.path, overwrite=True)
+    assert [path.name for path in run.path.iterdir()] == ["mine.txt"]
+
+
+def test_an_unfinished_run_may_begin_again(run_copy):
+    run_copy.metrics_file.unlink()
+    assert not any(new_run(PIPELINE, run_copy.path).path.iterdir())
+
+
+def test_a_folder_with_other_files_is_no_run(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UsageError, match="no run"):
+        new_run(PIPELINE, tmp_path)
+    with pytest.raises(UsageError, match="Received a file"):
+        new_run(PIPELINE, tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_opening(trained_run, run_copy, tmp_path):
+    assert open_run(trained_run.path) == trained_run
+    with pytest.raises(UsageError, match="no run '.*nowhere'"):
+        open_run(tmp_path / "nowhere")
+    run_copy.model_file.unlink()
+    with pytest.raises(UsageError, match=r"has no model\.keras"):
+        open_run(run_copy.path)
+    (tmp_path / "saved_model.pb").write_text("")
+    with pytest.raises(UsageError, match="exported SavedModel"):
+        open_run(tmp_path)
+
+
+def test_a_run_may_be_named_without_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = new_run(PIPELINE)
+    assert RunDirectory.find(run.name) == run
+
+
+def test_a_run_in_short(trained_run, run_copy):
+    summary = trained_run.summary()
+    assert summary["finished"] and summary["dataset"] == "sample" and summary["seed"] == 1
+    assert summary["test"]["n"] == 250 and 0 <= summary["test"]["accuracy"] <= 1
+    run_copy.metrics_file.unlink()
+    assert run_copy.summary()["finished"] is False
+    assert [run.path for run in find_runs(run_copy.path.parent)] == [run_copy.path]
+
+
+def test_json_has_no_nan():
+    assert json.loads(to_json({"a": [float("nan"), 1.5], "b": {"c": None}})) == {
+        "a": [None, 1.5],
+        "b": {"c": None},
+    }
