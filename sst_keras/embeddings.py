@@ -647,7 +647,7 @@ def nearest(
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Returns a set's name, file, number of words, first words, width, size in bytes and fingerprint.
+    """Returns a set's name, file, number of words, width, first words, bytes and fingerprint.
 
     Every row of the file is checked.
     """

@@ -1,0 +1,120 @@
+"""The tokenizer on raw review snippets, against the treebank's own tokens.
+
+    SST_KERAS_DATA=... python benchmarks/tokenizer.py [--json]
+
+A line of `sst/original/original_rt_snippets.txt` counts where it holds exactly one sentence of the
+treebank: equal once white space and quote signs are dropped, and escapes and mojibake undone.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import click
+
+from sst_keras import treebank
+
+SPLITS = ("train", "dev", "test")
+QUOTES = re.compile("[`'\"\u2018\u2019\u201c\u201d]")
+
+
+def bare(text: str) -> str:
+    """Returns a text without white space and quote signs."""
+    return QUOTES.sub("", "".join(text.split()))
+
+
+def repaired(text: str) -> str:
+    """Returns a text with its mojibake undone."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def pairs(data: Path) -> list[tuple[str, str, list[str]]]:
+    """Returns the raw snippets with the split and the tokens of the sentence that each holds."""
+    sentences: dict[str, tuple[str, list[str]]] = {}
+    for split in SPLITS:
+        for tree in treebank.read_trees(data / "sst" / f"{split}.txt"):
+            tokens = list(tree.root_example().tokens)
+            sentences.setdefault(bare("".join(tokens)), (split, tokens))
+    raw = (data / "sst/original/original_rt_snippets.txt").read_text("utf-8").split("\n")
+    found = []
+    for line in map(repaired, map(str.strip, raw)):
+        plain = " ".join(treebank.unescape(word) for word in line.split(" "))
+        if bare(plain) in sentences:
+            found.append((line, *sentences[bare(plain)]))
+    return found
+
+
+def kind(expected: list[str], received: list[str]) -> str:
+    """Returns what sort of difference two lists of tokens have."""
+    first, second = "".join(expected), "".join(received)
+    if first != second:
+        return "the sentence has other quote signs than the snippet"
+    differing = set(expected) ^ set(received)
+    for name, signs in (("hyphen", "-"), ("quote or apostrophe", "'`"), ("slash", "/")):
+        if any(sign in token for token in differing for sign in signs):
+            return name
+    return "a no-break space" if any("\u00a0" in token for token in differing) else "other"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def main(as_json: bool) -> None:
+    """Measure agreement with the treebank, and speed."""
+    import tensorflow as tf
+
+    from sst_keras.tokenizer import tokenize
+
+    if not os.environ.get("SST_KERAS_DATA"):
+        raise click.UsageError("SST_KERAS_DATA must name the folder with sst/original/.")
+    found = pairs(Path(os.environ["SST_KERAS_DATA"]))
+    texts = tf.constant([text for text, _, _ in found])
+    tokenize(texts[:10])
+    started = time.perf_counter()
+    rows = tokenize(texts)
+    seconds = time.perf_counter() - started
+    ours = [[token.decode() for token in row] for row in rows.to_list()]
+    hits = collections.Counter()
+    total = collections.Counter()
+    for (_, split, tokens), output in zip(found, ours, strict=True):
+        for place in (split, "all"):
+            total[place] += 1
+            hits[place] += output == tokens
+    agreement = {place: hits[place] / total[place] for place in (*SPLITS, "all")}
+    misses = collections.defaultdict(list)
+    for (_, _, tokens), output in zip(found, ours, strict=True):
+        if output != tokens:
+            misses[kind(tokens, output)].append((tokens, output))
+    result = {
+        "snippets": len(found),
+        "agreement": agreement,
+        "misses": {name: len(rows) for name, rows in misses.items()},
+        "snippets_per_second": len(found) / seconds,
+    }
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"{len(found):,} snippets hold exactly one sentence.")
+    shares = (f"{place} {share:.2%}" for place, share in agreement.items())
+    click.echo(f"Tokenized exactly as the treebank has them: {', '.join(shares)}")
+    click.echo(f"{result['snippets_per_second']:,.0f} snippets a second, in one batch")
+    for name, rows in sorted(misses.items(), key=lambda item: -len(item[1])):
+        click.echo(f"\n{name}: {len(rows)}")
+        for tokens, output in rows[:5]:
+            place = next(
+                (n for n, (a, b) in enumerate(zip(tokens, output, strict=False)) if a != b),
+                min(len(tokens), len(output)),
+            )
+            near = slice(max(place - 2, 0), place + 4)
+            click.echo(f"  treebank {' '.join(tokens[near])!r}, ours {' '.join(output[near])!r}")
+
+
+if __name__ == "__main__":
+    main()
