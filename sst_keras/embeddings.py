@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _ENDINGS = (".kv", ".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip")
 _FEW = 20  # missing words in a coverage report
 _CACHE_FORMAT = "1"  # to be raised when cached files would be read differently
+_BLOCK = 1 << 24  # bytes of a binary file that are read at a time
 _NUMBER_CHARACTERS = b"0123456789+-.eE "
 
 
@@ -243,7 +244,7 @@ def _read_binary(
         # All the rows of a block, then the rest of it goes before the next block.
         end = block.find(b" ", place)
         if end < 0 or end + 1 + width > len(block):
-            more = file.read(1 << 24)
+            more = file.read(_BLOCK)
             if not more:
                 raise InputError(
                     f"{path}: expected {count:,} words, as its first line says. The file ends "
