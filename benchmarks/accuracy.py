@@ -53,6 +53,7 @@ def run(pipeline: str, seed: int, vectors: str) -> dict:
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="The records' file.")
 def main(pipelines: tuple[str, ...], seeds: int, vectors: str, out: Path) -> None:
     """Train PIPELINES, all if none is named, and print a table."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     names = pipelines or tuple(pipeline_names())
     done = {(record["pipeline"], record["seed"]) for record in read_records(out)}
     for name in names:

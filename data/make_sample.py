@@ -92,7 +92,7 @@ class Phrase:
 
 def label_of(score: float) -> int:
     """Returns the class of a score."""
-    return sum(score > bound for bound in (-0.6, -0.15)) + sum(
+    return sum(score >= bound for bound in (-0.6, -0.15)) + sum(
         score > bound for bound in (0.15, 0.6)
     )
 
