@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -57,13 +58,14 @@ def test_the_sample_says_so_at_start_and_end(train, offline):
     marks = [number for number, line in enumerate(lines) if "BUNDLED SAMPLE" in line]
     epoch = next(number for number, line in enumerate(lines) if line.startswith("Epoch"))
     assert len(marks) == 2 and marks[0] < epoch < marks[1]
-    assert RunDirectory(__import__("pathlib").Path("run")).pipeline().data.dataset == "sample"
+    assert RunDirectory(Path("run")).pipeline().data.dataset == "sample"
 
 
 def test_plain_train_never_swaps_the_data(train, offline):
     result = train(*QUICK)
     assert result.exit_code == 1
     assert "SST-5 cannot be had" in result.stderr and "--dataset sample" in result.stderr
+    assert list(Path("saved_models/lstm-attention").iterdir()) == []  # no empty run is left
 
 
 def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):

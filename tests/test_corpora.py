@@ -196,6 +196,13 @@ def test_whole_texts_have_no_phrases(tmp_path):
 # === SST-5 ===
 
 
+def test_the_real_phrases(real_data):
+    corpus = load(real_data / "sst", examples="phrases")
+    assert len(corpus.training_split("phrases")) == 318582
+    assert len(corpus.training_split("unique-phrases")) == 159274
+    assert len(corpus.training_split("sentences")) == 8544
+
+
 def test_sst5_through_its_builder(real_data):
     corpus = load("sst5", data_dir=real_data)
     counts = [len(corpus.split(name)) for name in ("train", "dev", "test")]

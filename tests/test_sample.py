@@ -134,3 +134,15 @@ def test_the_vectors(splits, maker):
 def test_a_random_review_follows_from_its_seed(maker):
     one, two = (maker.review(random.Random(5)).tree() for _ in range(2))
     assert one == two
+
+
+def test_the_readme_has_the_measured_counts(splits):
+    import hashlib
+
+    readme = (SCRIPT.parent / "README.md").read_text("utf-8")
+    for name, trees in splits.items():
+        tokens = [token for tree in trees for token in tree.root_example().tokens]
+        spans = sum(1 for tree in trees for _ in tree.examples())
+        digest = hashlib.sha256((SAMPLE / f"{name}.txt").read_bytes()).hexdigest()[:16]
+        row = f"| {name} | {len(trees):,} | {len(trees) // 5} | {len(tokens):,} | "
+        assert f"{row}{len(set(tokens))} | {spans:,} | `{digest}` |" in readme

@@ -106,6 +106,8 @@ def train(
         raise
     finally:
         progress.close()
+        if not any(run.path.iterdir()):  # nothing came of it: no data, no vectors
+            run.path.rmdir()
     plots = save_plots([run])
     exported = export(run)
 
