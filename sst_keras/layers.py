@@ -22,8 +22,26 @@ def _mask_of(inputs: Any, mask: Any) -> Any:
     return ops.expand_dims(ops.cast(mask, inputs.dtype), axis=-1)
 
 
+def _lowest(tensor: Any) -> float:
+    """Returns a number below all real ones; finite, so that a row of padding alone is not nan."""
+    return -3e4 if keras.backend.standardize_dtype(tensor.dtype) == "float16" else -1e9
+
+
+class _MaskedPooling(keras.layers.Layer):
+    """A layer that takes a mask, and pools time away."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Makes the layer."""
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: no time is left to mask."""
+        return None
+
+
 @keras.saving.register_keras_serializable(_PACKAGE)
-class AttentionPooling(keras.layers.Layer):
+class AttentionPooling(_MaskedPooling):
     """Attention with one learned key: a weighted sum over time, then a linear layer.
 
     With `X: float32[batch, time, dim]` the inputs, such as an LSTM's outputs:
@@ -60,7 +78,6 @@ class AttentionPooling(keras.layers.Layer):
         if units < 1:
             raise ValueError(f"Expected `units` of at least 1. Received: units={units}")
         self.units = units
-        self.supports_masking = True
 
     def build(self, input_shape: tuple) -> None:
         """Makes the weights for inputs of shape [batch, time, dim]."""
@@ -78,9 +95,7 @@ class AttentionPooling(keras.layers.Layer):
         mask = _mask_of(inputs, mask)  # [batch, time, 1]
         queries = ops.matmul(inputs, self.query_kernel)  # [batch, time, units]
         scores = ops.matmul(queries, self.key)  # [batch, time, 1]
-        # Finite, unlike -inf, so that a row of padding alone does not become nan.
-        lowest = -3e4 if inputs.dtype == "float16" else -1e9
-        weights = ops.softmax(ops.where(mask > 0, scores, lowest), axis=1) * mask
+        weights = ops.softmax(ops.where(mask > 0, scores, _lowest(scores)), axis=1) * mask
         values = ops.matmul(inputs, self.value_kernel)  # [batch, time, units]
         pooled = ops.sum(weights * values, axis=1)  # [batch, units]
         outputs = ops.matmul(pooled, self.output_kernel) + self.output_bias
@@ -88,17 +103,13 @@ class AttentionPooling(keras.layers.Layer):
             return outputs, ops.squeeze(weights, axis=-1)
         return outputs
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: time is pooled away."""
-        return None
-
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make the layer again."""
         return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
-class MaskedAveragePooling(keras.layers.Layer):
+class MaskedAveragePooling(_MaskedPooling):
     """The mean over the real steps; 0 for a row that is padding alone.
 
     Call arguments:
@@ -109,23 +120,14 @@ class MaskedAveragePooling(keras.layers.Layer):
         float32[batch, dim].
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        """Makes the layer."""
-        super().__init__(**kwargs)
-        self.supports_masking = True
-
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pools the real steps; see the class for arguments and output."""
         mask = _mask_of(inputs, mask)
         return ops.sum(inputs * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: time is pooled away."""
-        return None
-
 
 @keras.saving.register_keras_serializable(_PACKAGE)
-class MaskedMaxPooling(keras.layers.Layer):
+class MaskedMaxPooling(_MaskedPooling):
     """The maximum over the real steps; 0 for a row that is padding alone.
 
     Call arguments:
@@ -136,21 +138,11 @@ class MaskedMaxPooling(keras.layers.Layer):
         float32[batch, dim].
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        """Makes the layer."""
-        super().__init__(**kwargs)
-        self.supports_masking = True
-
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pools the real steps; see the class for arguments and output."""
         mask = _mask_of(inputs, mask)
-        lowest = -3e4 if inputs.dtype == "float16" else -1e9
-        highest = ops.max(ops.where(mask > 0, inputs, lowest), axis=1)  # [batch, dim]
+        highest = ops.max(ops.where(mask > 0, inputs, _lowest(inputs)), axis=1)  # [batch, dim]
         return ops.where(ops.max(mask, axis=1) > 0, highest, 0.0)
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: time is pooled away."""
-        return None
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
