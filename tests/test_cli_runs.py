@@ -14,6 +14,16 @@ def test_the_list(run_copy):
     assert "1 run " in table and f"{answer['runs'][0]['test']['accuracy']:.1%}" in table
 
 
+def test_a_damaged_run_does_not_hide_the_others(run_copy):
+    import shutil
+
+    other = shutil.copytree(run_copy.path, run_copy.path.parent / "other")
+    (other / "metrics.json").write_text("{")
+    result = CliRunner().invoke(main, ["runs", "--dir", str(other.parent), "--json"])
+    assert [row["run"] for row in json.loads(result.stdout)["runs"]] == ["run"]
+    assert "metrics.json" in result.stderr
+
+
 def test_runs_that_are_not_finished_and_none_at_all(run_copy, tmp_path):
     run_copy.metrics_file.unlink()
     result = CliRunner().invoke(main, ["runs", "--dir", str(run_copy.path.parent)])

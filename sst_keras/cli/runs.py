@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from sst_keras.cli import options
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -14,9 +18,15 @@ from sst_keras.cli import options
 @options.as_json
 def runs(folder: str, as_json: bool) -> None:
     """List the runs below a folder, with their figures."""
+    from sst_keras.errors import InputError
     from sst_keras.runs import find_runs, to_json
 
-    rows = [run.summary() for run in find_runs(folder)]
+    rows = []
+    for run in find_runs(folder):
+        try:
+            rows.append(run.summary())
+        except InputError as error:  # one damaged run must not hide the others
+            log.warning(f"Left out: {error}")
     if as_json:
         click.echo(to_json({"runs": rows}))
         return
