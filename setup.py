@@ -1,12 +1,19 @@
 """Metadata, dependencies, extras, and what the wheel ships beside the code."""
 
 import re
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").read_text("utf-8"))[1]
+
+# The pipelines and the sample have one copy each in the repository, at its top, where people look for
+# them; in a wheel they lie inside the package. An editable install reads the repository's.
+BUNDLED = {"sst_keras.pipelines": "pipelines", "sst_keras.sample": "data/sample"}
+if "editable_wheel" in sys.argv:
+    BUNDLED = {}
 
 setup(
     name="sst-keras",
@@ -16,10 +23,8 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11,<3.14",
-    # The pipelines and the sample have one copy each in the repository, at its top, where people
-    # look for them; in a wheel they lie inside the package. See sst_keras/locations.py.
-    packages=[*find_packages(include=["sst_keras*"]), "sst_keras.pipelines", "sst_keras.sample"],
-    package_dir={"sst_keras.pipelines": "pipelines", "sst_keras.sample": "data/sample"},
+    packages=[*find_packages(include=["sst_keras*"]), *BUNDLED],
+    package_dir=BUNDLED,
     package_data={
         "sst_keras": ["py.typed"],
         "sst_keras.pipelines": ["*.toml"],
