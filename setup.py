@@ -9,8 +9,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").read_text("utf-8"))[1]
 
-# The pipelines and the sample have one copy each in the repository, at its top, where people look for
-# them; in a wheel they lie inside the package. An editable install reads the repository's.
+# The pipelines and the sample have one copy each in the repository, at its top, where people look
+# for them; in a wheel they lie inside the package. An editable install reads the repository's.
 BUNDLED = {"sst_keras.pipelines": "pipelines", "sst_keras.sample": "data/sample"}
 if "editable_wheel" in sys.argv:
     BUNDLED = {}
@@ -24,7 +24,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["sst_keras*"]), *BUNDLED],
-    package_dir=BUNDLED,
+    package_dir={"": ".", **BUNDLED},
     package_data={
         "sst_keras": ["py.typed"],
         "sst_keras.pipelines": ["*.toml"],
