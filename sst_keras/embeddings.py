@@ -91,7 +91,8 @@ def read_vectors(
 
     Formats, each plain, `.gz` or in a `.zip`: word2vec binary (`.bin`), word2vec text (a first line
     `words dim`), GloVe text (no such line); and gensim's `.kv`. A text row is a word, which may
-    hold spaces, and `dim` numbers. Every row is checked, those not kept too.
+    hold spaces, and `dim` numbers. Rows that are not kept are checked too, for the number of their
+    fields and the characters in them.
 
     Args:
         path: The file.

@@ -77,6 +77,8 @@ def test_every_result_is_in_the_records():
         r"^\| `([\w-]+)` \| (.+?) \| (.+?) \| (.+?) \| (\d+) \| (\d+) \|$", README, re.M
     )
     assert len(rows) >= 7
+    (headline,) = re.findall(r"^\*\*(.+?) %\*\* test accuracy", README, re.M)
+    assert ("lstm-attention", headline) in {(name, test) for name, _, test, *_ in rows}
     for name, vectors, test, dev, n, seconds in rows:
         runs = [record for record in records if record["pipeline"] == name]
         assert len(runs) == int(n) and ", ".join(runs[0]["vectors"]) == vectors

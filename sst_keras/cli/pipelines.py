@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from sst_keras.cli import options
@@ -21,7 +23,7 @@ def pipelines(settings: bool, as_json: bool) -> None:
             click.echo(to_json({"settings": docs}))
             return
         for doc in docs:
-            click.echo(f"{doc['setting']} = {doc['default']}\n    {doc['about']}")
+            click.echo(f"{doc['setting']} = {_as_toml(doc['default'])}\n    {doc['about']}")
         return
     loaded = [load_pipeline(name) for name in pipeline_names()]
     if as_json:
@@ -35,5 +37,9 @@ def pipelines(settings: bool, as_json: bool) -> None:
         click.secho(row.name, bold=True)
         click.echo(f"    {row.description}")
         for key, value in row.changes().items():
-            value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-            click.echo(f"    {key} = {value}")
+            click.echo(f"    {key} = {_as_toml(value)}")
+
+
+def _as_toml(value: object) -> str:
+    """Returns a setting's value as `--set` and a pipeline file take it."""
+    return json.dumps(value, ensure_ascii=False)  # the same for all that a setting can be
