@@ -161,4 +161,5 @@ class ProgressBar(keras.callbacks.Callback):
 
     def close(self) -> None:
         """Takes the bar away, whether training ended or was stopped."""
-        self.progress.stop()
+        if self.progress.live.is_started:
+            self.progress.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,10 @@ OPTIMIZERS = (
 
 
 def _setting(default: Any, about: str, *, choices: tuple = (), low=None, high=None) -> Any:
-    """Declares a setting: its default, what it means, and what it may be."""
+    """Declares a setting: its default, what it means, and what it may be.
+
+    `low` and `high` bound a number; of a list, `low` is the fewest entries.
+    """
     return field(
         default=default,
         metadata={"about": about, "choices": choices, "low": low, "high": high},
@@ -70,6 +74,7 @@ class EmbeddingConfig:
         ("auto",),
         "names or paths, put side by side; auto: the data set's own or those of highest "
         "coverage; none: learned from scratch",
+        low=1,
     )
     dim: int = _setting(300, "width of vectors that are learned from scratch", low=1)
     trainable: bool = _setting(True, "whether training changes the vectors")
@@ -98,7 +103,9 @@ class ModelConfig:
         choices=("attention", "last", "mean", "max"),
     )
     filters: int = _setting(100, "convolution filters of each width", low=1)
-    kernel_sizes: tuple[int, ...] = _setting((3, 4, 5), "widths of the convolutions, in tokens")
+    kernel_sizes: tuple[int, ...] = _setting(
+        (3, 4, 5), "widths of the convolutions, in tokens", low=1
+    )
     dropout: float = _setting(
         0.5, "share dropped between layers and before the classifier", low=0.0, high=0.95
     )
@@ -292,8 +299,15 @@ def _checked(place: str, item: dataclasses.Field, hint: Any, value: Any) -> Any:
                 f"{place}: expected a list of {_NAMES[kind]} ({about['about']}). "
                 f"Received: {value!r}"
             )
-        if kind is int and any(entry < 1 for entry in entries):
-            raise UsageError(f"{place}: expected numbers of at least 1. Received: {value!r}")
+        if kind is int and not all(a < b for a, b in itertools.pairwise([0, *entries])):
+            raise UsageError(
+                f"{place}: expected numbers of at least 1, each above the one before. "
+                f"Received: {value!r}"
+            )
+        if len(set(entries)) < len(entries):
+            raise UsageError(f"{place}: expected each entry once. Received: {value!r}")
+        if about["low"] is not None and len(entries) < about["low"]:
+            raise UsageError(f"{place}: expected at least {about['low']} of them. Received none.")
         return tuple(entries)
     if hint is float and type(value) is int:
         value = float(value)

@@ -127,10 +127,21 @@ def load_corpus(data: DataConfig, seed: int = 1, data_dir: str | Path | None = N
         UsageError: If there is no such data set, or it has not the columns or files it should.
         InputError: If a file cannot be read.
     """
-    spans = data.examples != "sentences"
     if data.dataset == "auto":
         name = "sst5" if sst5_source.is_available(data_dir) else "sample"
-        return load_corpus(replace(data, dataset=name), seed, data_dir)
+        data = replace(data, dataset=name)
+    corpus = _read(data, seed, data_dir)
+    if data.labels and corpus.class_names != data.labels:
+        raise InputError(
+            f"{corpus.name}: expected the classes {', '.join(data.labels)}. Received: "
+            f"{', '.join(corpus.class_names)}. Those of trees are fixed; --labels is for tables."
+        )
+    return corpus
+
+
+def _read(data: DataConfig, seed: int, data_dir: str | Path | None) -> Corpus:
+    """Reads a data set by its name or path."""
+    spans = data.examples != "sentences"
     if data.dataset == "sst5":
         return _read_sst5(data_dir, spans)
     if data.dataset == "sample":

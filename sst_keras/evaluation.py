@@ -82,11 +82,6 @@ def evaluate(
             f"data are with --dataset."
         )
     corpus = load_corpus(data, pipeline.training.seed, data_dir)
-    if corpus.class_names != data.labels:
-        raise InputError(
-            f"{corpus.name}: expected the run's classes {', '.join(data.labels)}. "
-            f"Received: {', '.join(corpus.class_names)}"
-        )
     notes = list(corpus.notes)
     own = corpus.fingerprint() == run.environment()["data_fingerprint"]
     if not own and dataset is None:
@@ -94,8 +89,7 @@ def evaluate(
             f"{corpus.name} is not the same as when the run was trained (its fingerprint differs)."
         )
     model = load_model(run)
-    encoder = TokenEncoder(Vocabulary.load(run.vocabulary_file), data.lowercase)
-    report = score(model, corpus, split, encoder, data.batch_size)
+    report = score(model, corpus, split, load_encoder(run, model), data.batch_size)
     return replace(report, is_own_data=own, notes=tuple(notes))
 
 
@@ -112,6 +106,22 @@ def load_model(run: RunDirectory) -> keras.Model:
             f"{run.model_file}: expected a Keras model, but it cannot be read "
             f"({type(error).__name__}). Train the run again."
         ) from error
+
+
+def load_encoder(run: RunDirectory, model: keras.Model) -> TokenEncoder:
+    """Reads how a run's tokens become ids.
+
+    Raises:
+        InputError: If the vocabulary is not the one that the model was trained with.
+    """
+    vocabulary = Vocabulary.load(run.vocabulary_file)
+    rows = model.get_layer("embedding").input_dim
+    if len(vocabulary) != rows:
+        raise InputError(
+            f"{run.vocabulary_file}: expected {rows:,} words, as the model has. Received "
+            f"{len(vocabulary):,}: the file was changed. Take it from the run's original folder."
+        )
+    return TokenEncoder(vocabulary, run.pipeline().data.lowercase)
 
 
 def score(

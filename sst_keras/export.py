@@ -12,11 +12,10 @@ import keras
 import tensorflow as tf
 
 from sst_keras.errors import UsageError
-from sst_keras.evaluation import load_model
+from sst_keras.evaluation import load_encoder, load_model
 from sst_keras.input_pipeline import TokenEncoder
 from sst_keras.runs import RunDirectory
 from sst_keras.tokenizer import tokenize
-from sst_keras.vocabulary import Vocabulary
 
 
 class TextClassifier(tf.Module):
@@ -117,9 +116,8 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 f"--out: {str(folder)!r} is there already. Give another folder"
                 + (", or --overwrite to replace it." if is_saved_model else ".")
             )
-    pipeline = run.pipeline()
-    encoder = TokenEncoder(Vocabulary.load(run.vocabulary_file), pipeline.data.lowercase)
-    module = TextClassifier(load_model(run), encoder, pipeline.data.labels)
+    model = load_model(run)
+    module = TextClassifier(model, load_encoder(run, model), run.pipeline().data.labels)
     # Written beside and renamed: whoever looks for new versions never finds half of one.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:

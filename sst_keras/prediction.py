@@ -58,7 +58,13 @@ class Predictor:
                 f"Expected a folder with an exported model (saved_model.pb). Received: "
                 f"{str(folder)!r}. Make one with `sst-keras export RUN`."
             )
-        self._loaded = tf.saved_model.load(str(folder))
+        try:
+            self._loaded = tf.saved_model.load(str(folder))
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            raise InputError(
+                f"{folder}: expected a SavedModel, but it cannot be read ({type(error).__name__}): "
+                f"files are missing or damaged. Export it again with `sst-keras export RUN`."
+            ) from error
         if not hasattr(self._loaded, "class_names"):
             raise InputError(
                 f"{folder}: expected a model that `sst-keras export` made. Received another one."

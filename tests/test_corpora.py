@@ -75,6 +75,11 @@ def test_wrong_trees(tree_folder):
         load(tree_folder)
 
 
+def test_the_classes_of_trees_are_fixed(tree_folder):
+    with pytest.raises(InputError, match="Those of trees are fixed"):
+        load(tree_folder, labels=("bad", "good"))
+
+
 def test_the_sample():
     corpus = load("sample")
     assert [len(corpus.split(name)) for name in ("train", "dev", "test")] == [1100, 150, 250]

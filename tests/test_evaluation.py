@@ -3,9 +3,13 @@ import pytest
 
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
-from sst_keras.evaluation import evaluate, load_model, predict_probabilities, save_report
-from sst_keras.input_pipeline import TokenEncoder
-from sst_keras.vocabulary import Vocabulary
+from sst_keras.evaluation import (
+    evaluate,
+    load_encoder,
+    load_model,
+    predict_probabilities,
+    save_report,
+)
 
 
 def test_evaluating_again_gives_the_same(trained_run):
@@ -51,11 +55,18 @@ def test_a_damaged_model(run_copy):
         load_model(run_copy)
 
 
+def test_a_vocabulary_of_another_size(run_copy):
+    words = run_copy.vocabulary_file.read_text("utf-8")
+    run_copy.vocabulary_file.write_text(words + "another\n", "utf-8")
+    with pytest.raises(InputError, match=r"vocabulary\.txt: expected 227 words.*Received 228"):
+        evaluate(run_copy)
+
+
 def test_probabilities_come_in_the_splits_own_order(trained_run):
     pipeline = trained_run.pipeline()
     split = load_corpus(pipeline.data).dev
-    encoder = TokenEncoder(Vocabulary.load(trained_run.vocabulary_file), pipeline.data.lowercase)
     model = load_model(trained_run)
+    encoder = load_encoder(trained_run, model)
     probabilities = predict_probabilities(model, split, encoder, batch_size=7)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
     for row in (0, 77, 149):

@@ -7,10 +7,8 @@ import tensorflow as tf
 
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import UsageError
-from sst_keras.evaluation import load_model, predict_probabilities
+from sst_keras.evaluation import load_encoder, load_model, predict_probabilities
 from sst_keras.export import export
-from sst_keras.input_pipeline import TokenEncoder
-from sst_keras.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +32,8 @@ def test_the_signatures(exported):
 def test_strings_get_the_labels_that_evaluation_gives(trained_run, exported):
     pipeline = trained_run.pipeline()
     split = load_corpus(pipeline.data).test
-    encoder = TokenEncoder(Vocabulary.load(trained_run.vocabulary_file), pipeline.data.lowercase)
-    expected = predict_probabilities(load_model(trained_run), split, encoder)
+    model = load_model(trained_run)
+    expected = predict_probabilities(model, split, load_encoder(trained_run, model))
     texts = tf.strings.reduce_join(split.tokens, axis=-1, separator=" ")
     answers = tf.saved_model.load(str(exported)).signatures["serving_default"](texts)
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)

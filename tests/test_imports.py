@@ -38,7 +38,7 @@ ALLOWED = {
         "callbacks", "config", "corpora", "embeddings", "evaluation", "input_pipeline", "losses",
         "models", "optimizers", "runs", "vocabulary",
     },
-    "export": {"evaluation", "input_pipeline", "runs", "tokenizer", "vocabulary"},
+    "export": {"evaluation", "input_pipeline", "runs", "tokenizer"},
     "prediction": set(),
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (

@@ -40,6 +40,9 @@ def test_many_texts_in_their_order(predictor):
 def test_what_is_no_export(tmp_path):
     with pytest.raises(UsageError, match="sst-keras export"):
         Predictor(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(InputError, match="Export it again"):
+        Predictor(tmp_path)
     tf.saved_model.save(tf.Module(), tmp_path / "other")
     with pytest.raises(InputError, match="another one"):
         Predictor(tmp_path / "other")
