@@ -31,7 +31,6 @@ setup(
         "sst_keras.sample": ["*.txt", "*.md"],
         "sst_keras.datasets.sst5": ["*.md", "*.bib", "*.txt", "*.tsv"],
     },
-    exclude_package_data={"sst_keras.datasets.sst5": ["*_test.py"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<4",
