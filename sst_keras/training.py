@@ -109,13 +109,14 @@ def train(
     # === Words and their vectors ===
     counts = {split: count_tokens(corpus.split(split), pipeline.data.lowercase) for split in SPLITS}
     vector_sets = _load_vector_sets(pipeline, corpus, counts, data_dir)
-    vocabulary = _vocabulary(pipeline, counts, [vectors for vectors, _, _ in vector_sets])
-    matrix = _matrix(pipeline, vocabulary, [vectors for vectors, _, _ in vector_sets])
+    sets = [vectors for vectors, _, _ in vector_sets]
+    vocabulary = _vocabulary(pipeline, counts, sets)
+    matrix = _matrix(pipeline, vocabulary, sets)
     encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)
 
     # === The run's folder ===
     data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names)
-    names = tuple(vectors.name for vectors, _, _ in vector_sets) or ("none",)
+    names = tuple(vectors.name for vectors in sets) or ("none",)
     pipeline = replace(pipeline, data=data, embedding=replace(pipeline.embedding, vectors=names))
     files.write_text(run.pipeline_file, pipeline.to_toml())
     vocabulary.save(run.vocabulary_file)
@@ -182,7 +183,7 @@ def _load_vector_sets(
     wanted = pipeline.embedding.vectors
     if wanted == ("auto",):
         wanted = _choose_vectors(pipeline, corpus, counts, data_dir)
-    if wanted in ((), ("none",)):
+    if wanted == ("none",):
         log.info(
             f"Vectors: none; {pipeline.embedding.dim} numbers a word are learned from scratch."
         )

@@ -77,13 +77,17 @@ def print_report(report) -> None:
         confusion.add_row(name, *(f"{count:,}" for count in row))
     console.print(confusion)
 
-    for name, figure in (
-        ("accuracy", f"{metrics.accuracy:.1%}"),
-        ("macro F1", f"{metrics.macro_f1:.1%}"),
-        ("off by one class at most", f"{metrics.within_one_accuracy:.1%}"),
-        ("mean absolute error", f"{metrics.mean_absolute_error:.3f} classes"),
-        ("quadratic weighted kappa", f"{metrics.quadratic_weighted_kappa:.3f}"),
-        ("expected calibration error", f"{metrics.expected_calibration_error:.1%}"),
-    ):
+    figures = {
+        "accuracy": f"{metrics.accuracy:.1%}",
+        "macro F1": f"{metrics.macro_f1:.1%}",
+        "expected calibration error": f"{metrics.expected_calibration_error:.1%}",
+    }
+    if len(report.class_names) > 2:  # distance on the scale says no more of two classes
+        figures |= {
+            "off by one class at most": f"{metrics.within_one_accuracy:.1%}",
+            "mean absolute error": f"{metrics.mean_absolute_error:.3f} classes",
+            "quadratic weighted kappa": f"{metrics.quadratic_weighted_kappa:.3f}",
+        }
+    for name, figure in figures.items():
         click.echo(f"{name:<27} {figure}")
     click.echo("")
