@@ -66,7 +66,8 @@ def test_the_python_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", prose):
         assert (REPOSITORY / target).exists(), target
 
 
