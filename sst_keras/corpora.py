@@ -371,12 +371,20 @@ def _read_table(path: Path, data: DataConfig) -> tuple[list[str], list[str], lis
                         option = "--text-column" if column == data.text_column else "--label-column"
                         raise UsageError(
                             f"{path}, line {line}: expected a column {column!r}. Received: "
-                            f"{', '.join(map(str, row))}. Name yours by {option}."
+                            f"{', '.join(map(str, row))}. Name yours by {option} in training."
                         )
+                text = str(row[data.text_column])
+                try:
+                    text.encode("utf-8")
+                except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can hold
+                    raise InputError(
+                        f"{path}, line {line}: expected text that UTF-8 can hold. Received "
+                        f"{error.object[error.start]!r} in it."
+                    ) from None
                 label = str(row[data.label_column]).strip()
                 if not label:
                     raise InputError(f"{path}, line {line}: expected a label. Received none.")
-                texts.append(str(row[data.text_column]))
+                texts.append(text)
                 labels.append(label)
                 places.append(f"{path}, line {line}")
     except UnicodeDecodeError as error:

@@ -113,7 +113,7 @@ def read_vectors(
         if kind.endswith(".kv"):
             return _read_keyed_vectors(path, wanted, most_frequent)
         with _open(path) as file:
-            if kind.endswith(".bin") or (kind == path.name and _is_binary(file)):
+            if kind.endswith(".bin") or _is_binary(file):
                 words, vectors, count = _read_binary(file, path, keep, most_frequent)
             else:
                 words, vectors, count = _read_text(file, path, keep, most_frequent)
@@ -144,7 +144,10 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _is_binary(file: BinaryIO) -> bool:
-    """Returns whether what follows a header line is no text; leaves the file at its start."""
+    """Returns whether a file is no text, whatever its name; leaves it at its start.
+
+    The downloader's `word2vec-google-news-300.gz` is such a one.
+    """
     head = file.peek(4096)[:4096]
     return b"\0" in head
 

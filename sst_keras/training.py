@@ -210,7 +210,7 @@ def _choose_vectors(
     """Returns the data set's own vectors, or those that have most of its words."""
     if corpus.name == "sample":
         return ("sample",)
-    chosen = embeddings.choose_vectors(counts, data_dir)
+    chosen = embeddings.choose_vectors(counts, data_dir, pipeline.data.vector_words)
     if chosen is not None:
         return (chosen[0],)
     if pipeline.data.dataset == "auto":

@@ -42,6 +42,11 @@ def test_the_same_from_everywhere(predict, trained_run, tmp_path, how):
     assert expected["predictions"][1]["tokens"] == ["<unk>"]
 
 
+def test_an_argument_that_is_no_utf_8(predict):
+    answer = json.loads(predict("caf\udce9 noir", "--json").stdout)
+    assert answer["predictions"][0]["text"] == "caf? noir"
+
+
 def test_wrong_calls(predict, tmp_path):
     assert predict("text", "--file", "x").exit_code == 2
     assert predict("--file", str(tmp_path / "gone")).exit_code == 1

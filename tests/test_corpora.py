@@ -178,7 +178,10 @@ def test_wrong_tables(tmp_path, content, message):
         load(tmp_path / "x.csv")
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '{"text": "a"}'])
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[1]", '{"text": "a"}', '{"text": "\\ud800", "label": 2}', '{"text": "a", "label": ""}'],
+)
 def test_wrong_json_lines(tmp_path, line):
     (tmp_path / "x.jsonl").write_text(f'{{"text": "a", "label": 1}}\n{line}\n')
     with pytest.raises(InputError, match="line 2"):

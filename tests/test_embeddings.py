@@ -77,7 +77,7 @@ def test_text(tmp_path, ending, content):
     assert (read.name, read.words_in_file) == ("mine", 4)
 
 
-@pytest.mark.parametrize("ending", [".bin", ".bin.gz"])
+@pytest.mark.parametrize("ending", [".bin", ".bin.gz", ".gz", ".zip", ".txt"])
 @pytest.mark.parametrize("newline", [b"", b"\n"])
 def test_binary(tmp_path, ending, newline):
     read = read_vectors(write(tmp_path / f"mine{ending}", binary(newline)))

@@ -37,7 +37,9 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
     folder = Path(model)
     if not (folder / "saved_model.pb").is_file():
         folder = _exported(model)
-    lines = list(texts) or _read_lines(file or "-")
+    # Bytes of an argument that are no UTF-8 arrive as characters that cannot be written.
+    lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    lines = lines or _read_lines(file or "-")
 
     from sst_keras.prediction import Predictor
 
