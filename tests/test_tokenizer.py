@@ -1,3 +1,6 @@
+import importlib.util
+from pathlib import Path
+
 import pytest
 import tensorflow as tf
 
@@ -104,3 +107,15 @@ def test_the_real_treebank_comes_back_as_it_is(real_data):
         expected = [list(tree.root_example().tokens) for tree in trees]
         assert tokens_of(*(" ".join(tokens) for tokens in expected)) == expected
         assert tokens_of(*(" ".join(map(escape, tokens)) for tokens in expected)) == expected
+
+
+def test_the_real_snippets(real_data):
+    path = Path(__file__).parents[1] / "benchmarks" / "tokenizer.py"
+    spec = importlib.util.spec_from_file_location("tokenizer_benchmark", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    pairs = benchmark.pairs(real_data)
+    assert len(pairs) == 9241
+    received = tokens_of(*(text for text, _, _ in pairs))
+    hits = sum(got == tokens for got, (_, _, tokens) in zip(received, pairs, strict=True))
+    assert hits / len(pairs) > 0.998
