@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from sst_keras.cli import options
 from sst_keras.cli.terminal import import_tensorflow
+
+if TYPE_CHECKING:
+    from sst_keras.corpora import Corpus
 
 
 @click.group()
@@ -119,7 +124,7 @@ def show(
         click.echo(f"{corpus.class_names[label]:<{width}}  {' '.join(tokens)}")
 
 
-def _load(dataset: str | None, data_dir: str | None, text_column: str, label_column: str):
+def _load(dataset: str | None, data_dir: str | None, text_column: str, label_column: str) -> Corpus:
     """Reads the data set that was asked for; SST-5 if none was."""
     import_tensorflow()
 

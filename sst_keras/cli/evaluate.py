@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
 from sst_keras.cli import options
 from sst_keras.cli.terminal import import_tensorflow
+
+if TYPE_CHECKING:
+    from sst_keras.evaluation import Report
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ def evaluate(
         print_report(report)
 
 
-def print_report(report) -> None:
+def print_report(report: Report) -> None:
     """Prints a report as tables."""
     from rich.console import Console
     from rich.table import Table

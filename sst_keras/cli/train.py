@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sst_keras.cli import options
 from sst_keras.cli.terminal import console, import_tensorflow
+
+if TYPE_CHECKING:
+    from sst_keras.training import TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +136,7 @@ def _require_tensorboard() -> None:
         )
 
 
-def _summary(result) -> dict:
+def _summary(result: TrainingResult) -> dict[str, Any]:
     """Returns what `--json` prints."""
     figures = ("n", "accuracy", "macro_f1", "loss")
     return {
@@ -147,7 +153,7 @@ def _summary(result) -> dict:
     }
 
 
-def _print_result(result, plots, exported) -> None:
+def _print_result(result: TrainingResult, plots: Sequence[Path], exported: Path) -> None:
     """Prints the figures, where everything lies, and one example prediction."""
     from sst_keras.cli.evaluate import print_report
     from sst_keras.cli.predict import print_predictions
