@@ -34,7 +34,7 @@ _ENDINGS = (".kv", ".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".tx
 _FEW = 20  # missing words in a coverage report
 _CACHE_FORMAT = "1"  # to be raised when cached files would be read differently
 _BLOCK = 1 << 24  # bytes of a binary file that are read at a time
-_NUMBER_CHARACTERS = b"0123456789+-.eE "
+_NUMBER_CHARACTERS = b"0123456789+-.eE \t"
 
 
 @dataclass(frozen=True)

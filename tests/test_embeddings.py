@@ -117,6 +117,12 @@ def test_only_what_is_wanted(tmp_path, name):
     assert nothing.words == () and nothing.vectors.shape == (0, 2)
 
 
+def test_tabs_between_the_fields(tmp_path):
+    check(
+        read_vectors(write(tmp_path / "x.txt", b"a\t1\t2\nb\t3\t4\n")), ("a", "b"), [[1, 2], [3, 4]]
+    )
+
+
 def test_of_a_word_that_stands_twice_the_first_counts(tmp_path):
     check(read_vectors(write(tmp_path / "x.txt", b"a 1 2\na 3 4\n")), ("a",), [[1, 2]])
 

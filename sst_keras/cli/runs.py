@@ -34,28 +34,30 @@ def runs(folder: str, as_json: bool) -> None:
         click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
         return
 
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    plural = "s" if len(rows) != 1 else ""
     table = Table(
-        title=f"{len(rows)} run{'s' * (len(rows) != 1)} below {folder}/", title_justify="left"
+        title=f"{len(rows)} run{plural} below {folder}/",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    columns = ("run", "dataset", "vectors", "seed", "epochs", "best", "dev", "test", "seconds")
-    for column in columns:
-        table.add_column(
-            column, justify="left" if column in columns[:3] else "right", overflow="fold"
-        )
+    for column in ("run", "data", "vectors"):
+        table.add_column(column, overflow="fold", min_width=8)
+    for column in ("epoch", "dev", "test", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
+        cells = ["stopped", "", "", ""]
         if row["finished"]:
-            cells = (
-                row["epochs"],
-                row["best_epoch"],
+            cells = [
+                f"{row['best_epoch']}/{row['epochs']}",
                 f"{row['dev']['accuracy']:.1%}",
                 f"{row['test']['accuracy']:.1%}",
-                f"{row['seconds']:.0f}",
-            )
-        else:
-            cells = ("not finished", "", "", "", "")
+                f"{row['seconds']:.0f} s",
+            ]
         vectors = " + ".join(row["vectors"])
-        table.add_row(row["run"], row["dataset"], vectors, str(row["seed"]), *map(str, cells))
+        table.add_row(row["run"], row["dataset"], vectors, *cells)
     Console().print(table)
