@@ -27,6 +27,6 @@ def test_a_damaged_run_does_not_hide_the_others(run_copy):
 def test_runs_that_are_not_finished_and_none_at_all(run_copy, tmp_path):
     run_copy.metrics_file.unlink()
     result = CliRunner().invoke(main, ["runs", "--dir", str(run_copy.path.parent)])
-    assert result.exit_code == 0 and "stopped" in result.stdout
+    assert result.exit_code == 0 and "unfinished" in result.stdout
     empty = CliRunner().invoke(main, ["runs", "--dir", str(tmp_path / "none")])
     assert empty.exit_code == 0 and "sst-keras train" in empty.stdout

@@ -50,7 +50,7 @@ def runs(folder: str, as_json: bool) -> None:
     for column in ("epoch", "dev", "test", "time"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = ["stopped", "", "", ""]
+        cells = ["unfinished", "", "", ""]
         if row["finished"]:
             cells = [
                 f"{row['best_epoch']}/{row['epochs']}",
