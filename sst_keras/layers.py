@@ -68,7 +68,7 @@ class AttentionPooling(_MaskedPooling):
         float32[batch, units], or a pair of it and the weights float32[batch, time].
 
     Reference:
-        The report that the README names; the learned key is the context vector of Yang et al.,
+        "SST Classification with RNN (LSTM)", a short report; the learned key is the context vector of Yang et al.,
         "Hierarchical Attention Networks for Document Classification", NAACL 2016.
     """
 

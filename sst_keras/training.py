@@ -43,6 +43,11 @@ from sst_keras.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
+NO_VECTORS_NOTE = (
+    "NO WORD VECTORS WERE FOUND: the words are learned from scratch, which costs accuracy. Fetch "
+    "some with `sst-keras vectors fetch glove-wiki-gigaword-300`, then train again."
+)
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -56,7 +61,7 @@ class TrainingResult:
         dev: The kept model on dev.
         test: The kept model on test.
         seconds: From the call to the end, in seconds.
-        notes: What a user should know of how the data were read, a sentence each.
+        notes: What a user should know of how data and vectors were found, a sentence each.
     """
 
     run: RunDirectory
@@ -110,6 +115,10 @@ def train(
     counts = {split: count_tokens(corpus.split(split), pipeline.data.lowercase) for split in SPLITS}
     vector_sets = _load_vector_sets(pipeline, corpus, counts, data_dir)
     sets = [vectors for vectors, _, _ in vector_sets]
+    notes = corpus.notes
+    if not sets and pipeline.embedding.vectors == ("auto",):
+        notes += (NO_VECTORS_NOTE,)
+        log.warning(NO_VECTORS_NOTE)
     vocabulary = _vocabulary(pipeline, counts, sets)
     matrix = _matrix(pipeline, vocabulary, sets)
     encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)
@@ -120,7 +129,8 @@ def train(
     pipeline = replace(pipeline, data=data, embedding=replace(pipeline.embedding, vectors=names))
     files.write_text(run.pipeline_file, pipeline.to_toml())
     vocabulary.save(run.vocabulary_file)
-    files.write_json(run.environment_file, _environment(pipeline, corpus, vocabulary, vector_sets))
+    environment = _environment(pipeline, corpus, vocabulary, vector_sets)
+    files.write_json(run.environment_file, environment | {"notes": list(notes)})
 
     # === Model ===
     training = pipeline.training
@@ -168,9 +178,7 @@ def train(
             "test": test.to_dict(),
         },
     )
-    return TrainingResult(
-        run, pipeline, best.epoch, len(history.rows), dev, test, seconds, corpus.notes
-    )
+    return TrainingResult(run, pipeline, best.epoch, len(history.rows), dev, test, seconds, notes)
 
 
 def _load_vector_sets(
@@ -214,7 +222,6 @@ def _choose_vectors(
     if chosen is not None:
         return (chosen[0],)
     if pipeline.data.dataset == "auto":
-        log.warning("No word vectors were found: the words are learned from scratch.")
         return ("none",)
     raise UsageError(
         "--vectors: no word vectors were found. Fetch some with `sst-keras vectors fetch "
@@ -309,7 +316,6 @@ def _environment(
             }
             for vectors, path, coverage in sets
         ],
-        "notes": list(corpus.notes),
     }
 
 

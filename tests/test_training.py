@@ -11,7 +11,7 @@ from sst_keras.errors import UsageError
 from sst_keras.evaluation import load_model
 from sst_keras.history import TIME_COLUMNS, read_history
 from sst_keras.runs import new_run
-from sst_keras.training import train
+from sst_keras.training import NO_VECTORS_NOTE, train
 from sst_keras.vocabulary import Vocabulary
 
 SMALL = ["model.units=8", "training.epochs=2", "embedding.vectors=none", "embedding.dim=8"]
@@ -171,6 +171,8 @@ def test_auto_goes_on_without_vectors(offline, tmp_path, monkeypatch, tree_folde
     result = run_pipeline(tmp_path / "run", "data.dataset=auto", "embedding.vectors=auto")
     assert result.pipeline.embedding.vectors == ("none",)
     assert result.pipeline.data.dataset == "sst5"
+    assert NO_VECTORS_NOTE in result.notes
+    assert result.run.environment()["notes"] == [NO_VECTORS_NOTE]
 
 
 def test_a_loss_that_becomes_nan_keeps_what_was_there(tree_folder, tmp_path):
