@@ -68,8 +68,8 @@ class AttentionPooling(_MaskedPooling):
         float32[batch, units], or a pair of it and the weights float32[batch, time].
 
     Reference:
-        "SST Classification with RNN (LSTM)", a short report; the learned key is the context vector of Yang et al.,
-        "Hierarchical Attention Networks for Document Classification", NAACL 2016.
+        "SST Classification with RNN (LSTM)", a short report; the learned key is the context vector
+        of Yang et al., "Hierarchical Attention Networks for Document Classification", NAACL 2016.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
