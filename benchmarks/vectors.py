@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -63,6 +64,13 @@ def measure(code: str) -> tuple[float, float]:
     return time.perf_counter() - started, int(done.stdout) * 1024 / 1e9
 
 
+def cpu() -> str:
+    """Returns what the processor calls itself."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 @click.command()
 @click.option("--words", default=1_000_000, show_default=True)
 @click.option("--dim", default=300, show_default=True)
@@ -96,8 +104,13 @@ def main(words: int, dim: int, formats: str, repeats: int, folder: str | None) -
                 "seconds": seconds,
                 "peak_memory_gb": memory,
                 "gensim_over_ours_seconds": seconds["gensim"] / seconds["ours"],
-                "machine": {"cores": os.cpu_count(), "system": platform.platform()},
+                "machine": {
+                    "cpu": cpu(),
+                    "cores": os.cpu_count(),
+                    "system": platform.platform(),
+                },
                 "python": platform.python_version(),
+                "packages": {name: version(name) for name in ("gensim", "numpy", "sst-keras")},
                 "date": time.strftime("%Y-%m-%d"),
             }
             path.unlink()

@@ -6,16 +6,19 @@ own `.kv` files, its downloader, and neighbours; `WordVectors` gives and takes i
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import gzip
 import hashlib
 import io
+import logging
 import os
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -29,12 +32,17 @@ from sst_keras.vocabulary import UNKNOWN
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
+log = logging.getLogger(__name__)
+
 # The endings that a name may be given without; where several files match, the first wins.
 _ENDINGS = (".kv", ".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip")
 _FEW = 20  # missing words in a coverage report
-_CACHE_FORMAT = "1"  # to be raised when cached files would be read differently
+_CACHE_FORMAT = "2"  # to be raised when cached files would be read differently
 _BLOCK = 1 << 24  # bytes of a binary file that are read at a time
+_LONGEST = 1 << 20  # bytes that a word of a binary file may have
 _NUMBER_CHARACTERS = b"0123456789+-.eE \t"
+_CONTROL_CHARACTERS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))
+_FRESH = 2.0  # seconds for which a file just written may change without its time telling
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,17 @@ class WordVectors:
         vectors: float32[words, dim].
         name: What the set is called.
         words_in_file: How many words the file has that these were read from, kept or not.
+        repeated: How many of the file's rows were passed over since their word is here already.
+        undecodable: How many of the file's words, kept or not, are not UTF-8. What cannot be read
+            in them is U+FFFD here.
     """
 
     words: tuple[str, ...]
     vectors: np.ndarray
     name: str = "vectors"
     words_in_file: int = 0
+    repeated: int = 0
+    undecodable: int = 0
 
     @property
     def dim(self) -> int:
@@ -89,10 +102,10 @@ def read_vectors(
 ) -> WordVectors:
     """Reads a file of word vectors, keeping only the words asked for.
 
-    Formats, each plain, `.gz` or in a `.zip`: word2vec binary (`.bin`), word2vec text (a first line
+    Formats, each plain, `.gz` or in a `.zip`: word2vec binary, word2vec text (a first line
     `words dim`), GloVe text (no such line); and gensim's `.kv`. A text row is a word, which may
-    hold spaces, and `dim` numbers. Rows that are not kept are checked too, for the number of their
-    fields and the characters in them.
+    hold spaces, and `dim` numbers. Rows that are not kept are checked too: text for the number of
+    spaces and the characters in the numbers, binary for numbers that are not finite.
 
     Args:
         path: The file.
@@ -108,29 +121,52 @@ def read_vectors(
     """
     path = Path(path)
     keep = None if wanted is None else {word.encode("utf-8") for word in wanted}
-    kind = path.name.removesuffix(".gz").removesuffix(".zip")
     try:
-        if kind.endswith(".kv"):
+        kind = _format(path)
+        if kind == "gensim":
             return _read_keyed_vectors(path, wanted, most_frequent)
         with _open(path) as file:
-            if kind.endswith(".bin") or _is_binary(file):
-                words, vectors, count = _read_binary(file, path, keep, most_frequent)
-            else:
-                words, vectors, count = _read_text(file, path, keep, most_frequent)
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+            read = _read_binary if kind == "binary" else _read_text
+            return read(file, path, keep, most_frequent)
+    # RuntimeError is zipfile's, of a password or a compression that it does not know.
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError) as error:
         raise InputError(f"{path}: expected whole compressed word vectors, but {error}.") from None
-    return WordVectors(tuple(words), vectors, _set_name(path), count)
+
+
+def _format(path: Path) -> str:
+    """Returns `gensim`, `binary` or `text`: by the name, or else by the file's first bytes.
+
+    The downloader's word2vec-google-news-300.gz is binary and does not say so in its name.
+    """
+    name = path.name.removesuffix(".gz").removesuffix(".zip")
+    if name.endswith(".kv"):
+        return "gensim"
+    if name.endswith(".bin"):
+        return "binary"
+    with _open(path) as file:
+        header, _, rows = file.read(4096).partition(b"\n")
+    is_binary = _is_header(header) and rows != rows.translate(None, _CONTROL_CHARACTERS)
+    return "binary" if is_binary else "text"
+
+
+def _is_header(line: bytes) -> bool:
+    """Returns whether a first line is word2vec's: the number of words and their width."""
+    fields = line.split()
+    return len(fields) == 2 and all(field.isdigit() for field in fields)
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file as it is, or what is inside of a `.gz`, or a `.zip` with one file."""
+    """Opens a file as it is, or what is inside of a `.gz`, or the one file or text of a `.zip`."""
     if path.suffix == ".gz":
         with gzip.open(path) as unpacked:
             yield io.BufferedReader(unpacked, 1 << 20)
     elif path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if not name.endswith("/")]
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+            members = [name for name in names if name.endswith((".txt", ".vec"))]
+            if not members:
+                members = [name for name in names if not name.endswith("/")]
             if len(members) != 1:
                 raise InputError(
                     f"{path}: expected one file of vectors in the zip. Received {len(members)}: "
@@ -143,24 +179,15 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             yield file
 
 
-def _is_binary(file: BinaryIO) -> bool:
-    """Returns whether a file is no text, whatever its name; leaves it at its start.
-
-    The downloader's `word2vec-google-news-300.gz` is such a one.
-    """
-    head = file.peek(4096)[:4096]
-    return b"\0" in head
-
-
 def _read_text(
     file: BinaryIO, path: Path, keep: set[bytes] | None, most_frequent: int
-) -> tuple[list[str], np.ndarray, int]:
-    """Reads word2vec or GloVe text; returns words, vectors, and how many words there are."""
-    first = file.readline()
+) -> WordVectors:
+    """Reads word2vec or GloVe text."""
+    first = file.readline().removeprefix(codecs.BOM_UTF8)
     fields = first.split()
     count = None
-    if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit():
-        count, dim = int(fields[0]), int(fields[1])
+    if _is_header(first):
+        count, dim = map(int, fields)
         lines: Iterable[bytes] = file
         start = 2
     else:
@@ -172,8 +199,8 @@ def _read_text(
             f"{path}, line 1: expected a word and its numbers, or the number of words and their "
             f"width. Received: {first[:60].decode('utf-8', 'replace').strip()!r}"
         )
-    words: dict[bytes, None] = {}
-    rows: list[np.ndarray] = []
+    kept: dict[bytes, np.ndarray] = {}
+    repeated = undecodable = 0
     number = start - 1
     for number, line in enumerate(lines, start=start):
         line = line.rstrip()
@@ -184,26 +211,45 @@ def _read_text(
             end = _word_end(line, dim)
         word = line[:end]
         numbers = line[end:]
-        is_wanted = keep is None or word in keep or number - start < most_frequent
-        if end < 0 or numbers.translate(None, _NUMBER_CHARACTERS):
+        if end < 1 or numbers.translate(None, _NUMBER_CHARACTERS):
             raise _bad_row(path, number, line, dim)
-        if is_wanted and word not in words:
+        undecodable += not _is_utf8(word)
+        if keep is None or word in keep or number - start < most_frequent:
+            if word in kept:
+                repeated += 1
+                continue
             try:
                 row = np.array(numbers.split(), np.float32)
             except ValueError:
                 raise _bad_row(path, number, line, dim) from None
             if len(row) != dim or not np.isfinite(row).all():
                 raise _bad_row(path, number, line, dim)
-            words[word] = None
-            rows.append(row)
+            kept[word] = row
     found = number - start + 1
     if count is not None and found != count:
         raise InputError(
             f"{path}: expected {count:,} words, as its first line says. Received {found:,}: the "
             f"file is cut off or damaged. Fetch it again."
         )
-    vectors = np.stack(rows) if rows else np.empty((0, dim), np.float32)
-    return [word.decode("utf-8", "replace") for word in words], vectors, found
+    return _word_vectors(path, kept, dim, found, repeated, undecodable)
+
+
+def _word_vectors(path: Path, kept: dict[bytes, np.ndarray], dim: int, *counts: int) -> WordVectors:
+    """Returns what was kept of a file, and its counts."""
+    words = tuple(word.decode("utf-8", "replace") for word in kept)
+    vectors = np.stack(list(kept.values())) if kept else np.empty((0, dim), np.float32)
+    return WordVectors(words, vectors, _set_name(path), *counts)
+
+
+def _is_utf8(word: bytes) -> bool:
+    """Returns whether a word is UTF-8."""
+    if word.isascii():
+        return True
+    try:
+        word.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
@@ -220,7 +266,7 @@ def _word_end(line: bytes, dim: int) -> int:
 
 def _bad_row(path: Path, number: int, line: bytes, dim: int) -> InputError:
     """Returns the error for a row that has no word with `dim` numbers."""
-    received = len(line.split()) - 1
+    received = max(len(line.split()) - 1, 0)
     shown = line[:60].decode("utf-8", "replace")
     what = f"{received}" if received != dim else "some that are no finite numbers"
     return InputError(
@@ -231,45 +277,55 @@ def _bad_row(path: Path, number: int, line: bytes, dim: int) -> InputError:
 
 def _read_binary(
     file: BinaryIO, path: Path, keep: set[bytes] | None, most_frequent: int
-) -> tuple[list[str], np.ndarray, int]:
+) -> WordVectors:
     """Reads word2vec binary: `words dim\\n`, then a word, a space, float32[dim], maybe `\\n`."""
-    header = file.readline(100).split()
-    if len(header) != 2 or not all(part.isdigit() for part in header):
+    header = file.readline(100)
+    count, dim = map(int, header.split()) if _is_header(header) else (0, 0)
+    if dim < 1:
         raise InputError(
             f"{path}: expected word2vec binary, which begins with the number of words and their "
-            f"width. Received: {b' '.join(header)[:60]!r}"
+            f"width. Received: {header[:60]!r}"
         )
-    count, dim = map(int, header)
     width = 4 * dim
-    words: dict[bytes, None] = {}
-    rows: list[np.ndarray] = []
+    kept: dict[bytes, np.ndarray] = {}
+    repeated = undecodable = 0
     block, place, number = b"", 0, 0
     while number < count:
         # All the rows of a block, then the rest of it goes before the next block.
         end = block.find(b" ", place)
         if end < 0 or end + 1 + width > len(block):
-            more = file.read(_BLOCK)
+            is_word = end >= 0 or len(block) - place < _LONGEST
+            more = file.read(_BLOCK) if is_word else b""
             if not more:
                 raise InputError(
-                    f"{path}: expected {count:,} words, as its first line says. The file ends "
-                    f"within word {number + 1:,}: it is cut off. Fetch it again."
+                    f"{path}: expected {count:,} words, as its first line says. The file ends, or "
+                    f"makes no sense, within word {number + 1:,}: it is cut off or damaged. Fetch "
+                    f"it again."
                 )
             block, place = block[place:] + more, 0
             continue
         word = block[place:end].lstrip(b"\n")
+        row = np.frombuffer(block, "<f4", dim, end + 1)
+        if not np.isfinite(row).all():
+            raise InputError(
+                f"{path}, word {number + 1:,} ({word.decode('utf-8', 'replace')!r}): expected "
+                f"finite numbers. Received some that are not: the file is damaged."
+            )
+        undecodable += not _is_utf8(word)
+        if keep is None or word in keep or number < most_frequent:
+            if word in kept:
+                repeated += 1
+            else:
+                kept[word] = row.astype(np.float32)
         place = end + 1 + width
-        if (keep is None or word in keep or number < most_frequent) and word not in words:
-            row = np.frombuffer(block, "<f4", dim, end + 1).astype(np.float32)
-            if not np.isfinite(row).all():
-                raise InputError(
-                    f"{path}, word {number + 1:,} ({word.decode('utf-8', 'replace')!r}): expected "
-                    f"finite numbers. Received some that are not: the file is damaged."
-                )
-            words[word] = None
-            rows.append(row)
         number += 1
-    vectors = np.stack(rows) if rows else np.empty((0, dim), np.float32)
-    return [word.decode("utf-8", "replace") for word in words], vectors, count
+    # To the end of the file, where gzip's checksum stands.
+    if (block[place:] + file.read(_BLOCK)).strip(b"\n"):
+        raise InputError(
+            f"{path}: expected {count:,} words, as its first line says. Received more: the file is "
+            f"damaged, or has vectors of another width. Fetch it again."
+        )
+    return _word_vectors(path, kept, dim, count, repeated, undecodable)
 
 
 def _read_keyed_vectors(
@@ -303,15 +359,15 @@ def forms(token: str) -> tuple[str, ...]:
     """Returns the spellings under which a token's vector is looked for, in order.
 
     The token itself; in lower case; Capitalised; in UPPER case; and, for brackets, as treebanks
-    write them. Where none of them has a vector, a compound takes the mean of those of its pieces
-    between hyphens and slashes; see `pieces`.
+    write them, for the unknown token `UNK`. Where none of them has a vector, a compound takes the
+    mean of those of its pieces between hyphens and slashes; see `pieces`.
     """
-    brackets = _BRACKETS.get(token, ())
-    cased = (token, token.lower(), token[:1].upper() + token[1:].lower(), token.upper(), *brackets)
+    others = _OTHERS.get(token, ())
+    cased = (token, token.lower(), token[:1].upper() + token[1:].lower(), token.upper(), *others)
     return tuple(dict.fromkeys(cased))
 
 
-_BRACKETS = {"(": ("-lrb-", "-LRB-"), ")": ("-rrb-", "-RRB-")}
+_OTHERS = {"(": ("-lrb-", "-LRB-"), ")": ("-rrb-", "-RRB-"), UNKNOWN: ("UNK",)}
 
 
 def pieces(token: str) -> list[str]:
@@ -322,7 +378,7 @@ def pieces(token: str) -> list[str]:
 
 def wanted_words(tokens: Iterable[str]) -> set[str]:
     """Returns every word whose vector could serve one of the tokens."""
-    wanted = {UNKNOWN}
+    wanted = set(forms(UNKNOWN))
     for token in tokens:
         wanted.update(forms(token))
         for piece in pieces(token):
@@ -468,7 +524,9 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
     try:
         with np.load(cached, allow_pickle=False) as arrays:
             words = arrays["words"].tobytes().decode("utf-8").split("\n")
-            vectors = WordVectors(tuple(words), arrays["vectors"], _set_name(Path(path)))
+            counts = arrays["counts"].tolist()
+            name = _set_name(Path(path))
+            vectors = WordVectors(tuple(words), arrays["vectors"], name, *counts)
         if len(vectors.words) == len(vectors.vectors):
             return vectors
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
@@ -477,27 +535,32 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
     if not vectors.words:
         return vectors
     words = np.frombuffer("\n".join(vectors.words).encode("utf-8"), np.uint8)
+    counts = np.array([vectors.words_in_file, vectors.repeated, vectors.undecodable])
     with files.whole_file(cached) as partial:
-        np.savez(partial, words=words, vectors=vectors.vectors)
+        np.savez(partial, words=words, vectors=vectors.vectors, counts=counts)
     return vectors
 
 
 def fingerprint(path: str | Path) -> str:
     """Returns the sha256 of a file's bytes.
 
-    It is kept in the cache under the file's path, size and time of change, since a file of
-    gigabytes takes seconds to read.
+    It is kept in the cache under the file's path, size and times of change, since a file of
+    gigabytes takes seconds to read; but not while the file is so new that its next change could
+    have the same time.
     """
     path = Path(path).resolve()
     if path.suffix == ".kv":
         return _sha256(sorted(path.parent.glob(f"{path.name}*")))
     status = path.stat()
-    key = hashlib.sha256(f"{path}\n{status.st_size}\n{status.st_mtime_ns}".encode()).hexdigest()
+    # A copy that keeps the time of its contents (`cp -p`) has another time of its own.
+    state = f"{path}\n{status.st_size}\n{status.st_mtime_ns}\n{status.st_ctime_ns}"
+    key = hashlib.sha256(state.encode()).hexdigest()
     kept = locations.cache_dir() / "vectors-cache" / f"{key}.sha256"
     if kept.is_file() and len(known := kept.read_text("ascii", "replace")) == 64:
         return known
     received = _sha256([path])
-    files.write_text(kept, received)
+    if time.time() - status.st_mtime > _FRESH:
+        files.write_text(kept, received)
     return received
 
 
@@ -591,7 +654,11 @@ def choose_vectors(
     words = set().union(*counts.values())
     best = None
     for name, path in available_vectors(data_dir).items():
-        vectors = load_vectors(path, words, most_frequent)
+        try:
+            vectors = load_vectors(path, words, most_frequent)
+        except InputError as error:  # a file of another kind must not stop the choice
+            log.warning(f"Left out: {error}")
+            continue
         score = (measure_coverage(counts, vectors).tokens_found, vectors.dim)
         if best is None or score > best[0]:
             best = (score, name, path)
@@ -607,7 +674,7 @@ def fetch_vectors(name: str, probe: Callable[[str], bool]) -> Path:
 
     Raises:
         UsageError: If the downloader has no such set.
-        InputError: If the network does not answer.
+        InputError: If the network does not answer, or breaks off.
     """
     available = available_vectors()
     if name in available:
@@ -620,10 +687,13 @@ def fetch_vectors(name: str, probe: Callable[[str], bool]) -> Path:
             f"{name}: gensim's list of vectors, {address}, does not answer. Download vectors "
             f"elsewhere, and put the file into {locations.cache_dir() / 'vectors'}{os.sep}."
         )
-    models = [model for model in gensim.downloader.info(name_only=True)["models"]]
-    if name not in models:
-        raise UsageError(f"There are no vectors {name!r}. Expected one of {', '.join(models)}.")
-    return Path(gensim.downloader.load(name, return_path=True))
+    try:
+        models = gensim.downloader.info(name_only=True)["models"]
+        if name not in models:
+            raise UsageError(f"There are no vectors {name!r}. Expected one of {', '.join(models)}.")
+        return Path(gensim.downloader.load(name, return_path=True))
+    except OSError as error:
+        raise InputError(f"{name}: the download broke off ({error}). Fetch it again.") from None
 
 
 def nearest(
@@ -641,18 +711,24 @@ def nearest(
         UsageError: If a word has no vector.
     """
     vectors = read_vectors(path, wanted_words(words), most_frequent)
-    keyed = vectors.to_keyed_vectors()
+    # A vector of zeros, which some files have for padding, points nowhere and has no cosine.
+    rows = np.flatnonzero(vectors.vectors.any(axis=1))
+    keyed = replace(
+        vectors,
+        words=tuple(vectors.words[row] for row in rows),
+        vectors=vectors.vectors[rows],
+    ).to_keyed_vectors()
     found = {}
     for word in words:
-        form = next((form for form in forms(word) if form in vectors.index), None)
+        form = next((form for form in forms(word) if form in keyed), None)
         if form is None:
-            raise UsageError(f"{vectors.name}: there is no vector for {word!r}.")
+            raise UsageError(f"{vectors.name}: there is no vector, or only zeros, for {word!r}.")
         found[word] = keyed.most_similar(form, topn=count)
     return found
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Returns a set's name, file, number of words, width, first words, bytes and fingerprint.
+    """Returns a set's name, file, format, words, width, first words, bytes and fingerprint.
 
     Every row of the file is checked.
     """
@@ -660,7 +736,9 @@ def describe(path: str | Path) -> dict[str, Any]:
     return {
         "name": first.name,
         "file": str(path),
+        "format": _format(Path(path)),
         "words": first.words_in_file,
+        "not_utf8": first.undecodable,
         "dim": first.dim,
         "first_words": list(first.words),
         "bytes": Path(path).stat().st_size,

@@ -1,5 +1,9 @@
 import gzip
+import os
+import time
+import urllib.error
 import zipfile
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -24,6 +28,7 @@ from sst_keras.embeddings import (
     wanted_words,
 )
 from sst_keras.errors import InputError, UsageError
+from sst_keras.treebank import read_trees
 
 WORDS = ("the", ". . .", "film", "naïve")
 VECTORS = np.array([[1, 2], [0.5, -0.25], [-3, 4e-3], [0, 1e10]], np.float32)
@@ -93,6 +98,24 @@ def test_binary_in_many_blocks(tmp_path, monkeypatch):
     check(read, tuple(f"w{n}" for n in range(500)), random)
 
 
+@pytest.mark.parametrize("name", ["word2vec-x.gz", "word2vec-x.zip", "word2vec-x"])
+def test_binary_whose_name_does_not_say_so(tmp_path, name):
+    # As the downloader's word2vec-google-news-300.gz.
+    check(read_vectors(write(tmp_path / name, binary())), WORDS[::2], VECTORS[::2])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
+    check(read_vectors(write(tmp_path / "x.txt", b"\xef\xbb\xbf" + text_of(True))))
+
+
+def test_the_text_of_a_zip_among_other_files(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("LICENSE", "Public domain.")
+        archive.writestr("__MACOSX/._x.txt", "no vectors")
+        archive.writestr("x.txt", text_of(True))
+    check(read_vectors(tmp_path / "x.zip"))
+
+
 def test_gensims_own_format_both_ways(tmp_path):
     keyed = WordVectors(WORDS, VECTORS).to_keyed_vectors()
     keyed.save(str(tmp_path / "mine.kv"))
@@ -124,7 +147,24 @@ def test_tabs_between_the_fields(tmp_path):
 
 
 def test_of_a_word_that_stands_twice_the_first_counts(tmp_path):
-    check(read_vectors(write(tmp_path / "x.txt", b"a 1 2\na 3 4\n")), ("a",), [[1, 2]])
+    read = read_vectors(write(tmp_path / "x.txt", b"a 1 2\nb 5 6\na 3 4\n"))
+    check(read, ("a", "b"), [[1, 2], [5, 6]])
+    assert (read.repeated, read.words_in_file) == (1, 3)
+    row = np.float32([1, 2]).tobytes()
+    read = read_vectors(write(tmp_path / "x.bin", b"2 2\na " + row + b"a " + 2 * row[4:]))
+    check(read, ("a",), [[1, 2]])
+    assert read.repeated == 1
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.bin"])
+def test_words_that_are_not_utf_8_are_counted(tmp_path, name):
+    words = (b"caf\xe9", b"film", "café".encode())
+    row = np.float32([1]).tobytes() if name == "x.bin" else b"1\n"
+    path = write(tmp_path / name, b"3 1\n" + b"".join(word + b" " + row for word in words))
+    check(read_vectors(path), ("caf\ufffd", "film", "café"), [[1], [1], [1]])
+    # Those that are not kept, too.
+    assert read_vectors(path, {"film"}).undecodable == 1
+    assert describe(path)["not_utf8"] == 1
 
 
 SIX = b"".join(b"w%d 1 2 3\n" % number for number in range(6))
@@ -137,7 +177,8 @@ SIX = b"".join(b"w%d 1 2 3\n" % number for number in range(6))
         (b"seven 1 2\n", "Received 2"),
         (b"seven 1 two 3\n", "no finite numbers"),
         (b"seven\n", "Received 0"),
-        (b"\n", "Received -1"),
+        (b"\n", "Received 0"),
+        (b" 1 2 3\n", "Received 2"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, received, wanted):
@@ -167,7 +208,9 @@ def test_numbers_that_are_none(tmp_path, number):
         ("x.txt", b"3 2\na 1 2\nb 1 2\n", "expected 3 words.*Received 2"),
         ("x.bin", b"", "word2vec binary"),
         ("x.bin", b"the film is good", "word2vec binary"),
+        ("x.bin", b"2 0\na b ", "word2vec binary"),
         ("x.bin", binary()[:-6], "within word 2"),
+        ("x.bin", binary() + b"more", "expected 2 words.*Received more"),
         ("x.bin", b"1 1\na " + np.float32(np.nan).tobytes(), "finite"),
         ("x.kv", b"no pickle", "KeyedVectors"),
     ],
@@ -191,6 +234,21 @@ def test_damaged_compression(tmp_path):
         archive.writestr("b.txt", "")
     with pytest.raises(InputError, match="Received 2: a.txt, b.txt"):
         read_vectors(tmp_path / "x.zip")
+
+
+def test_binary_rows_that_are_not_kept_are_checked(tmp_path):
+    rows = b"a " + np.float32(1).tobytes() + b"b " + np.float32(np.inf).tobytes()
+    with pytest.raises(InputError, match=r"word 2 \('b'\)"):
+        read_vectors(write(tmp_path / "x.bin", b"2 1\n" + rows), {"a"})
+
+
+def test_binary_without_an_end_of_a_word_is_not_read_on(tmp_path, monkeypatch):
+    # A download that broke off may leave zeros for the rest of gigabytes.
+    monkeypatch.setattr(embeddings, "_BLOCK", 64)
+    monkeypatch.setattr(embeddings, "_LONGEST", 32)
+    path = write(tmp_path / "x.bin", binary().replace(b"2 2", b"3 2") + bytes(1000) + b" " * 9)
+    with pytest.raises(InputError, match="within word 3"):
+        read_vectors(path)
 
 
 # === Words → vectors ===
@@ -238,6 +296,16 @@ def test_random_rows_vary_as_the_vectors_do():
 def test_the_files_own_unknown_vector_is_taken():
     vectors = WordVectors(("<unk>", "a"), np.array([[7, 7], [1, 2]], np.float32))
     assert embedding_matrix(("<pad>", "<unk>"), vectors, 1)[1].tolist() == [7, 7]
+    vectors = WordVectors(("UNK", "a"), vectors.vectors)
+    assert embedding_matrix(("<pad>", "<unk>"), vectors, 1)[1].tolist() == [7, 7]
+    assert {"<unk>", "UNK"} <= wanted_words(())
+
+
+def test_a_random_row_depends_on_its_place_alone():
+    few = embedding_matrix(("<pad>", "<unk>", "xyz", "film"), SET, seed=3)
+    more = embedding_matrix(("<pad>", "<unk>", "zyx", "paris", "yyy"), SET, seed=3)
+    np.testing.assert_array_equal(few[2], more[2])
+    assert (few[2] != more[4]).all()
 
 
 def test_coverage_by_hand():
@@ -276,7 +344,9 @@ def test_the_cache_gives_the_same(tmp_path, own_cache, monkeypatch):
     first = load_vectors(path, ["film", "Naïve"], 1)
     check(first, ("the", "film", "naïve"), VECTORS[[0, 2, 3]])
     monkeypatch.setattr(embeddings, "read_vectors", None)  # would fail if it were called
-    check(load_vectors(path, ["Naïve", "film"], 1), first.words, first.vectors)
+    again = load_vectors(path, ["Naïve", "film"], 1)
+    check(again, first.words, first.vectors)
+    assert again.words_in_file == first.words_in_file == 4
 
 
 def test_the_cache_goes_by_content(tmp_path, own_cache):
@@ -299,12 +369,29 @@ def test_a_damaged_cache_is_made_again(tmp_path, own_cache):
         assert load_vectors(path, ["film"]).words == ("film",)
 
 
-def test_fingerprints(tmp_path, own_cache):
+ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # sha256 of "abc"
+
+
+def test_a_fingerprint_is_kept(tmp_path, own_cache, monkeypatch):
     path = write(tmp_path / "x.txt", b"abc")
-    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert fingerprint(path) == fingerprint(path) == known
-    path.write_bytes(b"abd!")
-    assert fingerprint(path) != known
+    os.utime(path, (1, 1))
+    assert fingerprint(path) == ABC
+    monkeypatch.setattr(embeddings, "_sha256", None)  # would fail if it were called
+    assert fingerprint(path) == ABC
+
+
+def test_a_fingerprint_follows_the_file(tmp_path, own_cache):
+    path = write(tmp_path / "x.txt", b"abc")
+    assert fingerprint(path) == ABC
+    path.write_bytes(b"abd")  # at once: the clock may not have ticked
+    assert fingerprint(path) != ABC
+    path.write_bytes(b"abc")
+    os.utime(path, (1, 1))
+    assert fingerprint(path) == ABC
+    time.sleep(0.05)
+    path.write_bytes(b"abd")
+    os.utime(path, (1, 1))  # as `cp -p` does
+    assert fingerprint(path) != ABC
 
 
 # === Finding ===
@@ -339,11 +426,44 @@ def test_sets_that_the_downloader_has_are_found(folder, monkeypatch, tmp_path):
     assert fetch_vectors("glove-x", probe=None).name == "glove-x.gz"
 
 
+def test_a_download_that_breaks_off(monkeypatch):
+    import gensim.downloader
+
+    def broken(*_, **__):
+        raise urllib.error.URLError("connection reset")
+
+    monkeypatch.setattr(gensim.downloader, "info", broken)
+    with pytest.raises(InputError, match="glove-x: the download broke off.*connection reset"):
+        fetch_vectors("glove-x", probe=lambda address: True)
+    monkeypatch.setattr(gensim.downloader, "info", lambda name_only: {"models": ["glove-x"]})
+    with pytest.raises(UsageError, match="'glove-y'. Expected one of glove-x"):
+        fetch_vectors("glove-y", probe=lambda address: True)
+
+
+def test_zeros_are_nobodys_neighbours(tmp_path):
+    path = write(tmp_path / "x.txt", b"zero 0 0\nfilm 1 1\nmovie 2 2\n")
+    ((word, cosine),) = nearest(path, ["film"])["film"]
+    assert word == "movie" and cosine == pytest.approx(1)
+    with pytest.raises(UsageError, match="only zeros, for 'zero'"):
+        nearest(path, ["zero"])
+
+
 def test_the_set_with_most_of_the_words(folder):
     assert choose_vectors({"train": {"film": 1, "good": 1}}, folder)[0] == "many"
     # Equal coverage and width: the first by name.
     assert choose_vectors({"train": {"film": 1}}, folder)[0] == "few"
     assert choose_vectors({"train": {"film": 1}}) is None
+
+
+def test_a_file_of_another_kind_is_left_out_and_told(folder, monkeypatch):
+    told = []
+    monkeypatch.setattr(embeddings.log, "warning", told.append)
+    (folder / "vectors" / "README.txt").write_text("What lies here, and whence.\nMore.\n")
+    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder)[0] == "many"
+    assert len(told) == 1 and "README.txt" in told[0]
+    # Equal coverage: the wider set.
+    write(folder / "vectors" / "wide.txt", b"film 1 2 3\n")
+    assert choose_vectors({"train": {"film": 1}}, folder)[0] == "wide"
 
 
 def test_neighbours_and_description(folder):
@@ -352,11 +472,8 @@ def test_neighbours_and_description(folder):
     with pytest.raises(UsageError, match="'xyz'"):
         nearest(path, ["xyz"])
     described = describe(path)
-    assert (described["words"], described["dim"], described["first_words"]) == (
-        2,
-        2,
-        ["film", "good"],
-    )
+    assert (described["words"], described["dim"]) == (2, 2)
+    assert (described["first_words"], described["format"]) == (["film", "good"], "text")
 
 
 def test_the_real_vectors(real_data, tmp_path, own_cache):
@@ -366,3 +483,22 @@ def test_the_real_vectors(real_data, tmp_path, own_cache):
     one, two = read_vectors(text, wanted), read_vectors(packed, wanted)
     assert one.words == two.words and one.dim == 300
     np.testing.assert_allclose(one.vectors, two.vectors, atol=1e-6)
+
+
+def test_coverage_of_the_real_treebank(real_data, own_cache):
+    counts = {
+        split: Counter(
+            token
+            for tree in read_trees(real_data / "sst" / f"{split}.txt")
+            for token in tree.root_example().tokens
+        )
+        for split in ("train", "dev", "test")
+    }
+    name, path = choose_vectors(counts, real_data)
+    assert name == "glove.6B.50d.sst"
+    vectors = load_vectors(path, set().union(*counts.values()))
+    train = measure_coverage(counts, vectors).splits["train"]
+    assert (train["types"], train["tokens"]) == (18_280, 163_563)
+    # 99.14 % in lower case, and 99.75 % with compounds of which every piece has a vector.
+    assert train["exact"] + train["casing"] == pytest.approx(0.9914, abs=1e-4)
+    assert 0.9975 <= train["tokens_found"] < 0.998
