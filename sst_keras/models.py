@@ -19,6 +19,7 @@ from sst_keras.layers import (
     MaskedConv1D,
     MaskedMaxPooling,
 )
+from sst_keras.recurrent import LSTM
 
 
 def build_model(
@@ -99,7 +100,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
     """
     for number in range(1, model.num_layers + 1):
         last = number == model.num_layers
-        layer = keras.layers.LSTM(
+        layer = LSTM(
             model.units,
             # Given the mask, the layer itself returns each direction's last real step.
             return_sequences=not last or model.pooling != "last",

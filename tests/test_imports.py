@@ -20,6 +20,7 @@ ALLOWED = {
     "metrics": set(),
     "config": set(),
     "layers": set(),
+    "recurrent": set(),
     "losses": set(),
     "runs": {"config"},
     "tokenizer": {"vocabulary"},
@@ -27,12 +28,13 @@ ALLOWED = {
     "datasets": {"treebank"},
     "corpora": {"config", "treebank", "datasets", "tokenizer"},
     "input_pipeline": {"config", "corpora", "vocabulary"},
-    "models": {"config", "layers"},
+    "models": {"config", "layers", "recurrent"},
     "optimizers": {"config"},
     "callbacks": {"history"},
     "plotting": {"history"},
     "evaluation": {
-        "config", "corpora", "input_pipeline", "layers", "metrics", "runs", "vocabulary",
+        "config", "corpora", "input_pipeline", "layers", "metrics", "recurrent", "runs",
+        "vocabulary",
     },
     "training": {
         "callbacks", "config", "corpora", "embeddings", "evaluation", "input_pipeline", "losses",

@@ -1,0 +1,86 @@
+"""The fast LSTM against `keras.layers.LSTM`."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sst_keras.recurrent import LSTM
+
+LENGTHS = np.array([19, 1, 5, 0, 7, 9, 2])
+TIME = 19  # two turns of eight steps, and three alone
+
+
+def compare(make, sequences: bool, masked: bool) -> None:
+    """Asserts that both layers give the same outputs and gradients at real steps."""
+    inputs = tf.random.stateless_normal((len(LENGTHS), TIME, 10), (1, 1))
+    real = np.arange(TIME) < LENGTHS[:, np.newaxis]
+    mask = tf.constant(real) if masked else None
+    stock, fast = make(keras.layers.LSTM), make(LSTM)
+    for layer in (stock, fast):
+        layer.build(inputs.shape)
+    fast.set_weights(stock.get_weights())
+    results = []
+    for layer in (stock, fast):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, mask=mask)
+            if sequences and masked:
+                weights = real[:, ::-1] if getattr(layer, "go_backwards", False) else real
+                outputs = outputs * weights[..., np.newaxis].astype("float32")
+            loss = tf.reduce_mean(tf.sin(outputs))
+        variables = [variable.value for variable in layer.trainable_variables]
+        results.append([outputs, *tape.gradient(loss, [inputs, *variables])])
+    for expected, received in zip(*results, strict=True):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(received, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_equals_the_stock_layer(backwards, sequences, masked):
+    compare(
+        lambda kind: kind(6, return_sequences=sequences, go_backwards=backwards), sequences, masked
+    )
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+def test_equals_the_stock_layer_in_both_directions(sequences):
+    compare(
+        lambda kind: keras.layers.Bidirectional(kind(6, return_sequences=sequences)),
+        sequences,
+        masked=True,
+    )
+
+
+def test_weights_go_to_the_stock_layer():
+    inputs = tf.random.stateless_normal((3, 5, 4), (1, 1))
+    fast, stock = LSTM(6), keras.layers.LSTM(6)
+    expected = fast(inputs)
+    stock.build(inputs.shape)
+    stock.set_weights(fast.get_weights())
+    np.testing.assert_allclose(stock(inputs), expected, atol=1e-5)
+
+
+def test_what_the_fast_way_lacks_is_the_stock_layers():
+    inputs = tf.random.stateless_normal((3, 5, 4), (1, 1))
+    outputs, h, c = LSTM(6, return_state=True)(inputs)
+    np.testing.assert_allclose(outputs, h)
+    assert np.abs(c).max() > 0
+
+
+def test_bfloat16_products_are_near():
+    inputs = tf.random.stateless_normal((3, 20, 4), (1, 1))
+    exact, rounded = LSTM(6), LSTM(6, matmul_dtype="bfloat16")
+    expected = exact(inputs)
+    rounded.build(inputs.shape)
+    rounded.set_weights(exact.get_weights())
+    difference = np.abs(rounded(inputs) - expected).max()
+    assert 0 < difference < 0.02
+
+
+def test_config_makes_it_again():
+    layer = LSTM(6, matmul_dtype="bfloat16", return_sequences=True)
+    again = LSTM.from_config(layer.get_config())
+    assert (again.units, again.matmul_dtype, again.return_sequences) == (6, "bfloat16", True)
