@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+# Their layers must be known before a model is loaded.
 import sst_keras.layers
-import sst_keras.recurrent  # noqa: F401  (so must its layer)
+import sst_keras.recurrent  # noqa: F401
 from sst_keras import files
 from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
 from sst_keras.errors import InputError, UsageError
