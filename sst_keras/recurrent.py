@@ -1,8 +1,8 @@
-"""The LSTM layer: `keras.layers.LSTM`, made fast on a CPU.
+"""The LSTM layer: `keras.layers.LSTM`, with less work for a CPU.
 
-The stock layer runs one small graph for each step, forward and backward. Here the input's products
-are one product over all steps, so are the gradients of both kernels, and a loop's turn takes
-several steps. On a GPU the stock layer's cuDNN kernel does the work.
+The gradients of both kernels are one product each over all steps, where the stock layer forms one a
+step; the gates are saved for them; a loop's turn takes several steps, and masks cost no step
+anything. Where there is a GPU the stock layer does the work, with cuDNN.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class LSTM(keras.layers.LSTM):
     Args:
         units: Width of state and output.
         matmul_dtype: `"bfloat16"` for matrix products of numbers rounded to 8 bits of precision,
-            about twice as fast on processors that have them; sums of states and the weights
-            themselves stay as they are. None for products in the layer's own dtype.
+            faster on processors that have them; sums of states and the weights themselves stay as
+            they are. None for products in the layer's own dtype.
         **kwargs: What `keras.layers.LSTM` takes.
 
     Call arguments:

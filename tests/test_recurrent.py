@@ -1,4 +1,4 @@
-"""The fast LSTM against `keras.layers.LSTM`."""
+"""The LSTM layer against `keras.layers.LSTM`."""
 
 import keras
 import numpy as np
