@@ -121,9 +121,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     # Written beside and renamed: whoever looks for new versions never finds half of one.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        # An exported model answers; it has no need of the gradients that layers define.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, partial, signatures=module.signatures(), options=options)
+        tf.saved_model.save(module, partial, signatures=module.signatures())
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)

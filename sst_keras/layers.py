@@ -93,12 +93,14 @@ class AttentionPooling(_MaskedPooling):
     def call(self, inputs: Any, mask: Any = None, return_attention_scores: bool = False) -> Any:
         """Pools the real steps; see the class for arguments and output."""
         mask = _mask_of(inputs, mask)  # [batch, time, 1]
-        queries = ops.matmul(inputs, self.query_kernel)  # [batch, time, units]
-        scores = ops.matmul(queries, self.key)  # [batch, time, 1]
+        # (X W_Q) K = X (W_Q K), and the sum of A (X W_V) over time = (sum of A X) W_V: the same
+        # numbers without a product of the size of X for queries, and one for values.
+        query = ops.matmul(self.query_kernel, self.key)  # [dim, 1]
+        scores = ops.matmul(inputs, query)  # [batch, time, 1]
         weights = ops.softmax(ops.where(mask > 0, scores, _lowest(scores)), axis=1) * mask
-        values = ops.matmul(inputs, self.value_kernel)  # [batch, time, units]
-        pooled = ops.sum(weights * values, axis=1)  # [batch, units]
-        outputs = ops.matmul(pooled, self.output_kernel) + self.output_bias
+        pooled = ops.matmul(ops.swapaxes(weights, 1, 2), inputs)[:, 0]  # [batch, dim]
+        values = ops.matmul(pooled, self.value_kernel)  # [batch, units]
+        outputs = ops.matmul(values, self.output_kernel) + self.output_bias
         if return_attention_scores:
             return outputs, ops.squeeze(weights, axis=-1)
         return outputs

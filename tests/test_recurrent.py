@@ -8,13 +8,14 @@ import tensorflow as tf
 from sst_keras.recurrent import LSTM
 
 LENGTHS = np.array([19, 1, 5, 0, 7, 9, 2])
-TIME = 19  # two turns of eight steps, and three alone
+TIME = 19
 
 
-def compare(make, sequences: bool, masked: bool) -> None:
+def compare(make, sequences: bool, masked: bool, training: bool, rows: int = 1) -> None:
     """Asserts that both layers give the same outputs and gradients at real steps."""
-    inputs = tf.random.stateless_normal((len(LENGTHS), TIME, 10), (1, 1))
-    real = np.arange(TIME) < LENGTHS[:, np.newaxis]
+    lengths = np.tile(LENGTHS, rows)
+    inputs = tf.random.stateless_normal((len(lengths), TIME, 10), (1, 1))
+    real = np.arange(TIME) < lengths[:, np.newaxis]
     mask = tf.constant(real) if masked else None
     stock, fast = make(keras.layers.LSTM), make(LSTM)
     for layer in (stock, fast):
@@ -24,7 +25,7 @@ def compare(make, sequences: bool, masked: bool) -> None:
     for layer in (stock, fast):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = layer(inputs, mask=mask)
+            outputs = layer(inputs, mask=mask, training=training)
             if sequences and masked:
                 weights = real[:, ::-1] if getattr(layer, "go_backwards", False) else real
                 outputs = outputs * weights[..., np.newaxis].astype("float32")
@@ -39,10 +40,18 @@ def compare(make, sequences: bool, masked: bool) -> None:
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_equals_the_stock_layer(backwards, sequences, masked):
+@pytest.mark.parametrize("training", [False, True])
+def test_equals_the_stock_layer(backwards, sequences, masked, training):
     compare(
-        lambda kind: kind(6, return_sequences=sequences, go_backwards=backwards), sequences, masked
+        lambda kind: kind(6, return_sequences=sequences, go_backwards=backwards),
+        sequences,
+        masked,
+        training,
     )
+
+
+def test_a_batch_in_halves_equals_the_stock_layer():
+    compare(lambda kind: kind(6), sequences=False, masked=True, training=False, rows=4)
 
 
 @pytest.mark.parametrize("sequences", [False, True])
@@ -51,6 +60,7 @@ def test_equals_the_stock_layer_in_both_directions(sequences):
         lambda kind: keras.layers.Bidirectional(kind(6, return_sequences=sequences)),
         sequences,
         masked=True,
+        training=True,
     )
 
 
