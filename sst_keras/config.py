@@ -19,8 +19,8 @@ from sst_keras import locations
 from sst_keras.errors import UsageError
 
 OPTIMIZERS = (
-    "sgd", "momentum", "nesterov", "adam", "adamw", "nadam", "adamax", "rmsprop", "adagrad",
-    "adadelta", "ftrl", "lion",
+    "sgd", "momentum", "nesterov", "adam", "lazy-adam", "adamw", "nadam", "adamax", "rmsprop",
+    "adagrad", "adadelta", "ftrl", "lion",
 )  # fmt: skip
 
 
@@ -61,9 +61,6 @@ class DataConfig:
     )
     max_length: int = _setting(0, "training texts are cut after so many tokens; 0: never", low=0)
     batch_size: int = _setting(64, "examples in a batch", low=1)
-    bucket_boundaries: tuple[int, ...] = _setting(
-        (8, 12, 16, 20, 24, 28, 32, 40), "lengths at which a new bucket of like lengths begins"
-    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from sst_keras.corpora import Split
 from sst_keras.vocabulary import Vocabulary
 
 _UNKNOWN_ID = 1
+# Batches that are sorted together. More of them waste less on padding, and leave less to chance.
+_POOL = 64
 
 
 class TokenEncoder(tf.Module):
@@ -61,13 +63,15 @@ def training_batches(
     """Returns shuffled batches of texts of like length.
 
     1. The examples are shuffled, all of them at once, anew in each epoch, as `seed` has it.
-    2. Each goes to the bucket of its length; a full bucket is a batch, padded to its longest.
+    2. Each `_POOL` batches' worth of them in turn is sorted by length, equal lengths staying in the
+       shuffle's order, and cut into batches, each padded to its longest.
+    3. The epoch's batches are shuffled.
 
     Args:
         split: The texts and their labels.
         encoder: Tokens → ids.
-        data: Batch size, bucket boundaries and the most tokens of a text.
-        seed: The shuffle's.
+        data: Batch size and the most tokens of a text.
+        seed: The shuffles'.
 
     Returns:
         Batches of `({token_ids: int32[batch, time]}, label: int32[batch])`.
@@ -76,15 +80,16 @@ def training_batches(
     if data.max_length:
         ids = ids[:, : data.max_length]
     lengths = ids.row_lengths()  # int64[examples]
+    batches = -(-len(split) // data.batch_size)
+
+    def cut(pool: tf.Tensor) -> tf.data.Dataset:
+        order = tf.argsort(tf.gather(lengths, pool), stable=True)
+        return tf.data.Dataset.from_tensor_slices(tf.gather(pool, order)).batch(data.batch_size)
+
     rows = tf.data.Dataset.range(len(split))
     rows = rows.shuffle(len(split), seed=seed, reshuffle_each_iteration=True)
-    rows = rows.bucket_by_sequence_length(
-        lambda row: tf.cast(tf.gather(lengths, row), tf.int32),
-        bucket_boundaries=list(data.bucket_boundaries),
-        bucket_batch_sizes=[data.batch_size] * (len(data.bucket_boundaries) + 1),
-    )
-    in_bucket = np.bincount(np.searchsorted(data.bucket_boundaries, lengths, side="right"))
-    batches = int(np.ceil(in_bucket / data.batch_size).sum())
+    rows = rows.batch(_POOL * data.batch_size).flat_map(cut)
+    rows = rows.shuffle(batches, seed=seed, reshuffle_each_iteration=True)
     rows = rows.apply(tf.data.experimental.assert_cardinality(batches))
     return _read_rows(rows, ids, split.labels)
 

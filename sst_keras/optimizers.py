@@ -2,6 +2,10 @@
 
 Constants are PyTorch's where Keras has others, since the rates that the report and most papers
 give were found with those: Adagrad's accumulator starts at 0, epsilons are small.
+
+Adam and Adagrad run TensorFlow's own operations, one a weight, in place of Keras's dozen. Where a
+step touches few rows of an embedding, Adagrad costs those rows alone, and so does `lazy-adam`;
+`adam` moves all rows, the untouched ones by what their moments remember.
 """
 
 from __future__ import annotations
@@ -14,17 +18,103 @@ import tensorflow as tf
 
 from sst_keras.config import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
+
+class _OneOperationAdam:
+    """Adam's update in one operation, with the formula of the Keras class that it is mixed into."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves one weight."""
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.convert_to_tensor(gradient),
+        )
+
+
+class Adam(_OneOperationAdam, keras.optimizers.Adam):
+    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+
+    All rows of an embedding move at every step, those too that the batch did not touch.
+    """
+
+
+class AdamW(_OneOperationAdam, keras.optimizers.AdamW):
+    """Adam with decoupled weight decay: Loshchilov and Hutter, ICLR 2019."""
+
+
+class LazyAdam(Adam):
+    """Adam whose step costs of an embedding the rows that the batch touched.
+
+    Other rows stay where they are, and so do their moments, where Adam's moments decay and move
+    the rows on at each step. A row that the batch touched moves as in Adam from the moments it has,
+    with the correction for the number of all steps. PyTorch's `SparseAdam` does the same.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves one weight, or of an embedding the touched rows."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+        rows, values = gradient.indices, gradient.values
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        moments = []
+        for moment, beta, value in (
+            (self._momentums[index].value, self.beta_1, values),
+            (self._velocities[index].value, self.beta_2, values**2),
+        ):
+            old = tf.gather(moment, rows)
+            moments.append(old + (value - old) * (1 - beta))
+            moment.scatter_update(tf.IndexedSlices(moments[-1], rows))
+        m, v = moments
+        rate = tf.cast(learning_rate, variable.dtype)
+        rate *= tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        change = rate * m / (tf.sqrt(v) + self.epsilon)
+        variable.scatter_sub(tf.IndexedSlices(change, rows))
+
+
+class Adagrad(keras.optimizers.Adagrad):
+    """Duchi et al., "Adaptive Subgradient Methods", JMLR 2011, with PyTorch's place of epsilon.
+
+    Rows of an embedding that a batch does not touch stay by the formula itself, and cost nothing.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves one weight, or of an embedding the touched rows."""
+        arguments = {
+            "var": variable.handle,
+            "accum": self._accumulators[self._get_variable_index(variable)].value.handle,
+            "lr": tf.cast(learning_rate, variable.dtype),
+            "epsilon": self.epsilon,
+        }
+        if isinstance(gradient, tf.IndexedSlices):
+            tf.raw_ops.ResourceSparseApplyAdagradV2(
+                grad=gradient.values, indices=gradient.indices, **arguments
+            )
+        else:
+            tf.raw_ops.ResourceApplyAdagradV2(grad=gradient, **arguments)
+
+
 _CLASSES: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, float | bool]]] = {
     "sgd": (keras.optimizers.SGD, {}),
     "momentum": (keras.optimizers.SGD, {"momentum": 0.9}),
     "nesterov": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
-    "adam": (keras.optimizers.Adam, {"epsilon": 1e-8}),
-    "adamw": (keras.optimizers.AdamW, {"epsilon": 1e-8}),
+    "adam": (Adam, {"epsilon": 1e-8}),
+    "lazy-adam": (LazyAdam, {"epsilon": 1e-8}),
+    "adamw": (AdamW, {"epsilon": 1e-8}),
     "nadam": (keras.optimizers.Nadam, {"epsilon": 1e-8}),
     "adamax": (keras.optimizers.Adamax, {"epsilon": 1e-8}),
     "rmsprop": (keras.optimizers.RMSprop, {"rho": 0.99, "epsilon": 1e-8}),
-    # Keras adds epsilon under the square root, PyTorch outside of it.
-    "adagrad": (keras.optimizers.Adagrad, {"initial_accumulator_value": 0.0, "epsilon": 1e-20}),
+    "adagrad": (Adagrad, {"initial_accumulator_value": 0.0, "epsilon": 1e-10}),
     "adadelta": (keras.optimizers.Adadelta, {"rho": 0.9, "epsilon": 1e-6}),
     "ftrl": (keras.optimizers.Ftrl, {}),
     "lion": (keras.optimizers.Lion, {}),

@@ -1,9 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from sst_keras.config import DataConfig
-from sst_keras.corpora import Split
+from sst_keras.corpora import Split, load_corpus
 from sst_keras.input_pipeline import (
     TokenEncoder,
     count_tokens,
@@ -70,7 +72,7 @@ def test_evaluation_goes_from_short_to_long_and_tells_the_order():
 
 def epochs(seed, count=2, **settings):
     split = of_lengths([1, 2, 3, 4, 5, 6, 7, 8, 9, 10] * 3)
-    data = DataConfig(batch_size=4, bucket_boundaries=(4, 8), **settings)
+    data = DataConfig(batch_size=4, **settings)
     dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, seed)
     return split, dataset, [rows(dataset) for _ in range(count)]
 
@@ -88,16 +90,33 @@ def test_the_seed_decides_the_order():
     assert epochs(seed=1)[2] != epochs(seed=2)[2]
 
 
-def test_batches_hold_texts_of_one_bucket():
-    _, dataset, _ = epochs(seed=1)
-    buckets = (range(1, 4), range(4, 8), range(8, 11))
-    count = 0
+def test_batches_hold_texts_of_like_length_in_any_order():
+    split, dataset, _ = epochs(seed=1)
+    bounds = []
     for inputs, _ in dataset:
         lengths = (inputs["token_ids"].numpy() > 0).sum(axis=1)
-        assert any(all(length in bucket for length in lengths) for bucket in buckets)
         assert inputs["token_ids"].shape[1] == lengths.max()
-        count += 1
-    assert int(dataset.cardinality()) == count == 3 + 3 + 3  # 9, 12 and 9 texts, by fours
+        bounds.append((lengths.min(), lengths.max()))
+    assert int(dataset.cardinality()) == len(bounds) == 8  # 30 texts by fours
+    in_order = sorted(bounds)
+    assert all(low >= high for (_, high), (low, _) in itertools.pairwise(in_order))
+    assert bounds != in_order
+
+
+def test_texts_of_one_length_meet_others_in_each_epoch():
+    split = of_lengths([3] * 64)
+    dataset = training_batches(split, TokenEncoder(VOCABULARY, True), DataConfig(batch_size=8), 1)
+    first, second = ({frozenset(labels.numpy().tolist()) for _, labels in dataset} for _ in "ab")
+    assert not first & second
+
+
+@pytest.mark.parametrize("examples", ["sentences", "unique-phrases"])
+def test_padding_is_a_small_part_of_an_epoch(real_data, examples):
+    data = DataConfig(examples=examples)
+    split = load_corpus(data, 1, real_data).training_split(examples)
+    dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
+    steps = sum(inputs["token_ids"].numpy().size for inputs, _ in dataset)
+    assert len(split.tokens.flat_values) > 0.92 * steps
 
 
 def test_a_bound_on_the_length():
