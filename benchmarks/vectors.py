@@ -9,21 +9,17 @@ keeps 20,000 words of the file, as a training run does; gensim's `KeyedVectors` 
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 import numpy as np
+import records
 
-RESULTS = Path(__file__).parents[1] / "results" / "benchmarks-vectors.jsonl"
 WANTED = 20_000
 
 OURS = """
@@ -64,13 +60,6 @@ def measure(code: str) -> tuple[float, float]:
     return time.perf_counter() - started, int(done.stdout) * 1024 / 1e9
 
 
-def cpu() -> str:
-    """Returns what the processor calls itself."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 @click.command()
 @click.option("--words", default=1_000_000, show_default=True)
 @click.option("--dim", default=300, show_default=True)
@@ -94,29 +83,19 @@ def main(words: int, dim: int, formats: str, repeats: int, folder: str | None) -
                     runs[name].append(measure(code))
             seconds = {name: statistics.median(run[0] for run in runs[name]) for name in runs}
             memory = {name: max(run[1] for run in runs[name]) for name in runs}
-            record = {
-                "benchmark": "vectors",
-                "format": kind,
-                "words": words,
-                "dim": dim,
-                "file_gb": path.stat().st_size / 1e9,
-                "repeats": repeats,
-                "seconds": seconds,
-                "peak_memory_gb": memory,
-                "gensim_over_ours_seconds": seconds["gensim"] / seconds["ours"],
-                "machine": {
-                    "cpu": cpu(),
-                    "cores": os.cpu_count(),
-                    "system": platform.platform(),
-                },
-                "python": platform.python_version(),
-                "packages": {name: version(name) for name in ("gensim", "numpy", "sst-keras")},
-                "date": time.strftime("%Y-%m-%d"),
-            }
+            record = records.append(
+                "vectors",
+                ("gensim", "numpy", "sst-keras"),
+                format=kind,
+                words=words,
+                dim=dim,
+                file_gb=path.stat().st_size / 1e9,
+                repeats=repeats,
+                seconds=seconds,
+                peak_memory_gb=memory,
+                gensim_over_ours_seconds=seconds["gensim"] / seconds["ours"],
+            )
             path.unlink()
-            RESULTS.parent.mkdir(exist_ok=True)
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
             click.echo(
                 f"{kind}: ours {seconds['ours']:.1f} s and {memory['ours']:.2f} GB, gensim "
                 f"{seconds['gensim']:.1f} s and {memory['gensim']:.2f} GB; gensim takes "

@@ -99,6 +99,12 @@ class ModelConfig:
         "how the steps become one vector; last: the last real step, never padding",
         choices=("attention", "last", "mean", "max"),
     )
+    matmul_dtype: str = _setting(
+        "float32",
+        "what recurrent layers round matrix products' factors to; bfloat16 is faster on processors "
+        "that have it",
+        choices=("float32", "bfloat16"),
+    )
     filters: int = _setting(100, "convolution filters of each width", low=1)
     kernel_sizes: tuple[int, ...] = _setting(
         (3, 4, 5), "widths of the convolutions, in tokens", low=1

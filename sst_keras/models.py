@@ -104,6 +104,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
             model.units,
             # Given the mask, the layer itself returns each direction's last real step.
             return_sequences=not last or model.pooling != "last",
+            matmul_dtype=model.matmul_dtype,
             name=f"lstm_{number}",
         )
         if model.bidirectional:

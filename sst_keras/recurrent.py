@@ -35,9 +35,9 @@ class LSTM(keras.layers.LSTM):
 
     Args:
         units: Width of state and output.
-        matmul_dtype: `"bfloat16"` for matrix products of numbers rounded to 8 bits of precision,
-            faster on processors that have them; sums of states and the weights themselves stay as
-            they are. None for products in the layer's own dtype.
+        matmul_dtype: `"float32"`, or `"bfloat16"` for matrix products of numbers rounded to 8 bits
+            of precision, faster on processors that have them; sums of states and the weights
+            themselves stay as they are. On a GPU it changes nothing.
         **kwargs: What `keras.layers.LSTM` takes.
 
     Call arguments:
@@ -49,7 +49,7 @@ class LSTM(keras.layers.LSTM):
         real step's output, or zeros for a row without any.
     """
 
-    def __init__(self, units: int, matmul_dtype: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, units: int, matmul_dtype: str = "float32", **kwargs: Any) -> None:
         """Makes the layer; see the class for the arguments."""
         super().__init__(units, **kwargs)
         self.matmul_dtype = matmul_dtype
@@ -120,7 +120,7 @@ def _lstm(
     recurrent_kernel: tf.Tensor,
     bias: tf.Tensor,
     shut: tf.Tensor | None,
-    matmul_dtype: str | None,
+    matmul_dtype: str,
     training: bool,
 ) -> tf.Tensor:
     """Runs an LSTM over time, from a state of zeros.
@@ -131,7 +131,7 @@ def _lstm(
         recurrent_kernel: float32[units, 4 units].
         bias: float32[4 units].
         shut: float32[time, batch], 1 at steps before a row's first; None for none.
-        matmul_dtype: The dtype that matrix products are done in; None for float32.
+        matmul_dtype: The dtype that matrix products are done in.
         training: Whether to save what a fast gradient needs; without it, TensorFlow's own is there.
 
     Returns:
@@ -141,7 +141,7 @@ def _lstm(
     dim, units = inputs.shape[2], recurrent_kernel.shape[0]
 
     def rounded(matrix: tf.Tensor) -> tf.Tensor:
-        return matrix if matmul_dtype is None else tf.cast(matrix, matmul_dtype)
+        return tf.cast(matrix, matmul_dtype)
 
     def matmul(left: tf.Tensor, right: tf.Tensor, **transposed: bool) -> tf.Tensor:
         return tf.cast(tf.matmul(rounded(left), rounded(right), **transposed), inputs.dtype)

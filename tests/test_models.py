@@ -15,6 +15,7 @@ VARIANTS = {
     "stacked, last": ModelConfig(num_layers=3, pooling="last"),
     "mean": ModelConfig(pooling="mean"),
     "max": ModelConfig(pooling="max", bidirectional=True, num_layers=2),
+    "bfloat16": ModelConfig(matmul_dtype="bfloat16", bidirectional=True),
     "one width": ModelConfig(name="cnn", kernel_sizes=(2,)),
 }
 VARIANTS = {
