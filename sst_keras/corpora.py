@@ -262,8 +262,8 @@ def _split_of(examples: Iterable[treebank.Example]) -> Split:
 def _distinct(split: Split) -> Split:
     """Returns the first of each of the texts that are equal, in their order."""
     texts = tf.strings.reduce_join(split.tokens, axis=-1, separator=" ")
-    _, first = np.unique(texts.numpy().astype(bytes), return_index=True)
-    first.sort()
+    numbers = tf.unique(texts).idx.numpy()  # int32[examples], texts by their first occurrence
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
     return Split(tf.gather(split.tokens, first), split.labels[first])
 
 

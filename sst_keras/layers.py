@@ -1,4 +1,5 @@
-"""The layers that Keras lacks: pooling over the real steps of a padded batch, masked convolution.
+"""The layers that Keras lacks: pooling over the real steps of a padded batch, masked convolution,
+an embedding whose step costs the rows that it touches.
 
 All of them take a mask `bool[batch, time]`, true at real tokens. Padding never changes an answer,
 and a row that is padding alone gives finite numbers. They use `keras.ops` alone, so that they run
@@ -25,6 +26,29 @@ def _mask_of(inputs: Any, mask: Any) -> Any:
 def _lowest(tensor: Any) -> float:
     """Returns a number below all real ones; finite, so that a row of padding alone is not nan."""
     return -3e4 if keras.backend.standardize_dtype(tensor.dtype) == "float16" else -1e9
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding`, without a copy of the whole matrix at each step.
+
+    TensorFlow copies a variable that is updated row by row whenever it is read as a whole, as the
+    stock layer reads it; read row by row, it costs those rows.
+
+    Call arguments:
+        inputs: int32[batch, time], ids from 0.
+
+    Output:
+        float32[batch, time, output_dim].
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Looks the rows up; see the class for inputs and output."""
+        if keras.backend.backend() != "tensorflow" or self.quantization_mode is not None:
+            return super().call(inputs)
+        import tensorflow as tf
+
+        return ops.cast(tf.gather(self.embeddings.value, inputs), self.compute_dtype)
 
 
 class _MaskedPooling(keras.layers.Layer):

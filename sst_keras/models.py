@@ -15,6 +15,7 @@ import numpy as np
 from sst_keras.config import EmbeddingConfig, ModelConfig
 from sst_keras.layers import (
     AttentionPooling,
+    Embedding,
     MaskedAveragePooling,
     MaskedConv1D,
     MaskedMaxPooling,
@@ -77,9 +78,9 @@ def build_model(
     return built
 
 
-def _embedding_layer(name: str, ids: int, dim: int, trainable: bool) -> keras.layers.Embedding:
+def _embedding_layer(name: str, ids: int, dim: int, trainable: bool) -> Embedding:
     """Returns an embedding that masks padding; random rows are as spread as word2vec's."""
-    return keras.layers.Embedding(
+    return Embedding(
         ids,
         dim,
         mask_zero=True,

@@ -64,29 +64,40 @@ class LSTM(keras.layers.LSTM):
         """Runs the layer; see the class for arguments and output."""
         if initial_state is not None or not self._is_fast():
             return super().call(sequences, initial_state, mask, training)
-        inputs = tf.transpose(tf.convert_to_tensor(sequences), (1, 0, 2))  # [time, batch, dim]
-        if self.go_backwards:
-            inputs = tf.reverse(inputs, [0])
-        shut = None
-        if self.go_backwards and mask is not None:
-            # Padding comes first now. Its input gate is shut, and so the state stays 0.
-            shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), inputs.dtype)), [0])
+        sequences = tf.convert_to_tensor(sequences)
+        mask = None if mask is None else tf.convert_to_tensor(mask)
         weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         weights = tuple(tf.convert_to_tensor(weight) for weight in weights)
-        batch = tf.shape(inputs)[1]
-
-        def run(rows: slice) -> tf.Tensor:
-            shut_rows = None if shut is None else shut[:, rows]
-            return _lstm(inputs[:, rows], *weights, shut_rows, self.matmul_dtype, training)
+        batch = tf.shape(sequences)[0]
 
         def in_halves() -> tf.Tensor:
-            half = batch // 2
-            return tf.concat([run(slice(None, half)), run(slice(half, None))], axis=1)
+            sizes = [batch // 2, batch - batch // 2]
+            halves = tf.split(sequences, sizes)
+            masks = (None, None) if mask is None else tf.split(mask, sizes)
+            outputs = [
+                self._run(half, half_mask, weights, training)
+                for half, half_mask in zip(halves, masks, strict=True)
+            ]
+            return tf.concat(outputs, axis=0)
 
         if training:
-            outputs = in_halves()  # [time, batch, units]
-        else:
-            outputs = tf.cond(batch >= _ROWS, in_halves, lambda: run(slice(None)))
+            return in_halves()
+        return tf.cond(
+            batch >= _ROWS, in_halves, lambda: self._run(sequences, mask, weights, training)
+        )
+
+    def _run(
+        self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: Any, training: bool
+    ) -> tf.Tensor:
+        """Runs some rows of a batch; see the class for the shapes."""
+        inputs = tf.transpose(sequences, (1, 0, 2))  # [time, batch, dim]
+        shut = None
+        if self.go_backwards:
+            inputs = tf.reverse(inputs, [0])
+            if mask is not None:
+                # Padding comes first now. Its input gate is shut, and so the state stays 0.
+                shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), inputs.dtype)), [0])
+        outputs = _lstm(inputs, *weights, shut, self.matmul_dtype, training)  # [time, batch, units]
         if self.return_sequences:
             return tf.transpose(outputs, (1, 0, 2))
         if mask is None or self.go_backwards:
@@ -157,8 +168,8 @@ def _lstm(
         )
         return tuple(values)
 
-    def array() -> tf.TensorArray:
-        return tf.TensorArray(inputs.dtype, time, element_shape=(None, None))
+    def array(dtype: str = "float32") -> tf.TensorArray:
+        return tf.TensorArray(dtype, time, element_shape=(None, None))
 
     zeros = tf.zeros((batch, units), inputs.dtype)
 
@@ -209,9 +220,10 @@ def _lstm(
                     ],
                     axis=1,
                 )
+                dz = rounded(dz)
                 return matmul(dz, transposed), dc * f, dzs.write(t, dz)
 
-            _, _, dzs = run(step_back, (zeros, zeros, array()))
+            _, _, dzs = run(step_back, (zeros, zeros, array(matmul_dtype)))
             dz = tf.reshape(dzs.stack(), (-1, 4 * units))  # [time · batch, 4 units]
             before = tf.reshape(
                 tf.concat([zeros[tf.newaxis], outputs[:-1]], axis=0), (-1, units)
@@ -221,7 +233,7 @@ def _lstm(
                 tf.reshape(d_inputs, (time, batch, dim)),
                 matmul(tf.reshape(inputs, (-1, dim)), dz, transpose_a=True),
                 matmul(before, dz, transpose_a=True),
-                tf.reduce_sum(dz, axis=0),
+                matmul(tf.ones((1, time * batch)), dz)[0],  # the sum over rows, several times as fast
             )
 
         return outputs, gradient
