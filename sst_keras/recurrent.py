@@ -9,13 +9,16 @@ time, each with half of the cores. Where there is a GPU the stock layer does the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-# Rows of a batch that are worth two halves when there are no gradients to form.
+# Rows of a batch that are worth packing, for prediction, into two halves.
 _ROWS = 16
+# Steps in a turn of the loop, for prediction of fewer rows.
+_CHUNK = 8
 # Far enough below zero for a gate to be shut: the sigmoid of it is 0.
 _SHUT = -1e4
 
@@ -70,21 +73,19 @@ class LSTM(keras.layers.LSTM):
         weights = tuple(tf.convert_to_tensor(weight) for weight in weights)
         batch = tf.shape(sequences)[0]
 
-        def in_halves() -> tf.Tensor:
-            sizes = [batch // 2, batch - batch // 2]
-            halves = tf.split(sequences, sizes)
-            masks = (None, None) if mask is None else tf.split(mask, sizes)
-            outputs = [
-                self._run(half, half_mask, weights, training)
-                for half, half_mask in zip(halves, masks, strict=True)
-            ]
-            return tf.concat(outputs, axis=0)
-
-        if training:
-            return in_halves()
-        return tf.cond(
-            batch >= _ROWS, in_halves, lambda: self._run(sequences, mask, weights, training)
-        )
+        if not training:
+            return tf.cond(
+                batch >= _ROWS,
+                lambda: self._run_packed(sequences, mask, weights),
+                lambda: self._run(sequences, mask, weights, training),
+            )
+        sizes = [batch // 2, batch - batch // 2]
+        masks = (None, None) if mask is None else tf.split(mask, sizes)
+        halves = [
+            self._run(half, half_mask, weights, training)
+            for half, half_mask in zip(tf.split(sequences, sizes), masks, strict=True)
+        ]
+        return tf.concat(halves, axis=0)
 
     def _run(
         self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: Any, training: bool
@@ -97,14 +98,52 @@ class LSTM(keras.layers.LSTM):
             if mask is not None:
                 # Padding comes first now. Its input gate is shut, and so the state stays 0.
                 shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), inputs.dtype)), [0])
-        outputs = _lstm(inputs, *weights, shut, self.matmul_dtype, training)  # [time, batch, units]
+        run = _lstm if training else _lstm_states
+        outputs = run(inputs, *weights, shut, self.matmul_dtype)  # [time, batch, units]
+        return self._returned(tf.transpose(outputs, (1, 0, 2)), mask)
+
+    def _run_packed(self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: Any) -> tf.Tensor:
+        """Runs a batch at its real steps alone, for prediction; see the class for the shapes.
+
+        Rows go from the longest to the shortest, every second one to the other half, so that the
+        rows that have a step are the first ones, and the halves are alike.
+        """
+        batch, time = tf.shape(sequences)[0], tf.shape(sequences)[1]
+        if mask is None:
+            lengths = tf.fill([batch], time)
+        else:
+            lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        flat = tf.reshape(sequences, (-1, sequences.shape[2]))  # [batch · time, dim]
+        order = tf.argsort(lengths, direction="DESCENDING", stable=True)
+        places, states = [], []
+        for rows in (order[0::2], order[1::2]):
+            counts = tf.gather(lengths, rows)  # int32[rows], falling
+            steps = tf.range(tf.maximum(tf.reduce_max(counts), 1))  # one at least
+            is_real = counts > steps[:, tf.newaxis]  # [steps, rows]
+            step, row = tf.unstack(tf.cast(tf.where(is_real), tf.int32), axis=1)
+            first = tf.gather(rows, row) * time
+            count = tf.gather(counts, row)
+            from_, to = first + step, first + step
+            if self.go_backwards:
+                from_, to = first + count - 1 - step, first + time - count + step
+            rows_at = tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1)  # int32[steps]
+            places.append(to[:, tf.newaxis])
+            states.append(
+                _packed_lstm_states(tf.gather(flat, from_), rows_at, *weights, self.matmul_dtype)
+            )
+        outputs = tf.scatter_nd(
+            tf.concat(places, axis=0), tf.concat(states, axis=0), (batch * time, self.units)
+        )
+        return self._returned(tf.reshape(outputs, (batch, time, self.units)), mask)
+
+    def _returned(self, outputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        """Returns float32[batch, time, units] as it is, or each row's last real step of it."""
         if self.return_sequences:
-            return tf.transpose(outputs, (1, 0, 2))
+            return outputs
         if mask is None or self.go_backwards:
-            return outputs[-1]
+            return outputs[:, -1]
         lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # [batch]
-        rows = tf.range(tf.shape(lengths)[0])
-        last = tf.gather_nd(outputs, tf.stack([tf.maximum(lengths - 1, 0), rows], axis=1))
+        last = tf.gather(outputs, tf.maximum(lengths - 1, 0), batch_dims=1)
         return last * tf.cast(lengths > 0, last.dtype)[:, tf.newaxis]
 
     def _is_fast(self) -> bool:
@@ -125,6 +164,135 @@ class LSTM(keras.layers.LSTM):
         return {**super().get_config(), "matmul_dtype": self.matmul_dtype}
 
 
+def _rounded_matmul(matmul_dtype: str) -> Callable[..., tf.Tensor]:
+    """Returns a product of matrices whose numbers are rounded to a dtype; the sums are float32."""
+
+    def matmul(left: tf.Tensor, right: tf.Tensor, **transposed: bool) -> tf.Tensor:
+        left, right = tf.cast(left, matmul_dtype), tf.cast(right, matmul_dtype)
+        return tf.cast(tf.matmul(left, right, **transposed), tf.float32)
+
+    return matmul
+
+
+def _projected(
+    inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, shut: tf.Tensor | None, matmul: Any
+) -> tf.Tensor:
+    """Returns what the inputs add to the gates, at all steps: float32[time, batch, 4 units]."""
+    time, batch, gates = tf.shape(inputs)[0], tf.shape(inputs)[1], kernel.shape[1]
+    flat = tf.reshape(inputs, (-1, inputs.shape[2]))  # [time · batch, dim]
+    projected = tf.reshape(matmul(flat, kernel) + bias, (time, batch, gates))
+    if shut is not None:
+        units = gates // 4
+        projected += shut[:, :, tf.newaxis] * tf.constant([_SHUT] * units + [0.0] * 3 * units)
+    return projected
+
+
+def _cell(z: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Runs a step from the gates' sums float32[batch, 4 units] and the cells float32[batch, units].
+
+    Returns:
+        i, f, g, o, tanh of the new cells, the new states, the new cells.
+    """
+    i, f, g, o = tf.split(z, 4, axis=1)
+    i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+    c = f * c + i * g
+    tanh_c = tf.tanh(c)
+    return i, f, g, o, tanh_c, o * tanh_c, c
+
+
+def _lstm_states(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    shut: tf.Tensor | None,
+    matmul_dtype: str,
+) -> tf.Tensor:
+    """Runs an LSTM as `_lstm` does, without what a gradient needs, for few rows.
+
+    With few rows most of the time goes by between the operations, so that a turn of the loop does
+    `_CHUNK` steps; steps that are beyond the end are cut off.
+    """
+    matmul = _rounded_matmul(matmul_dtype)
+    time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], recurrent_kernel.shape[0]
+    projected = _projected(inputs, kernel, bias, shut, matmul)
+    projected = tf.pad(projected, [[0, -time % _CHUNK], [0, 0], [0, 0]])
+    chunks = tf.reshape(projected, (-1, _CHUNK, batch, 4 * units))
+    recurrent = tf.cast(recurrent_kernel, matmul_dtype)
+
+    def turn(number: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray) -> tuple:
+        hs = []
+        for z in tf.unstack(chunks[number], _CHUNK):
+            *_, h, c = _cell(z + matmul(h, recurrent), c)
+            hs.append(h)
+        return number + 1, h, c, states.write(number, tf.stack(hs))
+
+    zeros = tf.zeros((batch, units))
+    count = tf.shape(chunks)[0]
+    states = tf.TensorArray(tf.float32, count, element_shape=(_CHUNK, None, units))
+    *_, states = tf.while_loop(
+        lambda number, *_: number < count,
+        turn,
+        (tf.constant(0), zeros, zeros, states),
+        parallel_iterations=1,
+    )
+    return tf.reshape(states.stack(), (-1, batch, units))[:time]
+
+
+def _packed_lstm_states(
+    inputs: tf.Tensor,
+    rows_at: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    matmul_dtype: str,
+) -> tf.Tensor:
+    """Runs an LSTM over rows of falling lengths, without padding.
+
+    Args:
+        inputs: float32[real, dim], the first step of all rows, then the second of those that have
+            one, and so on.
+        rows_at: int32[time], the number of rows that have the step, falling; one step at least.
+        kernel: As `_lstm` has it, and so the other weights.
+        recurrent_kernel: Likewise.
+        bias: Likewise.
+        matmul_dtype: Likewise.
+
+    Returns:
+        float32[real, units], in the order of the inputs.
+    """
+    matmul = _rounded_matmul(matmul_dtype)
+    time, units = tf.shape(rows_at)[0], recurrent_kernel.shape[0]
+    projected = matmul(inputs, kernel) + bias  # [real, 4 units]
+    recurrent = tf.cast(recurrent_kernel, matmul_dtype)
+
+    def turn(
+        t: tf.Tensor, start: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray
+    ) -> tuple:
+        rows = rows_at[t]
+        z = projected[start : start + rows] + matmul(h[:rows], recurrent)
+        *_, h, c = _cell(z, c[:rows])
+        return t + 1, start + rows, h, c, states.write(t, h)
+
+    zeros = tf.zeros((rows_at[0], units))
+    states = tf.TensorArray(tf.float32, time, infer_shape=False, element_shape=(None, units))
+    state = tf.TensorShape((None, units))
+    *_, states = tf.while_loop(
+        lambda t, *_: t < time,
+        turn,
+        (tf.constant(0), tf.constant(0), zeros, zeros, states),
+        parallel_iterations=1,
+        shape_invariants=(
+            tf.TensorShape(()),
+            tf.TensorShape(()),
+            state,
+            state,
+            tf.TensorShape(None),
+        ),
+    )
+    return states.concat()
+
+
 def _lstm(
     inputs: tf.Tensor,
     kernel: tf.Tensor,
@@ -132,9 +300,8 @@ def _lstm(
     bias: tf.Tensor,
     shut: tf.Tensor | None,
     matmul_dtype: str,
-    training: bool,
 ) -> tf.Tensor:
-    """Runs an LSTM over time, from a state of zeros.
+    """Runs an LSTM over time, from a state of zeros, and saves what a fast gradient needs.
 
     Args:
         inputs: float32[time, batch, dim].
@@ -143,7 +310,6 @@ def _lstm(
         bias: float32[4 units].
         shut: float32[time, batch], 1 at steps before a row's first; None for none.
         matmul_dtype: The dtype that matrix products are done in.
-        training: Whether to save what a fast gradient needs; without it, TensorFlow's own is there.
 
     Returns:
         float32[time, batch, units].
@@ -151,11 +317,7 @@ def _lstm(
     time, batch = tf.shape(inputs)[0], tf.shape(inputs)[1]
     dim, units = inputs.shape[2], recurrent_kernel.shape[0]
 
-    def rounded(matrix: tf.Tensor) -> tf.Tensor:
-        return tf.cast(matrix, matmul_dtype)
-
-    def matmul(left: tf.Tensor, right: tf.Tensor, **transposed: bool) -> tf.Tensor:
-        return tf.cast(tf.matmul(rounded(left), rounded(right), **transposed), inputs.dtype)
+    matmul = _rounded_matmul(matmul_dtype)
 
     def run(body: Any, values: tuple) -> tuple:
         """Runs `body(step, *values)` for each step."""
@@ -173,38 +335,21 @@ def _lstm(
 
     zeros = tf.zeros((batch, units), inputs.dtype)
 
-    def forward(inputs: Any, kernel: Any, recurrent_kernel: Any, bias: Any, kept: int) -> list:
-        """Runs all steps; returns arrays of the last `kept` of i, f, g, o, c before, tanh(c), h."""
-        flat = tf.reshape(inputs, (-1, dim))  # [time · batch, dim]
-        projected = tf.reshape(matmul(flat, kernel) + bias, (time, batch, 4 * units))
-        if shut is not None:
-            gates = tf.constant([_SHUT] * units + [0.0] * 3 * units)
-            projected += shut[:, :, tf.newaxis] * gates
-        recurrent = rounded(recurrent_kernel)
+    @tf.custom_gradient
+    def lstm(inputs: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple:
+        projected = _projected(inputs, kernel, bias, shut, matmul)
+        recurrent = tf.cast(recurrent_kernel, matmul_dtype)
 
         def step(t: Any, h: Any, c: Any, *arrays: Any) -> tuple:
-            i, f, g, o = tf.split(projected[t] + matmul(h, recurrent), 4, axis=1)
-            i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-            new_c = f * c + i * g
-            tanh_c = tf.tanh(new_c)
-            h = o * tanh_c
-            values = (i, f, g, o, c, tanh_c, h)[-kept:]
+            i, f, g, o, tanh_c, h, new_c = _cell(projected[t] + matmul(h, recurrent), c)
+            values = (i, f, g, o, c, tanh_c, h)
             return h, new_c, *(a.write(t, v) for a, v in zip(arrays, values, strict=True))
 
-        _, _, *arrays = run(step, (zeros, zeros, *(array() for _ in range(kept))))
-        return arrays
-
-    def stacked(hs: tf.TensorArray) -> tf.Tensor:
-        return tf.ensure_shape(hs.stack(), (None, None, units))
-
-    @tf.custom_gradient
-    def lstm(inputs: Any, *weights: Any) -> tuple:
-        saved = forward(inputs, *weights, kept=7)
-        outputs = stacked(saved[-1])
-        kernel, recurrent_kernel, _ = weights
+        _, _, *saved = run(step, (zeros, zeros, *(array() for _ in range(7))))
+        outputs = tf.ensure_shape(saved[-1].stack(), (None, None, units))
 
         def gradient(d_outputs: tf.Tensor) -> tuple:
-            transposed = rounded(tf.transpose(recurrent_kernel))
+            transposed = tf.cast(tf.transpose(recurrent_kernel), matmul_dtype)
 
             def step_back(number: Any, dh: Any, dc: Any, dzs: Any) -> tuple:
                 t = time - 1 - number
@@ -220,7 +365,7 @@ def _lstm(
                     ],
                     axis=1,
                 )
-                dz = rounded(dz)
+                dz = tf.cast(dz, matmul_dtype)
                 return matmul(dz, transposed), dc * f, dzs.write(t, dz)
 
             _, _, dzs = run(step_back, (zeros, zeros, array(matmul_dtype)))
@@ -229,15 +374,14 @@ def _lstm(
                 tf.concat([zeros[tf.newaxis], outputs[:-1]], axis=0), (-1, units)
             )  # each step's state, as the step found it
             d_inputs = matmul(dz, kernel, transpose_b=True)
+            ones = tf.ones((1, time * batch))
             return (
                 tf.reshape(d_inputs, (time, batch, dim)),
                 matmul(tf.reshape(inputs, (-1, dim)), dz, transpose_a=True),
                 matmul(before, dz, transpose_a=True),
-                matmul(tf.ones((1, time * batch)), dz)[0],  # the sum over rows, several times as fast
+                matmul(ones, dz)[0],  # the sum over rows, at several times its speed
             )
 
         return outputs, gradient
 
-    if training:
-        return lstm(inputs, kernel, recurrent_kernel, bias)
-    return stacked(forward(inputs, kernel, recurrent_kernel, bias, kept=1)[0])
+    return lstm(inputs, kernel, recurrent_kernel, bias)

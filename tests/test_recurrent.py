@@ -40,28 +40,33 @@ def compare(make, sequences: bool, masked: bool, training: bool, rows: int = 1) 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("training", [False, True])
-def test_equals_the_stock_layer(backwards, sequences, masked, training):
+@pytest.mark.parametrize("way", ["training", "few rows", "packed"])
+def test_equals_the_stock_layer(backwards, sequences, masked, way):
     compare(
         lambda kind: kind(6, return_sequences=sequences, go_backwards=backwards),
         sequences,
         masked,
-        training,
+        training=way == "training",
+        rows=4 if way == "packed" else 1,
     )
 
 
-def test_a_batch_in_halves_equals_the_stock_layer():
-    compare(lambda kind: kind(6), sequences=False, masked=True, training=False, rows=4)
-
-
 @pytest.mark.parametrize("sequences", [False, True])
-def test_equals_the_stock_layer_in_both_directions(sequences):
+@pytest.mark.parametrize("way", ["training", "few rows", "packed"])
+def test_equals_the_stock_layer_in_both_directions(sequences, way):
     compare(
         lambda kind: keras.layers.Bidirectional(kind(6, return_sequences=sequences)),
         sequences,
         masked=True,
-        training=True,
+        training=way == "training",
+        rows=4 if way == "packed" else 1,
     )
+
+
+def test_a_packed_batch_of_padding_alone_is_finite():
+    inputs = tf.random.stateless_normal((20, 3, 4), (1, 1))
+    outputs = LSTM(6)(inputs, mask=tf.zeros((20, 3), tf.bool), training=False)
+    np.testing.assert_array_equal(outputs, np.zeros((20, 6)))
 
 
 def test_weights_go_to_the_stock_layer():

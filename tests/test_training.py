@@ -1,12 +1,16 @@
 import json
+import random
 import subprocess
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from sst_keras import training
 from sst_keras.callbacks import TrainingDiverged
 from sst_keras.config import load_pipeline
+from sst_keras.corpora import load_corpus
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import load_model
 from sst_keras.history import TIME_COLUMNS, read_history
@@ -63,17 +67,33 @@ def test_history_and_metrics_agree(trained_run):
     assert history.column("embedding_learning_rate")[0] == pytest.approx(0.02)
 
 
+def rows_of(result):
+    """A run's history, but for its times."""
+    history = read_history(result.run.history_file)
+    return [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in history.rows]
+
+
+def test_random_numbers_drawn_while_data_are_read_change_nothing(
+    tree_folder, tmp_path, monkeypatch
+):
+    settings = [f"data.dataset='{tree_folder}'", "data.min_count=1"]
+    first = run_pipeline(tmp_path / "a", *settings)
+
+    def load_and_draw(*arguments):
+        random.random(), np.random.random(), tf.random.normal((1,))
+        return load_corpus(*arguments)
+
+    monkeypatch.setattr(training, "load_corpus", load_and_draw)
+    assert rows_of(run_pipeline(tmp_path / "b", *settings)) == rows_of(first)
+
+
 def test_the_same_seed_gives_the_same_to_the_bit(tree_folder, tmp_path):
     settings = [f"data.dataset='{tree_folder}'", "data.min_count=1"]
     first = run_pipeline(tmp_path / "a", *settings)
     second = run_pipeline(tmp_path / "b", *settings)
     other = run_pipeline(tmp_path / "c", *settings, "training.seed=2")
 
-    def rows(result):
-        history = read_history(result.run.history_file)
-        return [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in history.rows]
-
-    assert rows(first) == rows(second) != rows(other)
+    assert rows_of(first) == rows_of(second) != rows_of(other)
     for one, two in zip(
         load_model(first.run).get_weights(), load_model(second.run).get_weights(), strict=True
     ):
