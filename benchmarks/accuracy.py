@@ -31,18 +31,20 @@ def read_records(path: Path) -> list[dict]:
     )
 
 
-def run(pipeline: str, seed: int, vectors: str) -> dict:
+def run(pipeline: str, seed: int, vectors: str, settings: tuple[str, ...]) -> dict:
     """Trains once, and returns the record."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "sst_keras", "train", pipeline, "--seed", str(seed)]
         if load_pipeline(pipeline).embedding.vectors != ("none",):
             command += ["--vectors", vectors]
+        command += [part for setting in settings for part in ("--set", setting)]
         done = subprocess.run(
             [*command, "--run-dir", f"{folder}/run", "--json"], stdout=subprocess.PIPE, check=True
         )
         environment = files.read_json(f"{folder}/run/environment.json")
     record = json.loads(done.stdout)
     del record["run"]
+    record["settings"] = list(settings)
     return record | {"commit": environment["git_commit"], "versions": environment["versions"]}
 
 
@@ -50,20 +52,27 @@ def run(pipeline: str, seed: int, vectors: str) -> dict:
 @click.argument("pipelines", nargs=-1)
 @click.option("--seeds", default=3, show_default=True, help="Seeds 1 to N.")
 @click.option("--vectors", default="glove.6B.50d.sst", show_default=True)
+@click.option("--set", "settings", multiple=True, help="As `sst-keras train` takes it.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="The records' file.")
-def main(pipelines: tuple[str, ...], seeds: int, vectors: str, out: Path) -> None:
+def main(
+    pipelines: tuple[str, ...], seeds: int, vectors: str, settings: tuple[str, ...], out: Path
+) -> None:
     """Train PIPELINES, all if none is named, and print a table."""
     out.parent.mkdir(parents=True, exist_ok=True)
     names = pipelines or tuple(pipeline_names())
-    done = {(record["pipeline"], record["seed"]) for record in read_records(out)}
+
+    def asked(records: list[dict]) -> list[dict]:
+        return [record for record in records if record["settings"] == list(settings)]
+
+    done = {(record["pipeline"], record["seed"]) for record in asked(read_records(out))}
     for name in names:
         for seed in range(1, seeds + 1):
             if (name, seed) not in done:
                 click.echo(f"{name}, seed {seed} ...", err=True)
-                line = json.dumps(run(name, seed, vectors))
+                line = json.dumps(run(name, seed, vectors, settings))
                 with out.open("a", encoding="utf-8") as file:
                     file.write(line + "\n")
-    records = read_records(out)
+    records = asked(read_records(out))
     click.echo(f"sst_keras {sst_keras.__version__}\n")
     click.echo("| pipeline | vectors | test accuracy | dev accuracy | n | seconds a run |")
     click.echo("|---|---|---|---|---|---|")

@@ -57,9 +57,7 @@ class Classifier(nn.Module):
         mask = ids != 0
         x = self.embedding(ids)
         if packed:
-            x = pack_padded_sequence(
-                x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False
-            )
+            x = pack_padded_sequence(x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
             x, _ = pad_packed_sequence(self.lstm(x)[0], batch_first=True)
         else:
             x, _ = self.lstm(x)
@@ -85,7 +83,9 @@ class Worker:
         self.models: dict[str, tuple] = {}
         count = int(self.weights.get("batches", 0))
         self.batches = [
-            tuple(torch.from_numpy(self.weights[f"{kind}_{n}"]).long() for kind in ("ids", "labels"))
+            tuple(
+                torch.from_numpy(self.weights[f"{kind}_{n}"]).long() for kind in ("ids", "labels")
+            )
             for n in range(count)
         ]
         self.words = {
