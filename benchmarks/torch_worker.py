@@ -3,9 +3,11 @@
 Started by the benchmarks with the Python that has PyTorch. Each line on standard input is a request
 as JSON, answered by a line on standard output.
 
-    {"do": "load", "file": NPZ, "units": 128, ...}    a model with the weights in the file
+    {"do": "load", "file": NPZ, "units": 128, ...}    a model with the weights in the file; `fused`
+                                                      says whether its Adam is one operation
     {"do": "train", "form": FORM}                     steps over the file's batches; seconds, losses
-    {"do": "infer", "form": FORM, "texts": [[...]]}   from tokens to probabilities; seconds
+    {"do": "infer", "form": FORM, "batches": [[[TOKEN, ...], ...], ...]}
+                                                      from tokens to probabilities; seconds a batch
 
 A form is `(packed|padded) (plain|folded) (float32|bfloat16)`: packed sequences or padding, the
 attention as its formulas stand or with its products folded, autocast or not.
@@ -28,6 +30,7 @@ class Classifier(nn.Module):
     """Word vectors, LSTMs, attention with a learned key, a linear layer."""
 
     def __init__(self, weights: dict[str, np.ndarray], settings: dict) -> None:
+        """Makes the model with the weights that the file holds."""
         super().__init__()
         units, layers = settings["units"], settings["num_layers"]
         directions = 2 if settings["bidirectional"] else 1
@@ -98,7 +101,10 @@ class Worker:
         if form not in self.models:
             model = Classifier(self.weights, self.settings)
             wanted = [weight for weight in model.parameters() if weight.requires_grad]
-            self.models[form] = model, torch.optim.Adam(wanted, 1e-3, eps=1e-8)
+            self.models[form] = (
+                model,
+                torch.optim.Adam(wanted, 1e-3, eps=1e-8, fused=self.settings["fused"]),
+            )
         return self.models[form]
 
     def train(self, form: str) -> dict:
@@ -117,28 +123,29 @@ class Worker:
             losses.append(loss.item())
         return {"seconds": time.perf_counter() - started, "losses": losses}
 
-    def infer(self, form: str, texts: list[list[str]], repeats: int = 1) -> dict:
-        """Classifies texts, given as tokens; the seconds of each repeat."""
+    def infer(self, form: str, batches: list[list[list[str]]]) -> dict:
+        """Classifies batches of texts, given as tokens."""
         model, _ = self.model(form)
-        model.eval()
         recurrence, attention, dtype = form.split()
-        seconds = []
+        seconds, probabilities = [], []
         with (
             torch.inference_mode(),
             torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"),
         ):
-            for _ in range(repeats):
+            for texts in batches:
                 started = time.perf_counter()
                 longest = max(len(tokens) for tokens in texts)
-                ids = torch.zeros((len(texts), longest), dtype=torch.long)
-                for row, tokens in enumerate(texts):
-                    ids[row, : len(tokens)] = torch.tensor(
+                ids = torch.tensor(
+                    [
                         [self.words.get(token, 1) for token in tokens]
-                    )
+                        + [0] * (longest - len(tokens))
+                        for tokens in texts
+                    ]
+                )
                 logits = model(ids, recurrence == "packed", attention == "folded")
-                probabilities = torch.softmax(logits.float(), 1).numpy()
+                probabilities += torch.softmax(logits.float(), 1).numpy().tolist()
                 seconds.append(time.perf_counter() - started)
-        return {"seconds": seconds, "probabilities": probabilities.tolist()}
+        return {"seconds": seconds, "probabilities": probabilities}
 
 
 def main() -> None:

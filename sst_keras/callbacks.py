@@ -102,14 +102,23 @@ class BestModel(keras.callbacks.Callback):
             bare.save(partial)
 
 
+def _batches_done(callback: keras.callbacks.Callback, batch: int) -> int:
+    """Returns how many batches of the epoch are done.
+
+    With several steps in an execution Keras counts a last, shorter one as if it were whole.
+    """
+    return min(batch + 1, callback.params["steps"])
+
+
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises `TrainingDiverged` at the first batch after which the mean loss is no number."""
+    """Raises `TrainingDiverged` once the epoch's mean loss, where Keras tells it, is no number."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the epoch's mean loss so far."""
         if not math.isfinite(logs["loss"]):
             raise TrainingDiverged(
-                f"The training loss became {logs['loss']} at batch {batch + 1}. What earlier "
+                f"The training loss became {logs['loss']} by batch {_batches_done(self, batch)}. "
+                f"What earlier "
                 f"epochs gave is kept. Try a lower training.learning_rate, or training.clip_norm=1."
             )
 
@@ -148,7 +157,7 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar."""
         figures = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
-        self.progress.update(self.task, completed=batch + 1, figures=figures)
+        self.progress.update(self.task, completed=_batches_done(self, batch), figures=figures)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Leaves a line with the epoch's figures."""

@@ -101,8 +101,7 @@ class ModelConfig:
     )
     matmul_dtype: str = _setting(
         "float32",
-        "what recurrent layers round matrix products' factors to; bfloat16 is faster on processors "
-        "that have it",
+        "of recurrent layers' matrix products; bfloat16 is faster on processors that have it",
         choices=("float32", "bfloat16"),
     )
     filters: int = _setting(100, "convolution filters of each width", low=1)

@@ -13,7 +13,8 @@ from sst_keras.corpora import Split
 from sst_keras.vocabulary import Vocabulary
 
 _UNKNOWN_ID = 1
-# Batches that are sorted together. More of them waste less on padding, and leave less to chance.
+# Batches that are sorted together, at most. More of them waste less on padding, and leave less to
+# chance.
 _POOL = 64
 
 
@@ -63,8 +64,9 @@ def training_batches(
     """Returns shuffled batches of texts of like length.
 
     1. The examples are shuffled, all of them at once, anew in each epoch, as `seed` has it.
-    2. Each `_POOL` batches' worth of them in turn is sorted by length, equal lengths staying in the
-       shuffle's order, and cut into batches, each padded to its longest.
+    2. Each `_POOL` batches' worth of them in turn, or half of all if that is less, is sorted by
+       length, equal lengths staying in the shuffle's order, and cut into batches, each padded to
+       its longest.
     3. The epoch's batches are shuffled.
 
     Args:
@@ -88,7 +90,8 @@ def training_batches(
 
     rows = tf.data.Dataset.range(len(split))
     rows = rows.shuffle(len(split), seed=seed, reshuffle_each_iteration=True)
-    rows = rows.batch(_POOL * data.batch_size).flat_map(cut)
+    pool = min(_POOL, -(-batches // 2))
+    rows = rows.batch(pool * data.batch_size).flat_map(cut)
     rows = rows.shuffle(batches, seed=seed, reshuffle_each_iteration=True)
     rows = rows.apply(tf.data.experimental.assert_cardinality(batches))
     return _read_rows(rows, ids, split.labels)

@@ -1,9 +1,9 @@
 """The layers that Keras lacks: pooling over the real steps of a padded batch, masked convolution,
 an embedding whose step costs the rows that it touches.
 
-All of them take a mask `bool[batch, time]`, true at real tokens. Padding never changes an answer,
-and a row that is padding alone gives finite numbers. They use `keras.ops` alone, so that they run
-on each of Keras's backends.
+Those over time take a mask `bool[batch, time]`, true at real tokens. Padding never changes an
+answer, and a row that is padding alone gives finite numbers. All of them run on each of Keras's
+backends.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ class Embedding(keras.layers.Embedding):
 
     def call(self, inputs: Any) -> Any:
         """Looks the rows up; see the class for inputs and output."""
-        if keras.backend.backend() != "tensorflow" or self.quantization_mode is not None:
+        matrix = self.embeddings  # no variable where it is quantized or adapted
+        if keras.backend.backend() != "tensorflow" or not isinstance(matrix, keras.Variable):
             return super().call(inputs)
         import tensorflow as tf
 
-        return ops.cast(tf.gather(self.embeddings.value, inputs), self.compute_dtype)
+        return ops.cast(tf.gather(matrix.value, ops.cast(inputs, "int32")), self.compute_dtype)
 
 
 class _MaskedPooling(keras.layers.Layer):

@@ -52,11 +52,12 @@ class AdamW(_OneOperationAdam, keras.optimizers.AdamW):
 
 
 class LazyAdam(Adam):
-    """Adam whose step costs of an embedding the rows that the batch touched.
+    """Adam whose step costs of an embedding the rows that the batch touched, a slice each.
 
     Other rows stay where they are, and so do their moments, where Adam's moments decay and move
     the rows on at each step. A row that the batch touched moves as in Adam from the moments it has,
-    with the correction for the number of all steps. PyTorch's `SparseAdam` does the same.
+    with the correction for the number of all steps. PyTorch's `SparseAdam` does the same. With L2,
+    which moves all rows, it is Adam.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -85,7 +86,8 @@ class LazyAdam(Adam):
 class Adagrad(keras.optimizers.Adagrad):
     """Duchi et al., "Adaptive Subgradient Methods", JMLR 2011, with PyTorch's place of epsilon.
 
-    Rows of an embedding that a batch does not touch stay by the formula itself, and cost nothing.
+    Rows of an embedding that a batch does not touch stay by the formula itself, and cost nothing;
+    those that it does have a slice each.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -149,11 +151,17 @@ def make_optimizer(
     class Optimizer(base):
         """`base`, with L2 in the gradient, right where a row of an embedding occurs twice."""
 
+        def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+            # Here, since Keras's clipping squares each slice of a row alone, and makes all of the
+            # rows' slices one dense gradient.
+            grads = [_summed_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
+            if clip_norm:
+                grads, _ = tf.clip_by_global_norm(grads, clip_norm)
+            super().apply(grads, trainable_variables)
+
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             if l2:
                 gradient = tf.convert_to_tensor(gradient) + l2 * tf.convert_to_tensor(variable)
-            elif isinstance(gradient, tf.IndexedSlices):
-                gradient = _summed_rows(gradient)
             super().update_step(gradient, variable, learning_rate)
 
     Optimizer.__name__ = base.__name__
@@ -161,7 +169,6 @@ def make_optimizer(
         learning_rate=learning_rate,
         # AdamW insists on a number; elsewhere None spares a pass over all weights.
         weight_decay=weight_decay or (0.0 if name == "adamw" else None),
-        global_clipnorm=clip_norm or None,
         **constants,
     )
 

@@ -15,9 +15,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# Rows of a batch that are worth packing, for prediction, into two halves.
-_ROWS = 16
-# Steps in a turn of the loop, for prediction of fewer rows.
+_DTYPES = ("float32", "bfloat16")
+# Batches of fewer rows are not worth packing for prediction.
+_MIN_PACKED_BATCH = 16
+# Steps in an iteration of the loop, for prediction of fewer rows.
 _CHUNK = 8
 # Far enough below zero for a gate to be shut: the sigmoid of it is 0.
 _SHUT = -1e4
@@ -33,14 +34,15 @@ class LSTM(keras.layers.LSTM):
 
     With a mask, real steps come first in each row, as in all batches of this package; that is not
     checked. At padding the outputs are finite, and not the stock layer's, which repeats the last
-    real one. With arguments that the fast way does not have (an initial or returned state,
-    dropout inside of the layer, other activations) the layer is the stock one.
+    real one or, where `zero_output_for_mask`, gives zeros. With arguments that the fast way does
+    not have (an initial or returned state, dropout inside of the layer, other activations) the
+    layer is the stock one.
 
     Args:
         units: Width of state and output.
-        matmul_dtype: `"float32"`, or `"bfloat16"` for matrix products of numbers rounded to 8 bits
-            of precision, faster on processors that have them; sums of states and the weights
-            themselves stay as they are. On a GPU it changes nothing.
+        matmul_dtype: `"float32"`, or `"bfloat16"` for matrix products whose factors and results are
+            rounded to 8 bits of precision, faster on processors that have them; states and the
+            weights themselves stay float32. On a GPU it changes nothing.
         **kwargs: What `keras.layers.LSTM` takes.
 
     Call arguments:
@@ -55,7 +57,12 @@ class LSTM(keras.layers.LSTM):
     def __init__(self, units: int, matmul_dtype: str = "float32", **kwargs: Any) -> None:
         """Makes the layer; see the class for the arguments."""
         super().__init__(units, **kwargs)
+        if matmul_dtype not in _DTYPES:
+            raise ValueError(
+                f"Expected `matmul_dtype` of {' or '.join(_DTYPES)}. Received: {matmul_dtype!r}"
+            )
         self.matmul_dtype = matmul_dtype
+        self.supports_jit = False  # XLA makes loops slower on a CPU, and has no lists of states
 
     def call(
         self,
@@ -75,7 +82,7 @@ class LSTM(keras.layers.LSTM):
 
         if not training:
             return tf.cond(
-                batch >= _ROWS,
+                batch >= _MIN_PACKED_BATCH,
                 lambda: self._run_packed(sequences, mask, weights),
                 lambda: self._run(sequences, mask, weights, training),
             )
@@ -115,7 +122,7 @@ class LSTM(keras.layers.LSTM):
             lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         flat = tf.reshape(sequences, (-1, sequences.shape[2]))  # [batch · time, dim]
         order = tf.argsort(lengths, direction="DESCENDING", stable=True)
-        places, states = [], []
+        indices, states = [], []
         for rows in (order[0::2], order[1::2]):
             counts = tf.gather(lengths, rows)  # int32[rows], falling
             steps = tf.range(tf.maximum(tf.reduce_max(counts), 1))  # one at least
@@ -127,12 +134,12 @@ class LSTM(keras.layers.LSTM):
             if self.go_backwards:
                 from_, to = first + count - 1 - step, first + time - count + step
             rows_at = tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1)  # int32[steps]
-            places.append(to[:, tf.newaxis])
+            indices.append(to[:, tf.newaxis])
             states.append(
                 _packed_lstm_states(tf.gather(flat, from_), rows_at, *weights, self.matmul_dtype)
             )
         outputs = tf.scatter_nd(
-            tf.concat(places, axis=0), tf.concat(states, axis=0), (batch * time, self.units)
+            tf.concat(indices, axis=0), tf.concat(states, axis=0), (batch * time, self.units)
         )
         return self._returned(tf.reshape(outputs, (batch, time, self.units)), mask)
 
@@ -150,7 +157,7 @@ class LSTM(keras.layers.LSTM):
         """Returns whether the fast way has all that the layer was asked for."""
         return (
             keras.backend.backend() == "tensorflow"
-            and not tf.config.list_physical_devices("GPU")
+            and not tf.config.get_visible_devices("GPU")
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias
@@ -165,7 +172,7 @@ class LSTM(keras.layers.LSTM):
 
 
 def _rounded_matmul(matmul_dtype: str) -> Callable[..., tf.Tensor]:
-    """Returns a product of matrices whose numbers are rounded to a dtype; the sums are float32."""
+    """Returns a product of matrices in a dtype, from float32 and to it."""
 
     def matmul(left: tf.Tensor, right: tf.Tensor, **transposed: bool) -> tf.Tensor:
         left, right = tf.cast(left, matmul_dtype), tf.cast(right, matmul_dtype)
@@ -210,8 +217,9 @@ def _lstm_states(
 ) -> tf.Tensor:
     """Runs an LSTM as `_lstm` does, without what a gradient needs, for few rows.
 
-    With few rows most of the time goes by between the operations, so that a turn of the loop does
-    `_CHUNK` steps; steps that are beyond the end are cut off.
+    With few rows most of the time goes by between the operations, so that an iteration of the
+    loop does `_CHUNK` steps; steps that are beyond the end are cut off. For gradients, `_lstm` is
+    faster.
     """
     matmul = _rounded_matmul(matmul_dtype)
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], recurrent_kernel.shape[0]
@@ -220,7 +228,7 @@ def _lstm_states(
     chunks = tf.reshape(projected, (-1, _CHUNK, batch, 4 * units))
     recurrent = tf.cast(recurrent_kernel, matmul_dtype)
 
-    def turn(number: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray) -> tuple:
+    def body(number: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray) -> tuple:
         hs = []
         for z in tf.unstack(chunks[number], _CHUNK):
             *_, h, c = _cell(z + matmul(h, recurrent), c)
@@ -232,7 +240,7 @@ def _lstm_states(
     states = tf.TensorArray(tf.float32, count, element_shape=(_CHUNK, None, units))
     *_, states = tf.while_loop(
         lambda number, *_: number < count,
-        turn,
+        body,
         (tf.constant(0), zeros, zeros, states),
         parallel_iterations=1,
     )
@@ -266,7 +274,7 @@ def _packed_lstm_states(
     projected = matmul(inputs, kernel) + bias  # [real, 4 units]
     recurrent = tf.cast(recurrent_kernel, matmul_dtype)
 
-    def turn(
+    def body(
         t: tf.Tensor, start: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray
     ) -> tuple:
         rows = rows_at[t]
@@ -279,7 +287,7 @@ def _packed_lstm_states(
     state = tf.TensorShape((None, units))
     *_, states = tf.while_loop(
         lambda t, *_: t < time,
-        turn,
+        body,
         (tf.constant(0), tf.constant(0), zeros, zeros, states),
         parallel_iterations=1,
         shape_invariants=(
@@ -319,14 +327,14 @@ def _lstm(
 
     matmul = _rounded_matmul(matmul_dtype)
 
-    def run(body: Any, values: tuple) -> tuple:
-        """Runs `body(step, *values)` for each step."""
+    def run(step: Any, values: tuple) -> tuple:
+        """Runs `step(t, *values)` for each step."""
 
-        def turn(t: tf.Tensor, *values: Any) -> tuple:
-            return t + 1, *body(t, *values)
+        def body(t: tf.Tensor, *values: Any) -> tuple:
+            return t + 1, *step(t, *values)
 
         _, *values = tf.while_loop(
-            lambda t, *_: t < time, turn, (tf.constant(0), *values), parallel_iterations=1
+            lambda t, *_: t < time, body, (tf.constant(0), *values), parallel_iterations=1
         )
         return tuple(values)
 
@@ -379,7 +387,7 @@ def _lstm(
                 tf.reshape(d_inputs, (time, batch, dim)),
                 matmul(tf.reshape(inputs, (-1, dim)), dz, transpose_a=True),
                 matmul(before, dz, transpose_a=True),
-                matmul(ones, dz)[0],  # the sum over rows, at several times its speed
+                tf.matmul(ones, tf.cast(dz, tf.float32))[0],  # the sum over rows, but faster
             )
 
         return outputs, gradient

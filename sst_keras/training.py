@@ -43,8 +43,8 @@ from sst_keras.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-# Steps between two looks of Keras's Python at the training: a step less costs 1.4 ms each time.
-_STEPS_PER_EXECUTION = 8
+# Steps in a call of the compiled training function; each return to Keras's Python takes time.
+STEPS_PER_EXECUTION = 8
 
 NO_VECTORS_NOTE = (
     "NO WORD VECTORS WERE FOUND: the words are learned from scratch, which costs accuracy. Fetch "
@@ -147,7 +147,7 @@ def train(
         loss=LOSSES[training.loss](label_smoothing=training.label_smoothing),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,  # On a CPU, XLA makes a recurrent layer several times slower.
-        steps_per_execution=_STEPS_PER_EXECUTION,
+        steps_per_execution=STEPS_PER_EXECUTION,
     )
 
     # === Fit ===

@@ -77,6 +77,7 @@ def test_patience(model, tmp_path):
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops(loss):
     stop = StopOnNaN()
+    stop.set_params({"steps": 2})
     stop.on_train_batch_end(0, {"loss": 1.0})
     with pytest.raises(TrainingDiverged, match="batch 2.*learning_rate"):
         stop.on_train_batch_end(1, {"loss": loss})
@@ -93,3 +94,21 @@ def test_progress_shows_the_figures():
     bar.close()
     assert "dev accuracy 25.0%" in screen.getvalue()
     assert "accuracy 50.0%" in screen.getvalue()
+
+
+def test_batches_are_counted_to_the_epochs_end(model):
+    counts, figures = [], {"accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+
+    class Note(ProgressBar):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, {**logs, **figures})
+            counts.append(self.progress.tasks[0].completed)
+
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, {**logs, **figures})
+
+    model.compile("sgd", "mse", steps_per_execution=8)
+    bar = Note(Console(file=io.StringIO()))
+    model.fit(np.ones((10, 1)), np.ones((10, 1)), batch_size=1, callbacks=[bar], verbose=0)
+    bar.close()
+    assert counts == [8, 10]

@@ -100,6 +100,37 @@ def test_lazy_adam_leaves_untouched_rows_alone():
     np.testing.assert_allclose(results["lazy-adam"][1], 1 - 0.1 - third, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["lazy-adam", "adagrad"])
+def test_clipping_leaves_untouched_rows_alone(name):
+    variable = keras.Variable(np.ones((3, 2), "float32"))
+    optimizer = make_optimizer(name, 0.1, clip_norm=100.0)
+    for rows in ([0], [1], [1]):
+        before = variable.numpy()
+        gradient = tf.IndexedSlices(tf.ones((1, 2)), tf.constant(rows), tf.constant([3, 2]))
+        optimizer.apply([gradient], [variable])
+        moved = (variable.numpy() != before).all(axis=1)
+        assert moved.tolist() == [row in rows for row in range(3)]
+
+
+def test_clipping_knows_a_row_that_occurs_four_times():
+    variable = keras.Variable(np.zeros((3, 1), "float32"))
+    gradient = tf.IndexedSlices(tf.ones((4, 1)), tf.constant([1] * 4), tf.constant([3, 1]))
+    make_optimizer("sgd", 1.0, clip_norm=1.0).apply([gradient], [variable])
+    np.testing.assert_allclose(variable.numpy(), [[0], [-1], [0]], rtol=1e-6)
+
+
+def test_lazy_adam_with_l2_is_adam():
+    results = []
+    for name in ("adam", "lazy-adam"):
+        variable = keras.Variable(np.ones((3, 1), "float32"))
+        optimizer = make_optimizer(name, 0.1, l2=0.1)
+        gradient = tf.IndexedSlices(tf.ones((1, 1)), tf.constant([1]), tf.constant([3, 1]))
+        for _ in range(2):
+            optimizer.apply([gradient], [variable])
+        results.append(variable.numpy())
+    np.testing.assert_array_equal(*results)
+
+
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - {"lazy-adam"}))
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 def test_a_row_that_occurs_twice_moves_as_in_a_dense_update(name, l2):

@@ -99,3 +99,8 @@ def test_config_makes_it_again():
     layer = LSTM(6, matmul_dtype="bfloat16", return_sequences=True)
     again = LSTM.from_config(layer.get_config())
     assert (again.units, again.matmul_dtype, again.return_sequences) == (6, "bfloat16", True)
+
+
+def test_a_dtype_that_it_has_not():
+    with pytest.raises(ValueError, match="float32 or bfloat16.*'float16'"):
+        LSTM(6, matmul_dtype="float16")
