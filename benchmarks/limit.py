@@ -115,6 +115,7 @@ def products_alone(units: int, length: int, dtype: str, rounds: int) -> float:
 @click.option("--rounds", default=9, show_default=True)
 def main(units: tuple[int, ...], batches: int, rounds: int) -> None:
     """Time a step at each width, and print it over the limit."""
+    tf.config.experimental.enable_op_determinism()  # as in training
     data = Data()
     dataset = data.batches(batches)
     tokens = sum(int((inputs["token_ids"].numpy() != 0).sum()) for inputs, _ in dataset) / batches

@@ -5,7 +5,9 @@ python benchmarks/readme.py
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,25 @@ def train_step() -> str:
     )
 
 
+def bfloat16() -> str:
+    """Returns the table of accuracies in bfloat16 beside those in float32."""
+    lines = (records.RESULTS / "accuracy.jsonl").read_text("utf-8").splitlines()
+    runs: dict[str, list[dict]] = {}
+    for run in map(json.loads, lines):
+        settings = run["settings"]
+        if "model.units=384" in settings and run["pipeline"] == "lstm-attention":
+            dtype = "bfloat16" if "model.matmul_dtype=bfloat16" in settings else "float32"
+            runs.setdefault(dtype, []).append(run)
+    rows = []
+    for dtype, found in runs.items():
+        cells = []
+        for split in ("dev", "test"):
+            figures = [100 * run[split]["accuracy"] for run in found]
+            cells.append(f"{statistics.mean(figures):.1f} ± {statistics.stdev(figures):.1f}")
+        rows.append([dtype, *cells, len(found), ", ".join(found[0]["vectors"])])
+    return table(["products in", "dev accuracy", "test accuracy", "n", "vectors"], rows)
+
+
 def inference() -> str:
     """Returns the table of predictions."""
     rows = []
@@ -90,6 +111,7 @@ def inference() -> str:
 
 def limit() -> str:
     """Returns the table of steps over the limit."""
+    found = latest("limit", "units", "dtype")
     rows = [
         [
             record["units"],
@@ -102,10 +124,13 @@ def limit() -> str:
             f"{record['fixed_ms']:.1f}",
             f"**{record['step_over_limit']:.2f}**",
         ]
-        for record in latest("limit", "units", "dtype")
+        for record in found
     ]
     heads = ["units", "dtype", "GFLOP", "GFLOP/s", "step, ms", "limit, ms", "products alone, ms"]
-    return table([*heads, "once a step, ms", "ratio"], rows)
+    return table([*heads, "once a step, ms", "ratio"], rows) + (
+        f"\n\nA batch has {found[-1]['tokens_per_batch']:,.0f} tokens on average, and "
+        f"{found[-1]['padded_tokens_per_batch']:,.0f} with its padding."
+    )
 
 
 def epoch() -> str:
@@ -174,7 +199,7 @@ def vectors() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
-    for function in (train_step, inference, limit, epoch, scaling, vectors)
+    for function in (train_step, bfloat16, inference, limit, epoch, scaling, vectors)
 }
 
 

@@ -100,6 +100,7 @@ def step(data: Data, units: int, batch: int, length: int, repeats: int) -> float
 
 def steps(repeats: int) -> None:
     """Measures a step by sentence length, units and batch size, one at a time."""
+    tf.config.experimental.enable_op_determinism()  # as in training
     data = Data()
     base = {"units": 128, "batch": 64, "length": 20}
     for name, values in {

@@ -38,8 +38,6 @@ from sst_keras.models import build_model  # noqa: E402
 from sst_keras.optimizers import pipeline_optimizer  # noqa: E402
 from sst_keras.vocabulary import Vocabulary  # noqa: E402
 
-tf.config.experimental.enable_op_determinism()  # as in training
-
 DIM = 300
 _ROWS = 18_000  # of the embedding matrix: SST-5's words, and some that do not occur
 # PyTorch's forms, see `torch_worker`, but for the dtype.

@@ -2,9 +2,10 @@
 
     python benchmarks/train_step.py --torch-python PYTHON
 
-PYTHON has `torch==2.13.0`, in an environment of its own. Before anything is timed, the losses of
-the first two steps must agree to 1e-4 (bfloat16: 2e-2). Then the sides take turns, each with a pass
-over the same batches. PyTorch runs packed and padded, with the attention's formulas as they stand
+PYTHON has `torch==2.13.0`, in an environment of its own. Before anything is timed, the first step's
+losses must agree to 1e-4, and the second's, after an update, to 1e-3 (bfloat16: 2e-2); Adam's first
+update magnifies what differs in tiny gradients. Then the sides take turns, each with a pass over the
+same batches. PyTorch runs packed and padded, with the attention's formulas as they stand
 ("plain") and with its products folded as ours are, in float32 and under bfloat16 autocast; of
 packed and padded, the one that is a fifth slower in two passes is timed no further. Padded, its
 backward direction reads the padding first, which ours does not: there its loss is not held to ours.
@@ -19,7 +20,7 @@ from functools import partial
 
 import click
 import records
-from sides import FORMS, Data, Torch, faster, make_model, milliseconds_a_step, named_weights
+from sides import FORMS, Data, Torch, faster, make_model, milliseconds_a_step, named_weights, tf
 
 UNITS = (128, 256, 384, 512)
 ONE = {"num_layers": 1, "bidirectional": False, "tuned": False, "fused": True}
@@ -30,7 +31,7 @@ SHAPES = {
     "tuned vectors": ONE | {"tuned": True},
     "tuned vectors, default Adam": ONE | {"tuned": True, "fused": False},
 }
-TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2}
+TOLERANCES = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 2e-2)}  # of the first two losses
 _SLOWER = 1.2
 _RECURRENCES = ("padded", "packed")
 
@@ -56,9 +57,10 @@ def compare(data: Data, torch: Torch, settings: dict, batches: int, rounds: int)
         sides[f"ours {dtype}"] = partial(milliseconds_a_step, model, dataset, batches)
         for form in FORMS:
             theirs = torch.ask(do="train", form=f"{form} {dtype}")["losses"][:2]
-            difference = max(abs(a - b) for a, b in zip(losses, theirs, strict=True))
+            differences = [abs(a - b) for a, b in zip(losses, theirs, strict=True)]
             reads_padding = settings["bidirectional"] and form.startswith("padded")
-            if difference > TOLERANCES[dtype] and not reads_padding:
+            agree = all(a <= b for a, b in zip(differences, TOLERANCES[dtype], strict=True))
+            if not agree and not reads_padding:
                 raise SystemExit(f"{settings}, {form} {dtype}: losses {theirs}, ours {losses}.")
             sides[f"{form} {dtype}"] = partial(
                 lambda name: 1000 * torch.ask(do="train", form=name)["seconds"] / batches,
@@ -83,13 +85,14 @@ def compare(data: Data, torch: Torch, settings: dict, batches: int, rounds: int)
 @click.command()
 @click.option("--torch-python", required=True, help="The Python that has PyTorch.")
 @click.option("--batches", default=16, show_default=True)
-@click.option("--rounds", default=7, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
 @click.option("--units", multiple=True, type=int, default=UNITS, show_default=True)
 @click.option("--shape", "shapes", multiple=True, default=tuple(SHAPES), show_default=True)
 def main(
     torch_python: str, batches: int, rounds: int, units: tuple[int, ...], shapes: tuple[str, ...]
 ) -> None:
     """Time each shape at each width; a record each."""
+    tf.config.experimental.enable_op_determinism()  # as in training
     data, torch = Data(), Torch(torch_python)
     for shape in shapes:
         for width in units:

@@ -328,13 +328,13 @@ def _lstm(
     matmul = _rounded_matmul(matmul_dtype)
 
     def run(step: Any, values: tuple) -> tuple:
-        """Runs `step(t, *values)` for each step."""
+        """Runs `step(t, *values)` for each t from 1 to time - 1."""
 
         def body(t: tf.Tensor, *values: Any) -> tuple:
             return t + 1, *step(t, *values)
 
         _, *values = tf.while_loop(
-            lambda t, *_: t < time, body, (tf.constant(0), *values), parallel_iterations=1
+            lambda t, *_: t < time, body, (tf.constant(1), *values), parallel_iterations=1
         )
         return tuple(values)
 
@@ -353,14 +353,17 @@ def _lstm(
             values = (i, f, g, o, c, tanh_c, h)
             return h, new_c, *(a.write(t, v) for a, v in zip(arrays, values, strict=True))
 
-        _, _, *saved = run(step, (zeros, zeros, *(array() for _ in range(7))))
+        # The first step finds a state of zeros, and needs no product.
+        i, f, g, o, tanh_c, h, c = _cell(projected[0], zeros)
+        first = (array().write(0, value) for value in (i, f, g, o, zeros, tanh_c, h))
+        _, _, *saved = run(step, (h, c, *first))
         outputs = tf.ensure_shape(saved[-1].stack(), (None, None, units))
 
         def gradient(d_outputs: tf.Tensor) -> tuple:
             transposed = tf.cast(tf.transpose(recurrent_kernel), matmul_dtype)
 
-            def step_back(number: Any, dh: Any, dc: Any, dzs: Any) -> tuple:
-                t = time - 1 - number
+            def cell_back(t: Any, dh: Any, dc: Any) -> tuple:
+                """Returns the gradients of the gates' sums and of the cells before."""
                 i, f, g, o, c, tanh_c = (a.read(t) for a in saved[:-1])
                 dh = dh + d_outputs[t]
                 dc = dc + tf.raw_ops.TanhGrad(y=tanh_c, dy=dh * o)
@@ -373,20 +376,23 @@ def _lstm(
                     ],
                     axis=1,
                 )
-                dz = tf.cast(dz, matmul_dtype)
-                return matmul(dz, transposed), dc * f, dzs.write(t, dz)
+                return tf.cast(dz, matmul_dtype), dc * f
 
-            _, _, dzs = run(step_back, (zeros, zeros, array(matmul_dtype)))
-            dz = tf.reshape(dzs.stack(), (-1, 4 * units))  # [time · batch, 4 units]
-            before = tf.reshape(
-                tf.concat([zeros[tf.newaxis], outputs[:-1]], axis=0), (-1, units)
-            )  # each step's state, as the step found it
+            def step_back(number: Any, dh: Any, dc: Any, dzs: Any) -> tuple:
+                t = time - number
+                dz, dc = cell_back(t, dh, dc)
+                return matmul(dz, transposed), dc, dzs.write(t, dz)
+
+            dh, dc, dzs = run(step_back, (zeros, zeros, array(matmul_dtype)))
+            dz, _ = cell_back(0, dh, dc)
+            dz = tf.reshape(dzs.write(0, dz).stack(), (-1, 4 * units))  # [time · batch, 4 units]
+            before = tf.reshape(outputs[:-1], (-1, units))  # what all steps but the first found
             d_inputs = matmul(dz, kernel, transpose_b=True)
             ones = tf.ones((1, time * batch))
             return (
                 tf.reshape(d_inputs, (time, batch, dim)),
                 matmul(tf.reshape(inputs, (-1, dim)), dz, transpose_a=True),
-                matmul(before, dz, transpose_a=True),
+                matmul(before, dz[batch:], transpose_a=True),
                 tf.matmul(ones, tf.cast(dz, tf.float32))[0],  # the sum over rows, but faster
             )
 
