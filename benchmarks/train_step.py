@@ -3,9 +3,9 @@
     python benchmarks/train_step.py --torch-python PYTHON
 
 PYTHON has `torch==2.13.0`, in an environment of its own. Before anything is timed, the first step's
-losses must agree to 1e-4, and the second's, after an update, to 1e-3 (bfloat16: 2e-2); Adam's first
-update magnifies what differs in tiny gradients. Then the sides take turns, each with a pass over the
-same batches. PyTorch runs packed and padded, with the attention's formulas as they stand
+losses must agree to 1e-4, and the second's, after an update, to 1e-3 (bfloat16: 2e-2); Adam's
+first update magnifies what differs in tiny gradients. Then the sides take turns, each with a pass
+over the same batches. PyTorch runs packed and padded, with the attention's formulas as they stand
 ("plain") and with its products folded as ours are, in float32 and under bfloat16 autocast; of
 packed and padded, the one that is a fifth slower in two passes is timed no further. Padded, its
 backward direction reads the padding first, which ours does not: there its loss is not held to ours.
