@@ -57,6 +57,7 @@ def train_step() -> str:
                 f"{ratio['folded bfloat16']:.2f}",
                 f"{ratio['our bfloat16, plain float32']:.2f}",
                 f"{record['tokens_per_second'] / 1000:.0f}",
+                record["rounds"],
             ]
         )
     heads = ["model", "units", "ours, ms", "PyTorch, ms", "ratio", "folded", "ours bf16, ms"]
@@ -64,7 +65,7 @@ def train_step() -> str:
     means = {
         name: math.exp(sum(map(math.log, values)) / len(values)) for name, values in ratios.items()
     }
-    return table([*heads, "1,000 tokens/s"], rows) + (
+    return table([*heads, "1,000 tokens/s", "passes"], rows) + (
         f"\n\nGeometric mean over the {len(ratios['plain'])} rows with frozen vectors, float32: "
         f"**{means['plain']:.2f}**; with PyTorch's attention folded too: {means['folded']:.2f}."
     )
