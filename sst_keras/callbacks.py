@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -120,6 +121,44 @@ class StopOnNaN(keras.callbacks.Callback):
                 f"The training loss became {logs['loss']} by batch {_batches_done(self, batch)}. "
                 f"What earlier "
                 f"epochs gave is kept. Try a lower training.learning_rate, or training.clip_norm=1."
+            )
+
+
+class DevChecks(keras.callbacks.Callback):
+    """Scores dev several times an epoch, at equal distances, the last time at its end.
+
+    Training goes on as it would have without: nothing random is drawn, no weight moves.
+
+    Args:
+        score: Gives dev's loss and accuracy, with the weights as they are.
+        per_epoch: How often an epoch.
+
+    Attributes:
+        rows: For each check the `epoch`, such as 0.25 after the first quarter, as exactly as the
+            steps in an execution allow, `dev_loss` and `dev_accuracy`.
+    """
+
+    def __init__(self, score: Callable[[], tuple[float, float]], per_epoch: int) -> None:
+        """Makes the callback; see the class for the arguments."""
+        super().__init__()
+        self.score = score
+        self.per_epoch = per_epoch
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts to count the epoch's checks."""
+        self._epoch = epoch
+        self._checks = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Scores dev where a check is due."""
+        done = _batches_done(self, batch) / self.params["steps"]
+        if self._checks + 1 <= done * self.per_epoch:
+            # A check that an execution's steps passed over together with this one is left out.
+            self._checks = int(done * self.per_epoch)
+            loss, accuracy = self.score()
+            self.rows.append(
+                {"epoch": self._epoch + done, "dev_loss": loss, "dev_accuracy": accuracy}
             )
 
 

@@ -96,8 +96,12 @@ class ModelConfig:
     bidirectional: bool = _setting(False, "whether the text is also read from its end")
     pooling: str = _setting(
         "attention",
-        "how the steps become one vector; last: the last real step, never padding",
-        choices=("attention", "last", "mean", "max"),
+        "how the steps become one vector; last: the last real step, never padding; last_padded: "
+        "the last of padded_length steps, padding read as if it were words",
+        choices=("attention", "last", "last_padded", "mean", "max"),
+    )
+    padded_length: int = _setting(
+        56, "steps that last_padded fills each text up to; 56 is SST-5's longest", low=1
     )
     matmul_dtype: str = _setting(
         "float32",
@@ -121,6 +125,12 @@ class TrainingConfig:
     epochs: int = _setting(40, "most passes over the training examples", low=1)
     patience: int = _setting(
         8, "stop after so many epochs without a better one on dev; 0: never", low=0
+    )
+    checks_per_epoch: int = _setting(
+        1, "how often an epoch dev is scored for metrics.json; epochs alone are chosen among", low=1
+    )
+    score_last: bool = _setting(
+        False, "whether the last epoch's weights are scored on dev and test too, beside the best's"
     )
     loss: str = _setting(
         "cross-entropy", "what is minimized", choices=("cross-entropy", "euclidean")
@@ -191,9 +201,31 @@ def setting_docs() -> list[dict[str, Any]]:
     return docs
 
 
+def bundled_files() -> list[Path]:
+    """Returns the files of pipelines, and of sweeps of many, that ship with the package."""
+    return sorted(locations.bundled("pipelines").glob("*.toml"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected a TOML file in UTF-8, but {error}.") from None
+
+
+def is_sweep(path: Path) -> bool:
+    """Returns whether a file states many pipelines; see `sst_keras.sweep`."""
+    return not {"rows", "grid"}.isdisjoint(read_toml(path))
+
+
 def pipeline_names() -> list[str]:
     """Returns the names of the pipelines that ship with the package, sorted."""
-    return sorted(path.stem for path in locations.bundled("pipelines").glob("*.toml"))
+    return [path.stem for path in bundled_files() if not is_sweep(path)]
 
 
 def load_pipeline(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Pipeline:
@@ -210,19 +242,20 @@ def load_pipeline(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Pi
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = locations.bundled("pipelines") / f"{name_or_path}.toml"
-        if str(name_or_path) not in pipeline_names():
+        if path not in bundled_files():
             names = pipeline_names()
             raise UsageError(
-                f"There is no pipeline {str(name_or_path)!r}{_suggest(name_or_path, names)}. "
+                f"There is no pipeline {str(name_or_path)!r}{suggest(name_or_path, names)}. "
                 f"Expected one of {', '.join(names)}, or the path of a .toml file."
             )
     elif not path.is_file():
         raise UsageError(f"There is no pipeline file {str(path)!r}. Correct the path.")
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: expected a TOML file in UTF-8, but {error}.") from None
-    pipeline = _with_tables(Pipeline(name=path.stem), tables, source=str(path))
+    if is_sweep(path):
+        raise UsageError(
+            f"{name_or_path} is a sweep of many pipelines: `sst-keras reproduce {name_or_path}` "
+            f"runs them, `sst-keras train {name_or_path}/ROW` one of them."
+        )
+    pipeline = with_tables(Pipeline(name=path.stem), read_toml(path), source=str(path))
     for override in overrides:
         pipeline = with_override(pipeline, override)
     return pipeline
@@ -243,7 +276,22 @@ def with_setting(
     pipeline: Pipeline, section: str, key: str, value: Any, source: str = "pipeline"
 ) -> Pipeline:
     """Returns `pipeline` with the setting `section.key` at `value`."""
-    return _with_tables(pipeline, {section: {key: value}}, source)
+    return with_tables(pipeline, {section: {key: value}}, source)
+
+
+def named(pipeline: Pipeline, name: str) -> Pipeline:
+    """Returns `pipeline` under another name."""
+    return dataclasses.replace(pipeline, name=name)
+
+
+def checked_setting(setting: str, value: Any, source: str) -> Any:
+    """Returns a value of `section.key` as a pipeline has it.
+
+    Raises:
+        UsageError: If there is no such setting, or it cannot have the value.
+    """
+    section, _, key = setting.partition(".")
+    return getattr(getattr(with_setting(Pipeline(), section, key, value, source), section), key)
 
 
 def _read_value(text: str) -> Any:
@@ -254,8 +302,12 @@ def _read_value(text: str) -> Any:
         return text
 
 
-def _with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> Pipeline:
-    """Returns `pipeline` with what `tables` (a parsed pipeline file) states."""
+def with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> Pipeline:
+    """Returns `pipeline` with what `tables` (a parsed pipeline file) states.
+
+    Raises:
+        UsageError: If a setting is unknown or out of its range.
+    """
     changed: dict[str, Any] = {}
     for section, table in tables.items():
         if section in ("name", "description"):
@@ -263,7 +315,7 @@ def _with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> 
             continue
         if section not in SECTIONS:
             raise UsageError(
-                f"{source}: unknown section {section!r}{_suggest(section, SECTIONS)}. "
+                f"{source}: unknown section {section!r}{suggest(section, SECTIONS)}. "
                 f"Expected one of {', '.join(SECTIONS)}."
             )
         if not isinstance(table, Mapping):
@@ -280,7 +332,7 @@ def _with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> 
                 }
                 raise UsageError(
                     f"{source}: unknown setting '{section}.{key}'"
-                    f"{_suggest(f'{section}.{key}', everywhere)}. [{section}] has "
+                    f"{suggest(f'{section}.{key}', everywhere)}. [{section}] has "
                     f"{', '.join(settings)}."
                 )
             values[key] = _checked(f"{source}: {section}.{key}", settings[key], hints[key], value)
@@ -322,7 +374,7 @@ def _checked(place: str, item: dataclasses.Field, hint: Any, value: Any) -> Any:
     if about["choices"] and value not in about["choices"]:
         raise UsageError(
             f"{place}: expected one of {', '.join(about['choices'])}. Received: {value!r}"
-            f"{_suggest(value, about['choices'])}"
+            f"{suggest(value, about['choices'])}"
         )
     low, high = about["low"], about["high"]
     # Written so that nan, which compares false with all, is refused.
@@ -337,7 +389,7 @@ _NAMES: Mapping[type, str] = types.MappingProxyType(
 )
 
 
-def _suggest(word: object, known: Iterable[str]) -> str:
+def suggest(word: object, known: Iterable[str]) -> str:
     """Returns ` (did you mean ...?)` where a known word is near."""
     near = difflib.get_close_matches(str(word), list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -66,6 +66,54 @@ class _MaskedPooling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
+class FixedLength(keras.layers.Layer):
+    """Fills each text up to one length with zeros, and drops the mask: padding reads as words do.
+
+    This rebuilds a common mistake, an LSTM whose last step is padding's. A text's answer still does
+    not depend on its batch, but for texts beyond the length, which stay as they are.
+
+    Args:
+        length: The fewest steps of the output.
+
+    Call arguments:
+        inputs: float32[batch, time, dim].
+        mask: bool[batch, time], true at real steps; None where all are real.
+
+    Output:
+        float32[batch, max(time, length), dim], 0 at padding.
+    """
+
+    def __init__(self, length: int, **kwargs: Any) -> None:
+        """Makes the layer; see the class for the argument."""
+        super().__init__(**kwargs)
+        if length < 1:
+            raise ValueError(f"Expected `length` of at least 1. Received: length={length}")
+        self.length = length
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Fills the texts up; see the class for arguments and output."""
+        inputs = inputs * _mask_of(inputs, mask)
+        zeros = ops.tile(ops.zeros_like(inputs[:, :1]), (1, self.length, 1))
+        time = ops.shape(inputs)[1]  # a number, or in a graph a tensor
+        steps = max(time, self.length) if isinstance(time, int) else ops.maximum(time, self.length)
+        return ops.concatenate([inputs, zeros], axis=1)[:, :steps]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: whatever follows takes all steps for real."""
+        return None
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns [batch, time, dim], with the time unknown where the input's is."""
+        batch, time, dim = input_shape
+        return batch, time and max(time, self.length), dim
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that make the layer again."""
+        return {**super().get_config(), "length": self.length}
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
 class AttentionPooling(_MaskedPooling):
     """Attention with one learned key: a weighted sum over time, then a linear layer.
 

@@ -16,6 +16,7 @@ from sst_keras.config import EmbeddingConfig, ModelConfig
 from sst_keras.layers import (
     AttentionPooling,
     Embedding,
+    FixedLength,
     MaskedAveragePooling,
     MaskedConv1D,
     MaskedMaxPooling,
@@ -99,12 +100,14 @@ def lstm(model: ModelConfig, x: Any) -> Any:
     Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997. The features are
     `units` wide with attention; else `units`, or twice that in both directions.
     """
+    if model.pooling == "last_padded":
+        x = FixedLength(model.padded_length, name="fixed_length")(x)  # unmasked
     for number in range(1, model.num_layers + 1):
         last = number == model.num_layers
         layer = LSTM(
             model.units,
             # Given the mask, the layer itself returns each direction's last real step.
-            return_sequences=not last or model.pooling != "last",
+            return_sequences=not last or not model.pooling.startswith("last"),
             matmul_dtype=model.matmul_dtype,
             name=f"lstm_{number}",
         )

@@ -72,8 +72,9 @@ class RunDirectory:
     def name(self) -> str:
         """`pipeline/run id` where the run lies in the usual place, else the folder's own name."""
         path = self.path.resolve()
-        if path.parent.parent.name == RUNS_DIR.name:
-            return f"{path.parent.name}/{path.name}"
+        for folder in path.parents:
+            if folder.name == RUNS_DIR.name:
+                return path.relative_to(folder).as_posix()
         return path.name
 
     @property

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 import sst_keras
 from sst_keras import embeddings, files
-from sst_keras.callbacks import BestModel, HistoryLogger, StopOnNaN
+from sst_keras.callbacks import BestModel, DevChecks, HistoryLogger, StopOnNaN
 from sst_keras.config import Pipeline
 from sst_keras.corpora import SPLITS, Corpus, load_corpus
 from sst_keras.embeddings import Coverage, WordVectors
@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 # Steps in a call of the compiled training function; each return to Keras's Python takes time.
 STEPS_PER_EXECUTION = 8
+_SCORED = ("dev", "test")
 
 NO_VECTORS_NOTE = (
     "NO WORD VECTORS WERE FOUND: the words are learned from scratch, which costs accuracy. Fetch "
@@ -63,6 +64,9 @@ class TrainingResult:
         epochs: Number of epochs trained.
         dev: The kept model on dev.
         test: The kept model on test.
+        last_dev: The last epoch's model on dev, where `training.score_last` asks for it; else None.
+        last_test: Likewise on test.
+        checks: What `callbacks.DevChecks` found; empty where dev is scored once an epoch.
         seconds: From the call to the end, in seconds.
         notes: What a user should know of how data and vectors were found, a sentence each.
     """
@@ -75,6 +79,9 @@ class TrainingResult:
     test: Report
     seconds: float
     notes: tuple[str, ...] = ()
+    last_dev: Report | None = None
+    last_test: Report | None = None
+    checks: tuple[dict[str, float], ...] = ()
 
 
 def train(
@@ -154,6 +161,14 @@ def train(
     dev_batches, _ = evaluation_batches(corpus.dev, encoder, data.batch_size)
     history = HistoryLogger(run.history_file, len(examples), _learning_rates(pipeline, optimizer))
     best = BestModel(run.model_file, training.patience)
+
+    def score_dev() -> tuple[float, float]:
+        metrics = score(model, corpus, "dev", encoder, data.batch_size).metrics
+        return metrics.loss, metrics.accuracy
+
+    checks = DevChecks(score_dev, training.checks_per_epoch)
+    if training.checks_per_epoch > 1:
+        callbacks = [checks, *callbacks]
     try:
         model.fit(
             training_batches(examples, encoder, data, training.seed),
@@ -170,20 +185,40 @@ def train(
         raise
 
     # === Score ===
-    model = load_model(run)
-    dev, test = (score(model, corpus, name, encoder, data.batch_size) for name in ("dev", "test"))
+    def score_both(model: keras.Model) -> tuple[Report, Report]:
+        return tuple(score(model, corpus, name, encoder, data.batch_size) for name in _SCORED)
+
+    dev, test = score_both(load_model(run))
+    last_dev = last_test = None
+    if training.score_last:
+        is_best = best.epoch == len(history.rows)
+        last_dev, last_test = (dev, test) if is_best else score_both(model)
     seconds = time.perf_counter() - started
-    files.write_json(
-        run.metrics_file,
-        {
-            "best_epoch": best.epoch,
-            "epochs": len(history.rows),
-            "seconds": seconds,
-            "dev": dev.to_dict(),
-            "test": test.to_dict(),
-        },
+    metrics = {
+        "best_epoch": best.epoch,
+        "epochs": len(history.rows),
+        "seconds": seconds,
+        "dev": dev.to_dict(),
+        "test": test.to_dict(),
+    }
+    if training.score_last:
+        metrics["last_epoch"] = {"dev": last_dev.to_dict(), "test": last_test.to_dict()}
+    if checks.rows:
+        metrics["checks"] = checks.rows
+    files.write_json(run.metrics_file, metrics)
+    return TrainingResult(
+        run,
+        pipeline,
+        best.epoch,
+        len(history.rows),
+        dev,
+        test,
+        seconds,
+        notes,
+        last_dev,
+        last_test,
+        tuple(checks.rows),
     )
-    return TrainingResult(run, pipeline, best.epoch, len(history.rows), dev, test, seconds, notes)
 
 
 def _load_vector_sets(

@@ -17,6 +17,7 @@ from sst_keras.errors import InputError
 
 COMMANDS = (
     "train",
+    "reproduce",
     "evaluate",
     "plot",
     "export",

@@ -23,12 +23,13 @@ def import_tensorflow() -> None:
     silenced. An error of the import itself is an exception, and is seen.
 
     Its threads are set as the LSTM layer wants them: two operations at a time, each with half of
-    the cores. The environment's `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` go first.
+    the cores; on one core, one. The environment's `TF_NUM_INTEROP_THREADS` and
+    `TF_NUM_INTRAOP_THREADS` go first.
     """
     # Of the cores that this process may use, where the system tells; a container may have few.
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores)))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // 2)))
     silence = os.open(os.devnull, os.O_WRONLY)
     stderr = os.dup(2)

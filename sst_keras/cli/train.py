@@ -67,13 +67,14 @@ def train(
 ) -> None:
     """Train PIPELINE, keep its best epoch by dev accuracy, score it on test, plot and export it.
 
-    PIPELINE is a name that `sst-keras pipelines` lists, or the path of a TOML file; left out, it is
-    lstm-attention.
+    PIPELINE is a name that `sst-keras pipelines` lists, one of a sweep's, such as paper/V2.3, or
+    the path of a TOML file; left out, it is lstm-attention.
     """
-    from sst_keras.config import load_pipeline, with_setting
+    from sst_keras.config import with_setting
     from sst_keras.runs import new_run, to_json
+    from sst_keras.sweep import find_pipeline
 
-    settings = load_pipeline(pipeline, overrides)
+    settings = find_pipeline(pipeline, overrides)
     for section, key, value in (
         ("data", "dataset", dataset),
         ("data", "text_column", text_column),
