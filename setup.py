@@ -37,7 +37,9 @@ setup(
         "tensorflow-datasets>=4.9.10",
         "gensim>=4.4",
         "numpy>=2",
+        "scipy>=1.13",  # Student's t
         "matplotlib>=3.9",
+        "markdown>=3.6",  # the report's page is made of its Markdown
         "click>=8.2",
         "rich>=13",
         "tomli-w>=1.1",

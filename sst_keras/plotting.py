@@ -37,6 +37,7 @@ _PANELS = (
     ("dev_loss", "Dev loss"),
     ("dev_accuracy", "Dev accuracy"),
 )
+_NARROW = 5.6  # inches: letters are still read where a page gives a figure 370 pixels
 _LONGEST_NAME = 30  # of a class; what is longer is cut short
 
 
@@ -232,6 +233,182 @@ def plot_reliability(
     figure.align_ylabels()
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def plot_accuracies(
+    rows: Sequence[str],
+    published: Sequence[float | None],
+    figures: Mapping[str, Sequence[tuple[float, float | None] | None]],
+    title: str = "",
+) -> Figure:
+    """Draws each row's accuracies side by side: the published one, and ours with their spread.
+
+    Args:
+        rows: The rows' names, from the top.
+        published: The published accuracies in percent; None where there is none.
+        figures: What a figure is → each row's mean and standard deviation over seeds, in percent;
+            None where there are no runs, and a standard deviation of None for one seed alone.
+        title: What the figure is of, such as data set, split and vectors.
+    """
+    figure, axis = _rows_figure(rows, "Test accuracy by row: mean ± standard deviation", title)
+    _draw_rows(axis, figures, published, "the report (one run)")
+    axis.xaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axis.set_xlabel("Test accuracy")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_intervals(
+    rows: Sequence[str],
+    figures: Mapping[str, Sequence[tuple[float, float | None, float | None] | None]],
+    title: str = "",
+    reference: Sequence[float | None] = (),
+) -> Figure:
+    """Draws differences with their intervals about 0, a row each.
+
+    Args:
+        rows: What is compared, from the top.
+        figures: What a figure is → each row's mean difference and its interval's ends, in points;
+            None where there is no figure, and ends of None where there is no interval.
+        title: What the figure is of, such as data set, split and vectors.
+        reference: The report's own differences; None where there is none.
+    """
+    what = "Differences of test accuracy: means and 95 % intervals"
+    figure, axis = _rows_figure(rows, what, title)
+    axis.axvline(0, color=_GREY, linewidth=1.2)
+    halves = {
+        name: [v if v is None else (v[0], None if v[1] is None else v[0] - v[1]) for v in values]
+        for name, values in figures.items()
+    }
+    _draw_rows(axis, halves, reference, "the report (single runs)")
+    axis.set_xlabel("Difference of test accuracy, in points")
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: f"{x:+.4g}".replace("-", "−") if x else "0")
+    )
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_bands(
+    curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], title: str = ""
+) -> Figure:
+    """Draws curves by epoch, each the mean over seeds in a band of ± one standard deviation.
+
+    Args:
+        curves: A curve's name → column of the history → epochs, means and standard deviations,
+            each float[epochs]; a standard deviation of nan has no band.
+        title: What the figure is of, such as data set and vectors.
+
+    Returns:
+        A figure with an axis for each column that the first curve has of training loss, training
+        accuracy, dev loss and dev accuracy.
+
+    Raises:
+        ValueError: If there are no curves.
+    """
+    if not curves:
+        raise ValueError("Expected a curve to plot. Received none")
+    columns = next(iter(curves.values()))
+    panels = [panel for panel in _PANELS if panel[0] in columns]
+    width = _NARROW
+    heading = _heading("Mean over seeds ± standard deviation, by epoch", title, width)
+    lines = math.ceil(len(panels) / 2)
+    figure = Figure(
+        figsize=(width, 0.7 + 2.4 * lines + 0.25 * heading.count("\n")), layout=_layout()
+    )
+    figure.suptitle(heading, fontsize=11, parse_math=False)
+    axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
+    for axis, (column, name) in zip(axes.flat, panels, strict=True):
+        _style(axis)
+        axis.set_title(name, fontsize=11)
+        if column.endswith("accuracy"):
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g}%"))
+        for number, (label, of_column) in enumerate(curves.items()):
+            colour, line = _STYLES[number % len(_STYLES)]
+            epochs, means, sds = map(np.asarray, of_column[column])
+            label = label if axis is axes[0, 0] else None
+            axis.plot(epochs, means, color=colour, ls=line, marker=".", markersize=5, label=label)
+            axis.fill_between(epochs, means - sds, means + sds, color=colour, alpha=0.2, lw=0)
+    for axis in axes[-1]:
+        axis.set_xlabel("Epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axis.set_xlim(left=0)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_pattern(
+    places: Sequence[str], figures: Mapping[str, Sequence[float]], title: str = ""
+) -> Figure:
+    """Draws accuracies along a few places, such as numbers of epochs, a line each.
+
+    Args:
+        places: The places' names, from the left.
+        figures: A line's name → its accuracies in percent, float[places]. The first line is what
+            the others stand beside, and is drawn in black.
+        title: What the figure is of, such as data set, split and vectors.
+    """
+    width = _NARROW
+    heading = _heading("Test accuracy, means over seeds", title, width)
+    figure = Figure(
+        figsize=(width, 3.6 + 0.2 * heading.count("\n") + 0.22 * len(figures)), layout=_layout()
+    )
+    figure.suptitle(heading, fontsize=11, parse_math=False)
+    axis = figure.subplots()
+    _style(axis)
+    styles = [(BLACK, "-"), *(style for style in _STYLES if style[0] != BLACK)]
+    for number, (name, values) in enumerate(figures.items()):
+        colour, line = styles[number % len(styles)]
+        wide = 2.5 if number == 0 else 1.5
+        axis.plot(places, values, color=colour, ls=line, linewidth=wide, marker="o", label=name)
+    axis.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axis.margins(x=0.1)
+    columns = _legend_columns(list(figures), width)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False)
+    return figure
+
+
+def _rows_figure(rows: Sequence[str], what: str, title: str) -> tuple[Figure, Axes]:
+    """Returns a figure of rows with names at the left, the first one at the top, and its axis."""
+    width = _NARROW
+    heading = _heading(what, title, width)
+    figure = Figure(
+        figsize=(width, 1.6 + 0.3 * len(rows) + 0.2 * heading.count("\n")), layout=_layout()
+    )
+    figure.suptitle(heading, fontsize=11, parse_math=False)
+    axis = figure.subplots()
+    _style(axis)
+    axis.set_yticks(range(len(rows)), rows, parse_math=False)
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.tick_params("y", length=0)
+    return figure, axis
+
+
+def _draw_rows(
+    axis: Axes,
+    figures: Mapping[str, Sequence[tuple[float, float | None] | None]],
+    reference: Sequence[float | None],
+    reference_label: str,
+) -> None:
+    """Draws each figure's dots, with bars to both sides, and the report's diamonds, row by row."""
+    offsets = np.linspace(-0.24, 0.24, len(figures)) if len(figures) > 1 else [0.0]
+    styles = zip(figures.items(), (BLUE, ORANGE, GREEN), "os^", offsets, strict=False)
+    for (label, values), colour, marker, offset in styles:
+        means, halves = zip(*((None, None) if v is None else v for v in values), strict=True)
+        axis.errorbar(
+            np.array(means, dtype=float),
+            np.arange(len(values)) + offset,
+            xerr=np.nan_to_num(np.array(halves, dtype=float)),
+            fmt=marker,
+            color=colour,
+            markersize=5,
+            capsize=2,
+            label=label,
+        )
+    if any(value is not None for value in reference):
+        there = np.array(reference, dtype=float)
+        (line,) = axis.plot(there, np.arange(len(there)), "D", color=BLACK, label=reference_label)
+        line.set(markersize=6, markerfacecolor="none", markeredgewidth=1.5)
 
 
 def _draw_run(axis: Axes, history: History, column: str, colour: str, line: str) -> Line2D:

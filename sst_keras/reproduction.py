@@ -6,6 +6,7 @@ models side by side, a core each, are done sooner than one after the other on bo
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import multiprocessing
@@ -119,9 +120,10 @@ def reproduce(
                 worker = workers.pop(connection)
                 try:
                     record = worker.connection.recv()
-                except EOFError:  # the process is gone: out of memory, perhaps
+                except (EOFError, ConnectionError):  # the process is gone: out of memory, perhaps
                     record = worker.lost()
-                    worker = _Worker(worker.cores, processes, data_dir, scratch, prepare)
+                    if pending:
+                        worker = _Worker(worker.cores, processes, data_dir, scratch, prepare)
                 if pending:
                     worker.give(pending.popleft())
                     workers[worker.connection] = worker
@@ -168,7 +170,8 @@ class _Worker:
         """Gives the process a job."""
         self.job = job
         self._started = time.perf_counter()
-        self.connection.send(job)
+        with contextlib.suppress(ConnectionError):  # what reads from it finds the process gone
+            self.connection.send(job)
 
     def lost(self) -> Record:
         """Returns the record of a job that its process did not outlive."""

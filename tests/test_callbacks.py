@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sst_keras.callbacks import BestModel, HistoryLogger, ProgressBar, StopOnNaN, TrainingDiverged
+from sst_keras.callbacks import (
+    BestModel,
+    DevChecks,
+    HistoryLogger,
+    ProgressBar,
+    StopOnNaN,
+    TrainingDiverged,
+)
 from sst_keras.history import read_history
 
 
@@ -112,3 +119,26 @@ def test_batches_are_counted_to_the_epochs_end(model):
     model.fit(np.ones((10, 1)), np.ones((10, 1)), batch_size=1, callbacks=[bar], verbose=0)
     bar.close()
     assert counts == [8, 10]
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "ends", "expected"),
+    [
+        # An epoch of 10 batches, two an execution: checks are due after 2.5, 5, 7.5 and 10.
+        (4, (2, 4, 6, 8, 10), (0.4, 0.6, 0.8, 1.0)),
+        # The last, shorter execution counts as a whole one with Keras; more checks than executions.
+        (5, (8, 16), (0.8, 1.0)),
+        (1, (2, 4, 6, 8, 10), (1.0,)),
+    ],
+)
+def test_dev_is_checked_at_equal_distances(per_epoch, ends, expected):
+    scores = iter(range(100))
+    checks = DevChecks(lambda: (float(next(scores)), 0.5), per_epoch)
+    checks.set_params({"steps": 10})
+    for epoch in range(2):
+        checks.on_epoch_begin(epoch)
+        for end in ends:
+            checks.on_train_batch_end(end - 1)
+    found = [row["epoch"] for row in checks.rows]
+    assert found == pytest.approx([*expected, *(1 + place for place in expected)])
+    assert [row["dev_loss"] for row in checks.rows] == list(range(2 * len(expected)))

@@ -15,6 +15,12 @@ def test_each_pipeline_with_what_it_changes():
     assert "model.num_layers = 2" in listing
 
 
+def test_sweeps_stand_below():
+    (sweep,) = json.loads(CliRunner().invoke(main, ["pipelines", "--json"]).stdout)["sweeps"]
+    assert sweep["name"] == "paper" and "paper/V2.3" in sweep["pipelines"]
+    assert "paper/V4.1/momentum" in CliRunner().invoke(main, ["pipelines"]).stdout
+
+
 def test_every_setting():
     listing = CliRunner().invoke(main, ["pipelines", "--settings"]).stdout
     assert "model.units = 128" in listing

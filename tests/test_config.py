@@ -127,3 +127,11 @@ def test_documentation_of_the_settings():
     docs = {doc["setting"]: doc for doc in config.setting_docs()}
     assert docs["model.units"]["default"] == 128
     assert "attention, last" in docs["model.pooling"]["about"]
+
+
+def test_a_sweep_is_no_pipeline():
+    assert "paper" not in pipeline_names()
+    with pytest.raises(UsageError, match="sst-keras train paper/ROW"):
+        load_pipeline("paper")
+    with pytest.raises(UsageError, match="sst-keras reproduce"):
+        load_pipeline(config.locations.bundled("pipelines") / "paper.toml")

@@ -19,6 +19,10 @@ ALLOWED = {
     "history": set(),
     "metrics": set(),
     "config": set(),
+    "sweep": {"config"},
+    "records": set(),
+    "reproduction": {"config", "history", "records", "runs", "sweep", "training"},
+    "report": {"config", "plotting", "sweep"},
     "layers": set(),
     "recurrent": set(),
     "losses": set(),
@@ -45,9 +49,13 @@ ALLOWED = {
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (
     "errors", "files", "locations", "treebank", "vocabulary", "history", "metrics", "config",
-    "runs", "embeddings", "plotting", "datasets.sst5.source",
+    "runs", "embeddings", "plotting", "sweep", "records", "reproduction",
+    "report", "datasets.sst5.source",
 )  # fmt: skip
-HEAVY = {"tensorflow", "keras", "gensim", "matplotlib", "numpy", "tensorflow_datasets", "rich"}
+HEAVY = {
+    "tensorflow", "keras", "gensim", "matplotlib", "numpy", "scipy", "tensorflow_datasets", "rich",
+    "markdown",
+}  # fmt: skip
 
 
 def modules():
@@ -109,8 +117,8 @@ def loaded_after(code):
     + [
         [command, "--help"]
         for command in (
-            "train", "evaluate", "plot", "export", "predict", "runs", "pipelines", "data",
-            "vectors",
+            "train", "reproduce", "report", "evaluate", "plot", "export", "predict", "runs",
+            "pipelines", "data", "vectors",
         )
     ]
     + [["data", "stats", "--help"], ["vectors", "info", "--help"]],

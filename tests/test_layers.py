@@ -5,12 +5,14 @@ from layer_checks import check_layer, check_saving
 
 from sst_keras.layers import (
     AttentionPooling,
+    FixedLength,
     MaskedAveragePooling,
     MaskedConv1D,
     MaskedMaxPooling,
 )
 
 LAYERS = {
+    "fixed length": lambda: FixedLength(40),
     "attention": lambda: AttentionPooling(5),
     "average": MaskedAveragePooling,
     "max": MaskedMaxPooling,
@@ -94,3 +96,16 @@ def test_convolution_by_hand():
     outputs = layer(inputs, mask=np.array([[True, True, False]]))
     # Step 1: 10·1 + 100·2; step 2: 1·1 + 10·2, for the third step reads as zero.
     np.testing.assert_allclose(np.ravel(outputs)[:2], [210.5, 21.5])
+
+
+def test_texts_are_filled_up_with_zeros_and_have_no_mask():
+    inputs = np.array([[[1.0], [2.0], [9.0]]], "float32")
+    layer = FixedLength(5)
+    outputs = layer(inputs, mask=np.array([[True, True, False]]))
+    np.testing.assert_array_equal(outputs, [[[1.0], [2.0], [0.0], [0.0], [0.0]]])
+    assert getattr(outputs, "_keras_mask", None) is None
+    np.testing.assert_array_equal(FixedLength(2)(inputs), inputs)  # longer ones stay
+    assert FixedLength(5)(keras.Input((None, 4))).shape == (None, None, 4)
+    assert FixedLength(5)(keras.Input((3, 4))).shape == (None, 5, 4)
+    with pytest.raises(ValueError, match="length=0"):
+        FixedLength(0)

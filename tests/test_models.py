@@ -14,6 +14,7 @@ VARIANTS = {
     "bidirectional, last": ModelConfig(bidirectional=True, pooling="last"),
     "stacked, last": ModelConfig(num_layers=3, pooling="last"),
     "mean": ModelConfig(pooling="mean"),
+    "last, padded": ModelConfig(pooling="last_padded", padded_length=15, bidirectional=True),
     "max": ModelConfig(pooling="max", bidirectional=True, num_layers=2),
     "bfloat16": ModelConfig(matmul_dtype="bfloat16", bidirectional=True),
     "one width": ModelConfig(name="cnn", kernel_sizes=(2,)),
@@ -109,3 +110,15 @@ def test_depth_and_direction():
         "bidirectional_3",
     ]
     assert model.get_layer("bidirectional_3").output.shape == (None, None, 12)
+
+
+def test_the_last_padded_step_is_where_the_length_says():
+    # The same weights: texts filled up to 4 steps, and to 6, where the LSTM reads two zeros more.
+    four, six = (make(ModelConfig(pooling="last_padded", padded_length=n, units=6)) for n in (4, 6))
+    last = make(ModelConfig(pooling="last", units=6))
+    for model in (four, six):
+        model.set_weights(last.get_weights())
+    full, short = IDS[:1], IDS[1:2]
+    np.testing.assert_allclose(logits(four, full), logits(last, full), atol=1e-6)
+    assert np.abs(logits(six, full) - logits(last, full)).max() > 1e-4
+    assert np.abs(logits(four, short) - logits(last, short)).max() > 1e-4

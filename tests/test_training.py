@@ -100,6 +100,28 @@ def test_the_same_seed_gives_the_same_to_the_bit(tree_folder, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
+def test_checks_and_the_last_epochs_score_change_nothing(tree_folder, tmp_path):
+    settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "training.learning_rate=0.1"]
+    first = run_pipeline(tmp_path / "a", *settings)
+    more = ["training.checks_per_epoch=2", "training.score_last=true", "training.epochs=3"]
+    second = run_pipeline(tmp_path / "b", *settings, *more)
+
+    assert rows_of(second)[:2] == rows_of(first)
+    history = read_history(second.run.history_file)
+    # One batch an epoch: the check that is due in its middle falls together with that at its end.
+    assert [row["epoch"] for row in second.checks] == [1, 2, 3]
+    for row, accuracy, loss in zip(
+        second.checks, history.column("dev_accuracy"), history.column("dev_loss"), strict=True
+    ):
+        assert row["dev_accuracy"] == pytest.approx(accuracy)
+        assert row["dev_loss"] == pytest.approx(loss, abs=1e-5)
+    assert second.last_dev.metrics.loss == pytest.approx(history.column("dev_loss")[-1], abs=1e-5)
+    metrics = second.run.metrics()
+    assert metrics["last_epoch"]["test"]["accuracy"] == second.last_test.metrics.accuracy
+    assert metrics["checks"] == list(second.checks)
+    assert first.last_test is None and "last_epoch" not in first.run.metrics()
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -18,6 +18,7 @@ from sst_keras.errors import InputError
 COMMANDS = (
     "train",
     "reproduce",
+    "report",
     "evaluate",
     "plot",
     "export",

@@ -1,4 +1,4 @@
-"""`sst-keras pipelines`: the pipelines there are, and what each changes."""
+"""`sst-keras pipelines`: the pipelines and sweeps there are, and what each changes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from sst_keras.cli import options
 @click.option("--settings", is_flag=True, help="List every setting with its default instead.")
 @options.as_json
 def pipelines(settings: bool, as_json: bool) -> None:
-    """List the pipelines, with what each changes in lstm-attention, which has the defaults."""
+    """List the pipelines, with what each changes in lstm-attention, which has the defaults.
+
+    Below them the sweeps, each of many pipelines, which `sst-keras reproduce` runs.
+    """
     from sst_keras.config import load_pipeline, pipeline_names, setting_docs
     from sst_keras.runs import to_json
+    from sst_keras.sweep import load_sweep, sweep_names
 
     if settings:
         docs = setting_docs()
@@ -26,18 +30,31 @@ def pipelines(settings: bool, as_json: bool) -> None:
             click.echo(f"{doc['setting']} = {_as_toml(doc['default'])}\n    {doc['about']}")
         return
     loaded = [load_pipeline(name) for name in pipeline_names()]
+    sweeps = [load_sweep(name) for name in sweep_names()]
     if as_json:
         rows = [
             {"name": row.name, "description": row.description, "changes": row.changes()}
             for row in loaded
         ]
-        click.echo(to_json({"pipelines": rows}))
+        listed = [
+            {
+                "name": sweep.name,
+                "description": sweep.description,
+                "pipelines": [experiment.pipeline.name for experiment in sweep.experiments],
+            }
+            for sweep in sweeps
+        ]
+        click.echo(to_json({"pipelines": rows, "sweeps": listed}))
         return
     for row in loaded:
         click.secho(row.name, bold=True)
         click.echo(f"    {row.description}")
         for key, value in row.changes().items():
             click.echo(f"    {key} = {_as_toml(value)}")
+    for sweep in sweeps:
+        click.secho(sweep.name, bold=True, nl=False)
+        names = [experiment.pipeline.name for experiment in sweep.experiments]
+        click.echo(f" (a sweep)\n    {sweep.description}\n    {', '.join(names)}")
 
 
 def _as_toml(value: object) -> str:
