@@ -1,6 +1,7 @@
 """A sweep: many pipelines × seeds out of one TOML file, such as the report's table.
 
     description = "how wide, and how much dropout"
+    notes = ["What a reader of the results should know."]
     pipeline = "lstm"            # what all start from; left out: lstm-attention
     seeds = 3                    # 1 to 3
 
@@ -37,6 +38,7 @@ from sst_keras.errors import UsageError
 
 _KEYS = (
     "description",
+    "notes",
     "pipeline",
     "seeds",
     "curves",
@@ -98,6 +100,7 @@ class Sweep:
     Attributes:
         name: The file's name, without the ending.
         description: What it is, in a line.
+        notes: What a reader of its results should know, a sentence or two each.
         experiments: The rows in the file's order, then the variants.
         questions: A variant's name → the question that it answers.
         curves: The tags of the rows whose curves a report draws.
@@ -106,6 +109,7 @@ class Sweep:
 
     name: str
     description: str
+    notes: tuple[str, ...]
     experiments: tuple[Experiment, ...]
     questions: Mapping[str, str]
     curves: tuple[str, ...]
@@ -233,6 +237,7 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
     return Sweep(
         name=path.stem,
         description=str(tables.get("description", "")),
+        notes=tuple(str(note) for note in tables.get("notes", ())),
         experiments=(*rows, *variants),
         questions=questions,
         curves=tuple(str(tag) for tag in tables.get("curves", ())),

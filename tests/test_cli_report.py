@@ -10,6 +10,7 @@ SWEEP = "seeds = 1\n[rows]\na = { model.units = 64, published = 50.0 }\n"
 RECORD = {
     "pipeline": "small/a", "tag": "a", "variant": None, "seed": 1, "epochs": 1, "best_epoch": 1,
     "dev": 0.5, "test": 0.5, "dev_at_best": 0.5, "test_at_best_dev": 0.5, "seconds": 1.0,
+    "ended": "2026-01-01T00:00:00+00:00",
     "commit": None, "versions": {}, "vectors": ["none"], "dataset": "toy",
     "settings": {"model.units": 64},
     "history": {"epoch": [1], "loss": [1.0], "accuracy": [0.5], "dev_loss": [1.0],

@@ -9,6 +9,7 @@ from sst_keras.sweep import load_sweep
 
 SWEEP = """
 description = "a small one"
+notes = ["Read with care."]
 seeds = 3
 curves = ["a"]
 [base]
@@ -81,6 +82,7 @@ def record(experiment, seed, test):
         "dev_at_best": test / 100,
         "test_at_best_dev": (test + 1) / 100,
         "seconds": 10.0 * seed,
+        "ended": f"2026-01-01T00:0{seed + 1}:00+00:00",
         "commit": "0123456789abcdef",
         "versions": {"keras": "3.15.1"},
         "vectors": ["glove.small"],
@@ -118,8 +120,18 @@ def test_head(sweep, records):
     assert "| data set | toy (100 test sentences) |" in head
     assert "| finished runs | 18 of 18 planned; 0 failed |" in head
     assert "| seeds | 1–3 |" in head
-    assert "| time of all runs | 360 s (0.1 h) |" in head
+    assert "| time of all runs, added up | 360 s (0.1 h) |" in head
+    # From 00:01:50, seed 1's start, to 00:04:00: 130 seconds.
+    assert "| from the first one's start to the last one's end | 2 min |" in head
+    assert "- Read with care." in head
     assert "| commits | `0123456789` |" in head
+
+
+def test_in_short(sweep, records):
+    short = section(text_of(sweep, records), "## In short")
+    assert "weights of the last epoch: 42.0 ± 1.0 (3), a." in short
+    assert "- Narrow beats wide: **not shown**." in short
+    assert "- Adam beats SGD: **cannot be told**." in short
 
 
 def test_rows(sweep, records):

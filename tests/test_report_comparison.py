@@ -18,7 +18,7 @@ def experiment(tag, *settings, variant=None, published=None, seeds=3):
 
 
 def sweep(*experiments):
-    return Sweep("small", "", experiments, {}, (), ())
+    return Sweep("small", "", (), experiments, {}, (), ())
 
 
 def record(tag, seed, test, *, variant=None, settings=None, **more):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from sst_keras import plotting
 from sst_keras.report import comparison, curves, wording
 from sst_keras.report.comparison import BEST, LAST, Difference, Effect, Key
 from sst_keras.report.document import Document
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_effects(report: Document) -> None:

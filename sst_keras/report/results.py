@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def build_report(
         )
     report = Document(sweep, runs)
     _add_head(report, source)
+    place = len(report.parts)
     _add_rows(report)
     curves.add_curves(report)
     findings.add_effects(report)
@@ -92,6 +94,7 @@ def build_report(
     findings.add_readings(report)
     _add_confusion(report)
     _add_left_out(report)
+    report.parts[place:place] = _in_short(report)
     return report
 
 
@@ -110,7 +113,8 @@ def _add_head(report: Document, source: str | Path) -> None:
         "finished runs": f"{len(records)} of {sum(one.seeds for one in report.sweep.experiments)}"
         f" planned; {len(report.runs.failed)} failed",
         "seeds": wording.ranges(seeds),
-        "time of all runs": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
+        "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
+        "from the first one's start to the last one's end": _wall_time(records),
         "runs at a time, cores": "; ".join(
             sorted({f"{one.get('jobs', '?')}, {one.get('cores', '?')}" for one in records})
         ),
@@ -132,6 +136,7 @@ def _add_head(report: Document, source: str | Path) -> None:
         f"Written by `sst-keras report {report.sweep.name}` out of `{name}`, not by hand: every "
         f"number below comes from these records.",
         wording.table(["", ""], [[name, value] for name, value in facts.items()], "ll"),
+        "\n".join(f"- {note}" for note in report.sweep.notes),
         "## How to read the figures",
         "\n".join(
             [
@@ -155,6 +160,36 @@ def _add_head(report: Document, source: str | Path) -> None:
             ]
         ),
     )
+
+
+def _wall_time(records: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the time between the first start and the last end; pauses count."""
+    ends = [datetime.fromisoformat(record["ended"]).timestamp() for record in records]
+    starts = [end - record["seconds"] for end, record in zip(ends, records, strict=True)]
+    return f"{(max(ends) - min(starts)) / 60:,.0f} min"
+
+
+def _in_short(report: Document) -> list[str]:
+    """Says what was found, for who reads no further."""
+    lines = []
+    for name, figure in ((wording.LAST, LAST), (wording.BEST, BEST)):
+        if report.run_rows:
+            key = max(report.run_rows, key=lambda key: report.mean(key, figure).mean)
+            lines.append(
+                f"- Highest mean test accuracy with the weights of the {name}: "
+                f"{wording.mean(report.mean(key, figure))}, {wording.name(key)}."
+            )
+    for finding in report.summary.get("findings", ()):
+        claim = wording.text(finding["claim"]).rstrip(".")
+        last, best = finding["verdicts"]
+        if last == best:
+            lines.append(f"- {claim}: **{last}**.")
+        else:
+            lines.append(
+                f"- {claim}: **{last}** with the weights of the {wording.LAST}, **{best}** with "
+                f"those of the {wording.BEST}."
+            )
+    return ["## In short", "\n".join(lines)] if lines else []
 
 
 def _add_rows(report: Document) -> None:
