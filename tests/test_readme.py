@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
+from sst_keras.sweep import load_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -86,4 +87,30 @@ def test_every_result_is_in_the_records():
         assert round(statistics.median(run["seconds"] for run in runs)) == int(seconds)
         for split, cell in (("test", test), ("dev", dev)):
             figures = [100 * run[split]["accuracy"] for run in runs]
+            assert cell == f"{statistics.mean(figures):.1f} ± {statistics.stdev(figures):.1f}"
+
+
+def test_the_sweep_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("toml")
+    (tmp_path / "width.toml").write_text(block, "utf-8")
+    (command,) = [command for command in COMMANDS if "--dry-run" in command]
+    result = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert result.exit_code == 0 and "18 runs, 18 of them to run" in result.stdout
+
+
+def test_the_reports_rows_are_in_the_records():
+    lines = (REPOSITORY / "results" / "paper.jsonl").read_text("utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    rows = re.findall(
+        r"^\| `paper/([\w.]+)` \| .+? \| ([\d.]+) \| (.+?) \| (.+?) \| (\d+) \|$", README, re.M
+    )
+    assert len(rows) >= 4
+    sweep = load_sweep("paper")
+    for tag, published, last, best, n in rows:
+        assert sweep.experiment(tag).published == float(published)
+        runs = [record for record in records if (record["tag"], record["variant"]) == (tag, None)]
+        assert len(runs) == int(n)
+        for name, cell in (("test", last), ("test_at_best_dev", best)):
+            figures = [100 * run[name] for run in runs]
             assert cell == f"{statistics.mean(figures):.1f} ± {statistics.stdev(figures):.1f}"
