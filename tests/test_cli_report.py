@@ -16,6 +16,7 @@ RECORD = {
     "history": {"epoch": [1], "loss": [1.0], "accuracy": [0.5], "dev_loss": [1.0],
                 "dev_accuracy": [0.5]},
     "checks": None, "class_names": ["bad", "good"], "confusion_matrix": [[1, 1], [1, 1]],
+    "confusion_matrix_at_best": [[1, 1], [1, 1]],
 }  # fmt: skip
 
 

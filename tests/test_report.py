@@ -98,6 +98,7 @@ def record(experiment, seed, test):
         "checks": checks if experiment.variant == "quarters" else None,
         "class_names": ["bad", "good"],
         "confusion_matrix": [[25, 0], [75, 0]] if constant else [[20, 5], [30, 45]],
+        "confusion_matrix_at_best": [[19, 6], [25, 50]],
         "jobs": 1,
         "cores": 2,
     }
@@ -203,10 +204,10 @@ def test_readings(sweep, records):
 def test_confusion_of_the_best_row_by_dev(sweep, records):
     for one in records:
         if one["tag"] == "b":
-            one["dev"] = 0.9
+            one["dev_at_best"] = 0.9
     confusion = section(text_of(sweep, records), "## Confusion matrix")
     assert confusion.strip().startswith("b has the highest mean accuracy on dev")
-    assert "| good | 90 | 135 | 60.0 | 90.0 |" in confusion
+    assert "| good | 75 | 150 | 66.7 | 89.3 |" in confusion  # of three seeds: 150/225, 150/168
 
 
 def test_failed_and_missing_runs_are_listed(sweep, records):

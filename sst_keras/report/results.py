@@ -314,9 +314,9 @@ def _add_confusion(report: Document) -> None:
     """The confusion matrix of the row that dev says is best."""
     key = max(report.run_rows or list(report.runs.finished), key=lambda key: _dev_mean(report, key))
     records = report.runs.of(key)
-    matrix = np.sum([record["confusion_matrix"] for record in records], axis=0)
+    matrix = np.sum([record["confusion_matrix_at_best"] for record in records], axis=0)
     names = list(map(wording.text, records[0]["class_names"]))
-    dev = comparison.summarize(100 * record["dev"] for record in records)
+    dev = comparison.summarize(100 * record["dev_at_best"] for record in records)
     right = np.diag(matrix)
     truth, said = matrix.sum(axis=1), matrix.sum(axis=0)
     near = sum(np.diag(matrix, offset).sum() for offset in (-1, 0, 1))
@@ -332,7 +332,7 @@ def _add_confusion(report: Document) -> None:
     report.add(
         "## Confusion matrix",
         f"{wording.name(key)} has the highest mean accuracy on dev with the weights of the "
-        f"{wording.LAST}: {wording.mean(dev)}. Its test predictions, added up over seeds; row: the "
+        f"{wording.BEST}: {wording.mean(dev)}. Its test predictions, added up over seeds; row: the "
         f"true class, column: what the model said.",
         report.caption([key]),
     )
@@ -356,8 +356,8 @@ def _add_confusion(report: Document) -> None:
 
 
 def _dev_mean(report: Document, key: Key) -> float:
-    """Returns an experiment's mean dev accuracy with the last epoch's weights."""
-    return float(np.mean([record["dev"] for record in report.runs.of(key)] or [-1.0]))
+    """Returns an experiment's mean dev accuracy with the weights of the best epoch by dev."""
+    return float(np.mean([record["dev_at_best"] for record in report.runs.of(key)] or [-1.0]))
 
 
 def _add_left_out(report: Document) -> None:
