@@ -69,8 +69,8 @@ class _MaskedPooling(keras.layers.Layer):
 class FixedLength(keras.layers.Layer):
     """Fills each text up to one length with zeros, and drops the mask: padding reads as words do.
 
-    This rebuilds a common mistake, an LSTM whose last step is padding's. A text's answer still does
-    not depend on its batch, but for texts beyond the length, which stay as they are.
+    This rebuilds a common mistake, an LSTM whose last step is padding's. As long as no text of a
+    batch is beyond the length, a text's answer does not depend on its batch.
 
     Args:
         length: The fewest steps of the output.

@@ -46,8 +46,35 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     return records
 
 
+# What a record of a run has: one that failed these and its `error`, a finished one all.
+_HEAD = ("pipeline", "tag", "variant", "seed", "settings", "seconds")
+_FIGURES = (
+    "epochs", "best_epoch", "dev", "test", "dev_at_best", "test_at_best_dev", "commit", "versions",
+    "dataset", "data_fingerprint", "vectors", "class_names", "confusion_matrix",
+    "confusion_matrix_at_best", "history", "checks", "ended",
+)  # fmt: skip
+
+
+def read_runs(path: str | Path) -> list[dict[str, Any]]:
+    """Reads the records of a sweep's runs, as `reproduction.reproduce` writes them.
+
+    Raises:
+        InputError: If the file is not there, or a record is none of a run.
+    """
+    records = read_records(path)
+    for number, record in enumerate(records, start=1):
+        wanted = _HEAD if "error" in record else _HEAD + _FIGURES
+        missing = [name for name in wanted if name not in record]
+        if missing:
+            raise InputError(
+                f"{path}, record {number}: expected the record of a run of a sweep. Missing: "
+                f"{', '.join(missing)}. `sst-keras reproduce` writes such records."
+            )
+    return records
+
+
 class RecordsFile:
-    """A file of records, open for one writer: `with RecordsFile(path) as file: file.append(...)`.
+    """A file of records of runs, open for one writer: `with RecordsFile(path) as file: ...`.
 
     A line that a killed writer left without its end is taken away first.
 
@@ -68,7 +95,7 @@ class RecordsFile:
 
         Raises:
             UsageError: If another one has it open.
-            InputError: If a line is no record.
+            InputError: If a line is no record of a run.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("ab")
@@ -76,12 +103,16 @@ class RecordsFile:
             if fcntl is not None:
                 try:
                     fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # Another writer may have put a new file in the place of the one just opened.
+                    is_there = os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
                 except BlockingIOError:
+                    is_there = False
+                if not is_there:
                     raise UsageError(
                         f"{self.path}: another sweep is writing its records there. Wait for it, or "
                         f"give another file."
-                    ) from None
-            self.records = read_records(self.path)
+                    )
+            self.records = read_runs(self.path)
             self._file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
         except BaseException:
             self._file.close()

@@ -47,8 +47,8 @@ def pending_jobs(jobs: Sequence[Job], records: Sequence[Record]) -> list[Job]:
         record = done.get((experiment.row, experiment.variant, seed))
         if record is None:
             pending.append((experiment, seed))
-        elif record["settings"] != settings_of(experiment):
-            old, new = record["settings"], settings_of(experiment)
+        elif record["settings"] != recorded_settings(experiment):
+            old, new = record["settings"], recorded_settings(experiment)
             differing = [key for key in old | new if old.get(key) != new.get(key)]
             raise UsageError(
                 f"The records have {experiment.pipeline.name}, seed {seed}, with other settings "
@@ -58,7 +58,32 @@ def pending_jobs(jobs: Sequence[Job], records: Sequence[Record]) -> list[Job]:
     return pending
 
 
-def settings_of(experiment: Experiment) -> dict[str, Any]:
+def check_sources(jobs: Sequence[Job], data_dir: str | Path | None = None) -> None:
+    """Makes sure that the data sets and word vectors that jobs name can be had.
+
+    What is missing would fail each of them, one after the other.
+
+    Raises:
+        UsageError: If one cannot.
+    """
+    from sst_keras import embeddings
+    from sst_keras.datasets.sst5 import source
+
+    pipelines = [experiment.pipeline for experiment, _ in jobs]
+    for name in {name for pipeline in pipelines for name in pipeline.embedding.vectors}:
+        if name not in ("auto", "none"):
+            embeddings.find_vectors(name, data_dir)
+    for name in {pipeline.data.dataset for pipeline in pipelines}:
+        if name == "sst5" and not source.is_available(data_dir):
+            raise UsageError(
+                "SST-5 cannot be had: it is not at hand, and its address does not answer. Get it "
+                "by `sst-keras data fetch`, or name the folder that has it with --data-dir."
+            )
+        if name not in ("sst5", "sample", "auto") and not Path(name).exists():
+            raise UsageError(f"data.dataset: there is no {name!r}. Correct the path.")
+
+
+def recorded_settings(experiment: Experiment) -> dict[str, Any]:
     """Returns what an experiment's settings change in the defaults, as a record has it."""
     return {key: _plain(value) for key, value in experiment.pipeline.changes().items()}
 
@@ -106,7 +131,7 @@ def reproduce(
         UsageError: If the file has a job with other settings.
     """
     pending = deque(pending_jobs(jobs, file.records))
-    scratch = file.path.with_name(f".{file.path.stem}.runs")
+    scratch = file.path.with_name(f".{file.path.name}.runs")
     shutil.rmtree(scratch, ignore_errors=True)  # what a kill left
     cores = _shares(processes)
     workers: dict[Connection, _Worker] = {}
@@ -253,11 +278,11 @@ def run_job(
     try:
         result = train(pipeline, new_run(pipeline, folder), data_dir)
         history = _history(result.run.history_file)
+        environment = result.run.environment()
     except Exception as error:  # a failed run stops no sweep; its record says why
         message = _without_paths(f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - started
         return _head(experiment, seed) | {"seconds": seconds, "error": message}
-    environment = result.run.environment()
     return _head(experiment, seed) | {
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,
@@ -288,7 +313,7 @@ def _head(experiment: Experiment, seed: int) -> Record:
         "tag": experiment.tag,
         "variant": experiment.variant,
         "seed": seed,
-        "settings": settings_of(experiment),
+        "settings": recorded_settings(experiment),
     }
 
 
@@ -309,4 +334,4 @@ def _plain(value: Any) -> Any:
 
 def _without_paths(message: str) -> str:
     """Returns a message with the last part of each absolute path, which is all that matters."""
-    return re.sub(r"(?<![\w.])/(?:[^\s/'\":,]+/)+", "", message)
+    return re.sub(r"(?<![\w.:/~])~?/(?:[^\s/'\":,]+/)+", "", message)

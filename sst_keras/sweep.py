@@ -20,6 +20,10 @@
     rows = ["wide"]
     embedding.trainable = false
 
+    [readings]                   # variants that `sst-keras report` holds to what was published
+    rows = ["wide"]
+    variants = ["frozen"]
+
 With `[rows]` and `[grid]` both, each row is run at each point of the grid.
 """
 
@@ -46,8 +50,11 @@ _KEYS = (
     "rows",
     "grid",
     "variants",
+    "readings",
     "findings",
 )
+# What each of them, but for tables of tables, is.
+_KINDS = {"description": str, "pipeline": str, "notes": list, "curves": list, "findings": list}
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Readings:
+    """Ways to read what was published, to be held to its figures.
+
+    Attributes:
+        rows: The tags of the rows that are compared, from few epochs to many, say.
+        variants: The variants' names; the rows themselves are a reading too.
+    """
+
+    rows: tuple[str, ...]
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What a sweep's file states.
 
@@ -104,6 +124,8 @@ class Sweep:
         experiments: The rows in the file's order, then the variants.
         questions: A variant's name → the question that it answers.
         curves: The tags of the rows whose curves a report draws.
+        readings: Variants that are ways to read what was published, over rows that all of them
+            have; None for none.
         findings: Published claims that a report holds the runs to.
     """
 
@@ -114,6 +136,7 @@ class Sweep:
     questions: Mapping[str, str]
     curves: tuple[str, ...]
     findings: tuple[Finding, ...]
+    readings: Readings | None = None
 
     def experiment(self, tag: str, variant: str | None = None) -> Experiment:
         """Returns a row, or a variant of it.
@@ -184,19 +207,26 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         raise UsageError(f"There is no sweep file {str(path)!r}. Correct the path.")
     tables = config.read_toml(path)
     _refuse_unknown(tables, _KEYS, f"{path}")
+    for key, kind in _KINDS.items():
+        if not isinstance(tables.get(key, kind()), kind):
+            raise UsageError(
+                f"{path}: {key}: expected {'a list' if kind is list else 'text'}. "
+                f"Received: {tables[key]!r}"
+            )
     if not config.is_sweep(path):
         raise UsageError(
             f"{path}: expected a sweep, with [rows] or [grid]. For one pipeline there is "
             f"`sst-keras train`."
         )
     base = config.load_pipeline(tables.get("pipeline", "lstm-attention"))
-    base = config.with_tables(base, tables.get("base", {}), f"{path}: base")
+    base = config.with_tables(base, _tables(tables, "base", path), f"{path}: base")
     seeds = _seeds(tables, 1, f"{path}")
 
     rows = []
     for tag, table in _tables(tables, "rows", path).items() or [("", {})]:
         published = table.get("published")
-        if published is not None and type(published) not in (int, float):
+        # Written so that nan, which compares false with all, is refused.
+        if "published" in table and not (type(published) in (int, float) and 0 <= published <= 100):
             raise UsageError(
                 f"{path}: rows.{tag}.published: expected an accuracy in percent. "
                 f"Received: {published!r}"
@@ -205,35 +235,43 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         row = config.with_tables(base, changes, f"{path}: rows.{tag}")
         for point in _points(_tables(tables, "grid", path), path):
             pipeline, names = row, [tag] if tag else []
+            keys = [key for _, key, _ in point]
             for section, key, value in point:
                 pipeline = config.with_setting(pipeline, section, key, value, f"{path}: grid")
-                names.append(f"{key}={_short(value)}")
+                # Dropout, say, is a setting of two sections.
+                label = key if keys.count(key) == 1 else f"{section}.{key}"
+                names.append(f"{label}={_short(value)}")
             name = ",".join(names)
+            if not name or "/" in name:
+                raise UsageError(
+                    f"{path}: expected rows with names, without '/'. Received: {name!r}"
+                )
             pipeline = config.named(pipeline, f"{path.stem}/{name}")
             rows.append(Experiment(path.stem, name, None, published, seeds, pipeline))
-    if len({row.tag for row in rows}) < len(rows):
-        raise UsageError(f"{path}: grid: expected each value of a setting once.")
+    _refuse_equal(rows, path)
 
     variants, questions = [], {}
     for name, table in _tables(tables, "variants", path).items():
         place = f"{path}: variants.{name}"
         questions[name] = str(table.get("question", ""))
         tags = table.get("rows", [row.tag for row in rows])
+        if not isinstance(tags, list) or "/" in name:
+            raise UsageError(
+                f"{place}: expected a list of rows, and a name without '/'. Received: {tags!r}"
+            )
         changes = {
             key: value for key, value in table.items() if key not in ("question", "rows", "seeds")
         }
         for tag in tags:
-            row = next((row for row in rows if row.tag == tag), None)
-            if row is None:
-                known = [row.tag for row in rows]
-                raise UsageError(
-                    f"{place}: there is no row {tag!r}{config.suggest(tag, known)}. "
-                    f"Expected of {', '.join(known)}."
-                )
+            row = rows[_place(tag, [row.tag for row in rows], "row", place)]
             pipeline = config.with_tables(row.pipeline, changes, place)
             pipeline = config.named(pipeline, f"{path.stem}/{tag}/{name}")
             number = _seeds(table, seeds, place)
             variants.append(Experiment(path.stem, tag, name, row.published, number, pipeline))
+    _refuse_equal(variants, path)
+    tags = [row.tag for row in rows]
+    for tag in tables.get("curves", ()):
+        _place(tag, tags, "row", f"{path}: curves")
     return Sweep(
         name=path.stem,
         description=str(tables.get("description", "")),
@@ -242,6 +280,9 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         questions=questions,
         curves=tuple(str(tag) for tag in tables.get("curves", ())),
         findings=tuple(_finding(entry, path) for entry in tables.get("findings", ())),
+        readings=_readings(tables["readings"], tags, variants, path)
+        if "readings" in tables
+        else None,
     )
 
 
@@ -270,9 +311,45 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
     return pipeline
 
 
+def _place(name: Any, known: Sequence[str], what: str, place: str) -> int:
+    """Returns where a name stands among those there are."""
+    if name not in known:
+        raise UsageError(
+            f"{place}: there is no {what} {name!r}{config.suggest(name, known)}. "
+            f"Expected of {', '.join(known) or 'none'}."
+        )
+    return list(known).index(name)
+
+
+def _refuse_equal(experiments: Sequence[Experiment], path: Path) -> None:
+    """Refuses two experiments of one name, whose runs could not be told apart."""
+    names = [experiment.pipeline.name for experiment in experiments]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{path}: expected each row once. Received {name!r} several times.")
+
+
+def _readings(
+    table: Any, tags: Sequence[str], variants: Sequence[Experiment], path: Path
+) -> Readings:
+    """Returns the readings that a table states."""
+    place = f"{path}: readings"
+    if not isinstance(table, Mapping) or {type(v) for v in table.values()} - {list}:
+        raise UsageError(f"{place}: expected rows and variants, a list each. Received: {table!r}")
+    _refuse_unknown(table, ("rows", "variants"), place)
+    known = [f"{item.variant}/{item.tag}" for item in variants]
+    for tag in table.get("rows", ()):
+        _place(tag, tags, "row", place)
+        for name in table.get("variants", ()):
+            _place(f"{name}/{tag}", known, "variant of a row", place)
+    return Readings(tuple(table.get("rows", ())), tuple(table.get("variants", ())))
+
+
 def _tables(tables: Mapping[str, Any], name: str, path: Path) -> dict[str, Mapping[str, Any]]:
     """Returns the table `name` of tables, empty where it is left out."""
     found = tables.get(name, {})
+    if name == "base" and isinstance(found, Mapping):
+        return dict(found)  # `config` tells what is wrong in it
     if not isinstance(found, Mapping) or not all(isinstance(v, Mapping) for v in found.values()):
         raise UsageError(
             f"{path}: expected [{name}] to hold tables of settings, such as "
@@ -290,6 +367,11 @@ def _points(grid: Mapping[str, Any], path: Path) -> Iterable[tuple[tuple[str, st
             if not isinstance(values, list) or not values:
                 raise UsageError(
                     f"{path}: grid: expected a list of values of {section}.{key}. "
+                    f"Received: {values!r}"
+                )
+            if any(value in values[:number] for number, value in enumerate(values)):
+                raise UsageError(
+                    f"{path}: grid: expected each value of {section}.{key} once. "
                     f"Received: {values!r}"
                 )
             axes.append([(section, key, value) for value in values])
@@ -314,7 +396,11 @@ def _seeds(table: Mapping[str, Any], default: int, place: str) -> int:
 def _finding(entry: Any, path: Path) -> Finding:
     """Returns a claim."""
     names = ("claim", "setting", "better", "worse")
-    if not isinstance(entry, Mapping) or set(entry) != set(names):
+    if (
+        not isinstance(entry, Mapping)
+        or set(entry) != set(names)
+        or not isinstance(entry["setting"], str)
+    ):
         raise UsageError(f"{path}: findings: expected {', '.join(names)}. Received: {entry!r}")
     better, worse = (
         config.checked_setting(entry["setting"], entry[name], f"{path}: findings")

@@ -12,6 +12,7 @@ RECORD = {
     "dev": 0.5, "test": 0.5, "dev_at_best": 0.5, "test_at_best_dev": 0.5, "seconds": 1.0,
     "ended": "2026-01-01T00:00:00+00:00",
     "commit": None, "versions": {}, "vectors": ["none"], "dataset": "toy",
+    "data_fingerprint": "f00d",
     "settings": {"model.units": 64},
     "history": {"epoch": [1], "loss": [1.0], "accuracy": [0.5], "dev_loss": [1.0],
                 "dev_accuracy": [0.5]},

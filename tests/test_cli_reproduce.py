@@ -63,6 +63,8 @@ def test_failed_runs_are_told_and_run_again_when_asked(reproduce):
     good = reproduce("own.toml", "--rows", "good")  # what was asked for has not failed
     assert good.exit_code == 0
     assert reproduce("own.toml", "--retry").exit_code == 1
+    # What is not asked for is left alone, failed or not.
+    assert reproduce("own.toml", "--rows", "good", "--retry").exit_code == 0
     again = read_records("results/own.jsonl")
     assert len(again) == 2 and next(r for r in again if r["tag"] == "good") in records
 

@@ -21,7 +21,9 @@ ALLOWED = {
     "config": set(),
     "sweep": {"config"},
     "records": set(),
-    "reproduction": {"config", "history", "records", "runs", "sweep", "training"},
+    "reproduction": {
+        "config", "datasets", "embeddings", "history", "records", "runs", "sweep", "training",
+    },
     "report": {"config", "plotting", "sweep"},
     "layers": set(),
     "recurrent": set(),

@@ -5,6 +5,7 @@ import pytest
 
 from sst_keras.errors import InputError
 from sst_keras.report import build_report, write_report
+from sst_keras.reproduction import recorded_settings
 from sst_keras.sweep import load_sweep
 
 SWEEP = """
@@ -26,6 +27,14 @@ embedding.trainable = false
 question = "Where does overfitting start?"
 rows = ["a"]
 training.checks_per_epoch = 4
+[readings]
+rows = ["a", "c"]
+variants = ["frozen"]
+[[findings]]
+claim = "More epochs overfit."
+setting = "training.epochs"
+better = 2
+worse = 10
 [[findings]]
 claim = "Narrow beats wide."
 setting = "model.units"
@@ -87,7 +96,8 @@ def record(experiment, seed, test):
         "versions": {"keras": "3.15.1"},
         "vectors": ["glove.small"],
         "dataset": "toy",
-        "settings": experiment.pipeline.changes(),
+        "data_fingerprint": "f00d",
+        "settings": recorded_settings(experiment),
         "history": {
             "epoch": [1, 2],
             "loss": [1.5, 1.0],
@@ -119,18 +129,18 @@ def test_head(sweep, records):
     assert head.startswith("# Results of the sweep `small`\n\na small one\n")
     assert "`sst-keras report small` out of `results/small.jsonl`" in head
     assert "| data set | toy (100 test sentences) |" in head
-    assert "| finished runs | 18 of 18 planned; 0 failed |" in head
+    assert "| finished runs | 18, 18 planned; 0 failed |" in head
     assert "| seeds | 1–3 |" in head
     assert "| time of all runs, added up | 360 s (0.1 h) |" in head
     # From 00:01:50, seed 1's start, to 00:04:00: 130 seconds.
-    assert "| from the first one's start to the last one's end | 2 min |" in head
+    assert "| from the first one's start to the last one's end, pauses too | 2 min |" in head
     assert "- Read with care." in head
     assert "| commits | `0123456789` |" in head
 
 
 def test_in_short(sweep, records):
     short = section(text_of(sweep, records), "## In short")
-    assert "weights of the last epoch: 42.0 ± 1.0 (3), a." in short
+    assert "with the weights of the last epoch, is a: test accuracy 42.0 ± 1.0 (3)." in short
     assert "- Narrow beats wide: **not shown**." in short
     assert "- Adam beats SGD: **cannot be told**." in short
 
@@ -153,17 +163,22 @@ def test_effects_and_findings(sweep, records):
     text = text_of(sweep, records)
     effects = section(text, "## What each setting does")
     # Seeds: -1, -2, -3; the interval is 4.303 · 1 / √3 = 2.484 to both sides.
-    assert "| hidden size | 64 → 256 | 1 | 3 | −2.0 [−4.5, +0.5] |" in effects
-    assert "| epochs | 2 → 10 | 1 | 3 | **−17.0 [−19.5, −14.5]** |" in effects
+    assert "| hidden size | 64 → 256 | 1 | 3 | −2.0 [−4.48, +0.48] |" in effects
+    assert "| epochs | 2 → 10 | 1 | 3 | **−17.0 [−19.48, −14.52]** |" in effects
     findings = section(text, "## Findings")
-    assert "| Narrow beats wide | 3 | +2.0 | +2.0 [−0.5, +4.5] | not shown |" in findings
+    assert "| Narrow beats wide | 3 | +2.0 | +2.0 [−0.48, +4.48] | not shown |" in findings
     assert "a with b" in findings and "The interval holds 0" in findings
     assert "| Adam beats SGD | 0 | – | – | cannot be told | – | cannot be told |" in findings
     assert "No two experiments with runs differ in the optimizer alone" in findings
 
 
 @pytest.mark.parametrize(
-    ("wide", "verdict"), [((30, 31, 32), "holds"), ((60, 61, 62), "the opposite holds")]
+    ("wide", "verdict"),
+    [
+        ((30, 31, 31), "holds"),
+        ((60, 61, 61), "the opposite holds"),
+        ((30, 31, 32), "not shown"),  # seeds that differ in nothing: no spread, no interval
+    ],
 )
 def test_verdicts(sweep, records, wide, verdict):
     for one in records:
@@ -177,17 +192,20 @@ def test_best_row_of_the_report(sweep, records):
     assert "42.0, of a: the highest of 3 single runs" in best
     assert "is 4.94 points here" in best  # √(0.42 · 0.58 / 100)
     # 4.303 · 1 · √(4/3) = 4.97 about 42
-    assert "single runs from 41.0 to 43.0. The report's figure lies **within** 37.0 to 47.0" in best
+    assert (
+        "single runs from 41.0 to 43.0. The report's figure lies **within** 37.03 to 46.97" in best
+    )
 
 
 def test_questions(sweep, records):
     text = text_of(sweep, records)
     frozen = section(text, "### frozen")
     assert "Should word vectors train?" in frozen
-    assert "| a | 42.0 | 42.0 ± 1.0 (3) | 44.0 ± 1.0 (3) | **+2.0 [+2.0, +2.0]** |" in frozen
+    assert "| a | 42.0 | 42.0 ± 1.0 (3) | 44.0 ± 1.0 (3) | +2.0 [+2.00, +2.00] |" in frozen
     # Within seeds: (2 + 16) / 2, (2 + 17) / 2, (2 + 18) / 2; 4.303 · 0.5 / √3 = 1.24
-    assert "Over the 2 rows the change makes **+9.5 [+8.3, +10.7]** points" in frozen
-    quarters = section(text, "### quarters")
+    assert "Over the 2 rows the change makes **+9.5 [+8.26, +10.74]** points" in frozen
+    quarters = section(text, "### quarters")  # the same training: nothing to compare
+    assert "the change makes" not in quarters and "difference |" not in quarters
     assert "| a/quarters | 3 | 1 [1–1] | 1.5 [1.5–1.5] | 50.0 | 50.0 | 0.0 |" in quarters
     assert "| 0.5 | 1.500 ± 0.000 | 30.0 ± 0.0 |" in quarters
 
@@ -199,6 +217,26 @@ def test_readings(sweep, records):
     # Frozen: (1 + 16) / 2, (2 + 17) / 2, (3 + 18) / 2.
     assert "| frozen, last epoch | 44.0 | 42.0 | 9.5 ± 1.0 |" in readings
     assert "a (2 epochs) | c (10 epochs)" in readings
+
+
+def test_of_epochs_the_best_one_cannot_tell(sweep, records):
+    # 41, 42, 43 against 25: 17 ± 4.303 · 1 / √3.
+    findings = section(text_of(sweep, records), "## Findings")
+    assert "| More epochs overfit | 3 | +17.0 | **+17.0 [+14.52, +19.48]** | holds |" in findings
+    assert "- **More epochs overfit: holds.**" in findings
+    assert "The best epoch by dev cannot tell" in findings
+    assert findings.count("| cannot be told |") == 3  # and of Adam against SGD, both columns
+
+
+def test_records_that_are_not_to_be_compared(sweep, records):
+    for name, value, message in (
+        ("data_fingerprint", "beef", "records of one data set. Received: toy"),
+        ("vectors", ["other"], "same word vectors in all runs of a. Received: glove.small; other"),
+    ):
+        mixed = [dict(one) for one in records]
+        mixed[1][name] = value
+        with pytest.raises(InputError, match=message):
+            build_report(sweep, mixed, "results/small.jsonl")
 
 
 def test_confusion_of_the_best_row_by_dev(sweep, records):
@@ -214,7 +252,7 @@ def test_failed_and_missing_runs_are_listed(sweep, records):
     records[3] = {"pipeline": "small/b", "tag": "b", "variant": None, "seed": 1}
     records[3]["error"] = "Traceback\nValueError: <nan>"
     text = text_of(sweep, records)
-    assert "17 of 18 planned; 1 failed" in text
+    assert "17, 18 planned; 1 failed" in text
     assert "- failed: b, seed 1: ValueError: &lt;nan>" in text
     assert "Finished runs of planned ones: b (2 of 3)." in text
     assert "| b | LSTM + attention | 256 | 2 | 40.0 | 40.0 ± 0.0 (2) |" in text

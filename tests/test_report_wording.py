@@ -6,9 +6,12 @@ from sst_keras.report.comparison import Difference, Summary
 
 
 def test_differences_have_signs_and_bold_where_0_is_left_out():
-    assert wording.difference(Difference(1.25, 0.5, 2.0, 3)) == "**+1.2 [+0.5, +2.0]**"
-    assert wording.difference(Difference(-1.0, -2.5, 0.5, 3)) == "−1.0 [−2.5, +0.5]"
-    assert wording.difference(Difference(0.0, 0.0, 0.0, 3)) == "0.0 [0.0, 0.0]"
+    assert wording.difference(Difference(1.25, 0.5, 2.0, 3)) == "**+1.2 [+0.50, +2.00]**"
+    assert wording.difference(Difference(-1.0, -2.5, 0.5, 3)) == "−1.0 [−2.50, +0.50]"
+    assert wording.difference(Difference(0.0, 0.0, 0.0, 3)) == "0.0 [0.00, 0.00]"
+    # On which side of 0 an end lies is seen, and no 0 has a sign.
+    assert wording.difference(Difference(0.7, 0.01, 1.4, 3)) == "**+0.7 [+0.01, +1.40]**"
+    assert wording.difference(Difference(-0.04, -1.0, 0.9, 3)) == "0.0 [−1.00, +0.90]"
     assert wording.difference(Difference(2.0, None, None, 1)) == "+2.0 (one seed)"
     assert wording.difference(None) == "–"
 
@@ -17,6 +20,7 @@ def test_means():
     assert wording.mean(Summary(41.26, 0.54, 5)) == "41.3 ± 0.5 (5)"
     assert wording.mean(Summary(41.26, None, 1)) == "41.3 (1)"
     assert wording.mean(None) == "–"
+    assert [wording.published(value) for value in (40.62, 42.0, None)] == ["40.62", "42.0", "–"]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from sst_keras import reproduction
+from sst_keras.config import with_setting
 from sst_keras.errors import UsageError
 from sst_keras.records import RecordsFile, read_records
-from sst_keras.reproduction import pending_jobs, reproduce, run_job, seconds_left, settings_of
+from sst_keras.reproduction import (
+    check_sources,
+    pending_jobs,
+    recorded_settings,
+    reproduce,
+    run_job,
+    seconds_left,
+)
 from sst_keras.sweep import load_sweep
 
 SWEEP = """
@@ -45,7 +55,7 @@ def record(job, seconds=1.0, epochs=2, **more):
         "pipeline": experiment.row,
         "variant": experiment.variant,
         "seed": seed,
-        "settings": settings_of(experiment),
+        "settings": recorded_settings(experiment),
         "seconds": seconds,
         "epochs": epochs,
     } | more
@@ -95,6 +105,35 @@ def test_a_record_tells_all(sweep, tmp_path):
     assert found["checks"]["epoch"][-1] == 2
     assert {"test_at_best_dev", "commit", "versions", "seconds"} <= set(found)
     assert str(tmp_path) not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("/home/me/data/a.txt: no such file", "a.txt: no such file"),
+        ("in none of /home/me/x/data and ~/c/sst_keras", "in none of data and sst_keras"),
+        (
+            "'/a/b/c.txt', https://nlp.example.org/a/b.zip",
+            "'c.txt', https://nlp.example.org/a/b.zip",
+        ),
+        ("1/2 and data/sample/train.txt", "1/2 and data/sample/train.txt"),
+    ],
+)
+def test_of_a_path_the_last_part_is_kept(message, kept):
+    assert reproduction._without_paths(message) == kept
+
+
+def test_sources_that_are_missing_are_told_once(sweep, tmp_path, offline):
+    jobs = sweep.select()
+    check_sources(jobs)  # the sample, and no vectors
+    for setting, message in (
+        (("data", "dataset", str(tmp_path / "gone.csv")), "gone.csv"),
+        (("data", "dataset", "sst5"), "SST-5 cannot be had"),
+        (("embedding", "vectors", "gone"), "no vectors 'gone'"),
+    ):
+        pipeline = with_setting(jobs[0][0].pipeline, *setting)
+        with pytest.raises(UsageError, match=message):
+            check_sources([(replace(jobs[0][0], pipeline=pipeline), 1)])
 
 
 def test_failures_are_recorded_without_paths(sweep, tmp_path):

@@ -88,6 +88,19 @@ def test_a_grid_is_every_combination(write):
     assert rows[4].pipeline.training.l2 == 0.1
 
 
+def test_settings_of_one_name_are_told_apart(write):
+    text = "[grid]\nmodel.dropout = [0.1]\nembedding.dropout = [0.2]\nmodel.units = [3]\n"
+    (only,) = load_sweep(write(text)).experiments
+    assert only.tag == "model.dropout=0.1,units=3,embedding.dropout=0.2"
+
+
+def test_readings(write):
+    text = OWN + "[readings]\nrows = ['wide']\nvariants = ['frozen']\n"
+    readings = load_sweep(write(text)).readings
+    assert (readings.rows, readings.variants) == (("wide",), ("frozen",))
+    assert load_sweep(write(OWN)).readings is None
+
+
 def test_a_row_can_be_trained_alone(write):
     assert find_pipeline("lstm") == load_pipeline("lstm")
     pipeline = find_pipeline("paper/V2.3", ["training.seed=7"])
@@ -115,15 +128,35 @@ def test_a_row_can_be_trained_alone(write):
         ("[rows]\na = 3", r"expected \[rows\] to hold tables"),
         ("[rows]\na = { model.unit = 3 }", "rows.a: unknown setting 'model.unit'"),
         ("[rows]\na = { published = 'x' }", "rows.a.published: expected an accuracy"),
+        ("[rows]\na = { published = nan }", "rows.a.published: expected an accuracy"),
+        ("[rows]\n", "expected rows with names"),
+        ("[rows]\n'a/b' = {}", "without '/'. Received: 'a/b'"),
+        ("base = 3\n[rows]\na = {}", r"expected \[base\] to hold tables"),
+        ("pipeline = 3\n[rows]\na = {}", "pipeline: expected text"),
+        ("notes = 'x'\n[rows]\na = {}", "notes: expected a list"),
+        ("curves = ['b']\n[rows]\na = {}", "curves: there is no row 'b'"),
+        ("readings = 3\n[rows]\na = {}", "readings: expected rows and variants"),
+        ("[rows]\na = {}\n[readings]\nrows = ['b']", "readings: there is no row 'b'"),
+        (
+            "[rows]\na = {}\n[readings]\nrows = ['a']\nvariants = ['v']",
+            "readings: there is no variant of a row 'v/a'",
+        ),
+        ("[rows]\na = {}\n[variants.v]\nrows = 'a'", "variants.v: expected a list of rows"),
+        ("[rows]\na = {}\n[variants.v]\nrows = ['a', 'a']", "'own/a/v' several times"),
         ("[base]\nmodel.units = 0\n[rows]\na = {}", "base: model.units: expected at least 1"),
         ("pipeline = 'x'\n[rows]\na = {}", "no pipeline 'x'"),
         ("[grid]\nmodel.units = 3", "expected a list of values of model.units"),
         ("[grid]\nmodel.units = []", "expected a list of values of model.units"),
         ("[grid]\nmodel.units = ['x']", "grid: model.units: expected a whole number"),
-        ("[grid]\nmodel.units = [3, 3]", "each value of a setting once"),
+        ("[grid]\nmodel.units = [3, 3]", "each value of model.units once"),
+        ("[grid]\ntraining.l2 = [1, 1.0]", "each value of training.l2 once"),
         ("[rows]\na = {}\n[variants.v]\nrows = ['b']", "variants.v: there is no row 'b'"),
         ("[rows]\na = {}\n[variants.v]\nseeds = 'x'", "variants.v: seeds"),
         ("[rows]\na = {}\n[[findings]]\nclaim = 'x'", "findings: expected claim, setting"),
+        (
+            "[rows]\na = {}\n[[findings]]\nclaim = 'x'\nsetting = 5\nbetter = 1\nworse = 2",
+            "findings: expected claim, setting",
+        ),
     ],
 )
 def test_what_a_sweep_cannot_state(write, text, message):

@@ -33,7 +33,7 @@ def report(sweep: str, records: str | None, out: str, html: str, as_json: bool) 
     Without SWEEP, those of the report's table. No model is loaded: the records say all.
     """
     from sst_keras.errors import UsageError
-    from sst_keras.records import read_records
+    from sst_keras.records import read_runs
     from sst_keras.report import write_report
     from sst_keras.runs import to_json
     from sst_keras.sweep import load_sweep
@@ -45,7 +45,7 @@ def report(sweep: str, records: str | None, out: str, html: str, as_json: bool) 
             f"There is no file of records {str(path)!r}. Expected those of the sweep "
             f"{chosen.name!r}. Run it first, `sst-keras reproduce {sweep}`, or give --records FILE."
         )
-    results, paths = write_report(chosen, read_records(path), path, out, html)
+    results, paths = write_report(chosen, read_runs(path), path, out, html)
     if as_json:
         click.echo(to_json(results.summary | {"files": [str(path) for path in paths]}))
         return

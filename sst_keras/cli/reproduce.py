@@ -85,7 +85,7 @@ def reproduce(
     """
     from sst_keras import locations
     from sst_keras import records as record_files
-    from sst_keras.reproduction import pending_jobs, seconds_left
+    from sst_keras.reproduction import check_sources, pending_jobs, seconds_left
     from sst_keras.reproduction import reproduce as run_jobs
     from sst_keras.runs import to_json
     from sst_keras.sweep import load_sweep
@@ -100,10 +100,15 @@ def reproduce(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processes = jobs or min(cores or 1, 8)
 
+    wanted = {_key(_named(*job)) for job in selected}
+
+    def is_retried(record: Mapping[str, Any]) -> bool:
+        return "error" in record and _key(record) in wanted
+
     if dry_run:
-        found = record_files.read_records(path) if path.exists() else []
+        found = record_files.read_runs(path) if path.exists() else []
         if retry:
-            found = [record for record in found if "error" not in record]
+            found = [record for record in found if not is_retried(record)]
         pending = pending_jobs(selected, found)
         left = seconds_left(pending, found, processes)
         if as_json:
@@ -118,8 +123,9 @@ def reproduce(
 
     with record_files.RecordsFile(path) as file:
         if retry:
-            file.keep(record for record in file.records if "error" not in record)
+            file.keep(record for record in file.records if not is_retried(record))
         pending = pending_jobs(selected, file.records)
+        check_sources(pending, data_dir)
         log.info(
             f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done "
             f"before; {min(processes, len(pending))} at a time; records in {path}"
@@ -130,7 +136,6 @@ def reproduce(
             lambda left: seconds_left(left, file.records, processes),
             run_jobs(pending, file, processes, data_dir, import_tensorflow),
         )
-        wanted = {_key(_named(*job)) for job in selected}
         found = [record for record in file.records if _key(record) in wanted]
     failed = [record for record in found if "error" in record]
     if as_json:

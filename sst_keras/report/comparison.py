@@ -50,8 +50,11 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the whole interval lies on that side of 0, else 0."""
-        if self.low is None or self.high is None:
+        """1 or -1 where the whole interval lies on that side of 0, else 0.
+
+        Seeds that differ in nothing, as with few test texts, are no sign of certainty: 0.
+        """
+        if self.low is None or self.high is None or self.low == self.high:
             return 0
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
@@ -165,7 +168,7 @@ def sort_records(sweep: Sweep, records: Iterable[Mapping[str, Any]]) -> Runs:
         elif record.get("error"):
             if seed not in finished[key]:
                 failed[key, seed] = record
-        elif other := _other_settings(planned[key], record.get("settings") or {}):
+        elif other := _other_settings(planned[key], record["settings"]):
             unused.append((record, f"run with other settings than the sweep's: {', '.join(other)}"))
         else:
             if seed in finished[key]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from sst_keras import plotting
 from sst_keras.report import comparison, wording
 from sst_keras.report.comparison import Key
 from sst_keras.report.document import Document
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_curves(report: Document) -> None:

@@ -120,7 +120,7 @@ class Document:
             if key[1] is None and figure is not None:
                 near = [name for name, share in shares.items() if abs(figure - share) < 0.1]
                 published += [
-                    f"{wording.text(key[0])} ({wording.number(figure)}, {name})" for name in near
+                    f"{wording.text(key[0])} ({wording.published(figure)}, {name})" for name in near
                 ]
         if not notes and not published:
             return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,8 @@ def add_findings(report: Document) -> None:
         effect = comparison.check_finding(report.sweep, report.runs, finding)
         keys += [key for pair in effect.pairs for key in pair]
         verdicts = [wording.verdict(effect.last), wording.verdict(effect.best)]
+        if wording.nested(effect):
+            verdicts[1] = "cannot be told"
         table.append(
             [
                 claim,
@@ -111,8 +113,8 @@ def add_published_best(report: Document) -> None:
     figure = report.experiments[key].published
     heading = "## The report's best row"
     opening = (
-        f"The report's highest figure is {wording.number(figure)}, of {wording.text(key[0])}: the "
-        f"highest of {len(published)} single runs, looked up on test. The highest of many "
+        f"The report's highest figure is {wording.published(figure)}, of {wording.text(key[0])}: "
+        f"the highest of {len(published)} single runs, looked up on test. The highest of many "
         f"figures lies above what the same row gives again, on average."
     )
     if not report.runs.of(key):
@@ -131,10 +133,10 @@ def add_published_best(report: Document) -> None:
             text += "; one seed alone has no spread to hold the report's figure to"
         else:
             inside = "within" if expected[0] <= figure <= expected[1] else "outside"
-            lowest, highest, low, high = map(wording.number, (min(values), max(values), *expected))
             text += (
-                f", single runs from {lowest} to {highest}. The report's figure lies **{inside}** "
-                f"{low} to {high}, where 95 % of further runs of ours are to be expected"
+                f", single runs from {min(values):.1f} to {max(values):.1f}. The report's figure "
+                f"lies **{inside}** {expected[0]:.2f} to {expected[1]:.2f}, where 95 % of further "
+                f"runs of ours are to be expected"
             )
         gap = figure - mean.mean
         near = "less" if abs(gap) < 1.96 * error else "more"
@@ -167,8 +169,25 @@ def add_questions(report: Document) -> None:
         if len(keys) < len(planned):
             missing = [wording.text(key[0]) for key in planned if key not in keys]
             report.add(f"Not run yet: {', '.join(missing)}.")
-        if keys:
+        if any(_learns_otherwise(report, key) for key in keys):
             _add_question(report, variant, keys)
+        elif keys:
+            _add_checks(report, variant, keys)
+
+
+def _learns_otherwise(report: Document, key: Key) -> bool:
+    """Returns whether a variant changes what its row learns, and not what is looked at alone."""
+    ours, rows = (report.experiments[one].pipeline for one in (key, (key[0], None)))
+    return bool(comparison.differing(*map(comparison.settings_of, (ours, rows))))
+
+
+def _add_checks(report: Document, variant: str, keys: Sequence[Key]) -> None:
+    """Dev scores within a variant's epochs, where it has any."""
+    curves.add_checks(
+        report,
+        [key for key in keys if curves.has_checks(report, key)],
+        f"checks-{wording.slug(variant)}",
+    )
 
 
 def _add_question(report: Document, variant: str, keys: Sequence[Key]) -> None:
@@ -180,7 +199,7 @@ def _add_question(report: Document, variant: str, keys: Sequence[Key]) -> None:
         seeds = [seed for seed in report.runs.figures(row, LAST) if seed in variant_seeds]
         published = report.experiments[key].published
         cells = [wording.text(key[0]) + report.mark(key)]
-        cells += [wording.number(published)] if report.has_published else []
+        cells += [wording.published(published)] if report.has_published else []
         for figure in (LAST, BEST):
             cells += [
                 wording.mean(report.mean(row, figure, seeds)),
@@ -215,46 +234,34 @@ def _add_question(report: Document, variant: str, keys: Sequence[Key]) -> None:
         ]
         report.add(f"{where} the change makes {', and '.join(texts)}; n = {differences[0].n}.")
     report.add(report.constants(keys) if any(map(report.constant, keys)) else "")
-    curves.add_checks(
-        report,
-        [key for key in keys if curves.has_checks(report, key)],
-        f"checks-{wording.slug(variant)}",
-    )
+    _add_checks(report, variant, keys)
 
 
 def add_readings(report: Document) -> None:
-    """Variants of the same rows with different epochs: the pattern, and which is nearest."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for variant in report.sweep.questions:
-        keys = [key for key in report.run_rows if report.runs.of((key[0], variant))]
-        keys = [key for key in keys if report.experiments[key].published is not None]
-        if len({report.epochs(key) for key in keys}) > 1:
-            tags = sorted((key[0] for key in keys), key=lambda tag: report.epochs((tag, None)))
-            groups.setdefault(tuple(tags), []).append(variant)
-    for number, (tags, variants) in enumerate(groups.items(), start=1):
-        if number == 1:
-            report.add(
-                "## Which reading is nearest to the report",
-                "Some of the questions above are readings of what the report does not say. "
-                "Here they stand side by side, over the same rows and seeds, from few epochs "
-                "to many. A reading's distance is the mean absolute difference of its single "
-                "runs from the report's figures, in points, averaged within a seed and then "
-                "over seeds.",
-            )
-        _add_readings_of(report, tags, variants, f"readings-{number}")
+    """The sweep's readings of what was published: their figures side by side, and the nearest."""
+    readings = report.sweep.readings
+    if readings is None:
+        return
+    tags = [tag for tag in readings.rows if report.experiments[tag, None].published is not None]
+    report.add(
+        "## Which reading is nearest to the report",
+        "Some of the questions above are readings of what the report does not say. Here they stand "
+        "side by side, over the same rows and seeds. A reading's distance is the mean absolute "
+        "difference of its single runs from the report's figures, in points, averaged within a "
+        "seed and then over seeds.",
+    )
+    if tags:
+        _add_readings_of(report, tags, readings.variants)
 
 
-def _add_readings_of(
-    report: Document, tags: Sequence[str], variants: Sequence[str], name: str
-) -> None:
-    """One table and figure of readings over the same rows."""
+def _add_readings_of(report: Document, tags: Sequence[str], variants: Sequence[str]) -> None:
+    """The table and the figure of readings over some rows."""
     published = {tag: report.experiments[tag, None].published for tag in tags}
     itself = f"the rows, {wording.LAST}"
     readings: dict[str, tuple[str | None, str]] = {itself: (None, LAST)}
     readings[f"the rows, {wording.BEST}"] = (None, BEST)
     readings |= {f"{variant}, {wording.LAST}": (variant, LAST) for variant in variants}
     found = comparison.compare_readings(report.runs, published, readings)
-    report.add(f"Rows {', '.join(map(wording.text, tags))}:")
     if not found:
         report.add("No seed has been run in all of them: no comparison.")
         return
@@ -264,7 +271,7 @@ def _add_readings_of(
         for tag in tags
     ]
     headings += [f"distance (n = {n})", "beyond the nearest"]
-    table = [["the report", *map(wording.number, published.values()), "0.0", ""]]
+    table = [["the report", *map(wording.published, published.values()), "0.0", ""]]
     for reading in found:
         sd = "" if reading.distance.sd is None else f" ± {reading.distance.sd:.1f}"
         table.append(
@@ -279,22 +286,15 @@ def _add_readings_of(
     report.add(
         report.caption(keys), wording.table(headings, table, "l" + "r" * (len(headings) - 1))
     )
-    places = sorted({report.epochs((tag, None)) for tag in tags})
-
-    def along(figures: Mapping[str, float]) -> list[float]:
-        """Returns the mean over the rows of each number of epochs."""
-        return [
-            float(np.mean([figures[tag] for tag in tags if report.epochs((tag, None)) == place]))
-            for place in places
-        ]
-
-    lines = {"the report": along(published)}
-    lines |= {reading.name: along(reading.means) for reading in found}
+    lines = {"the report": list(published.values())}
+    lines |= {reading.name: [reading.means[tag] for tag in tags] for reading in found}
     report.figure(
-        name,
-        "Test accuracy over numbers of epochs: the report's and each reading's",
+        "readings",
+        f"Test accuracy in {', '.join(tags)}: the report's and each reading's",
         plotting.plot_pattern(
-            [wording.counted(place, "epoch") for place in places], lines, report.title(keys)
+            [f"{tag}: {wording.counted(report.epochs((tag, None)), 'epoch')}" for tag in tags],
+            lines,
+            report.title(keys),
         ),
     )
     tied = [one.name for one in found[1:] if one.beyond.sign < 1]
@@ -313,7 +313,7 @@ def _add_readings_of(
         " A near reading need not be what the report did: each of its figures is one run, other "
         "readings were not tried, and the nearest is picked by the same runs that it is held to."
     )
-    report.summary.setdefault("readings", []).append({one.name: one.distance.mean for one in found})
+    report.summary["readings"] = {one.name: one.distance.mean for one in found}
     report.add(text)
 
 

@@ -12,14 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
 from sst_keras import files, plotting
 from sst_keras.config import Pipeline
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.report import comparison, curves, findings, page, wording
-from sst_keras.report.comparison import BEST, LAST, Key, Summary
+from sst_keras.report.comparison import BEST, LAST, Summary
 from sst_keras.report.document import Document
 
 if TYPE_CHECKING:
@@ -48,8 +49,14 @@ def write_report(
         The report and the files written.
 
     Raises:
-        InputError: If the records have no finished run of the sweep.
+        InputError: If the records have no finished run of the sweep, or are of several data sets.
+        UsageError: If the page's name does not end in .html.
     """
+    if Path(html).suffix != ".html" or Path(html) == Path(out):
+        raise UsageError(
+            f"--html: expected a name that ends in .html, and another one than --out. "
+            f"Received: {str(html)!r}"
+        )
     out, html = Path(out), Path(html)
     report = build_report(sweep, records, source)
     folder = html.with_suffix("")
@@ -57,7 +64,7 @@ def write_report(
     for figure, path in zip(report.figures.values(), images.values(), strict=True):
         with files.whole_file(path) as partial:
             figure.savefig(partial, dpi=_DPI)
-    beside = Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix()
+    beside = quote(Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix())
     files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/"))
     files.write_text(html, page.to_html(report.markdown, images))
     return report, [out, html, *images.values()]
@@ -68,20 +75,20 @@ def build_report(
 ) -> Document:
     """Returns a sweep's results; see `write_report` for arguments and errors."""
     for record in records:
-        missing = {"pipeline", "tag", "seed"} - set(record)
-        if missing or not str(record["pipeline"]).startswith(f"{sweep.name}/"):
+        if not str(record["pipeline"]).startswith(f"{sweep.name}/"):
             raise InputError(
                 f"{source}: expected records of the sweep {sweep.name!r}. Received one of "
-                f"{record.get('pipeline', 'something else')!r}. Give the sweep or the file that "
-                f"belong together."
+                f"{record['pipeline']!r}. Give the sweep or the file that belong together."
             )
     runs = comparison.sort_records(sweep, records)
     if not runs.records():
         raise InputError(
             f"{source}: expected a finished run of the sweep {sweep.name!r}. Received "
-            f"{len(records)} records, {len(runs.failed)} of them of failed runs. Run the sweep "
-            f"first: `sst-keras reproduce {sweep.name}`."
+            f"{len(records)} records, {len(runs.failed)} of them of failed runs"
+            + "".join(f", one {reason}" for _, reason in runs.unused[:1])
+            + f". Run the sweep first: `sst-keras reproduce {sweep.name}`."
         )
+    _refuse_mixtures(runs, source)
     report = Document(sweep, runs)
     _add_head(report, source)
     place = len(report.parts)
@@ -98,6 +105,27 @@ def build_report(
     return report
 
 
+def _refuse_mixtures(runs: comparison.Runs, source: str | Path) -> None:
+    """Refuses records whose figures are not to be compared.
+
+    Raises:
+        InputError: If they are of several data sets, or an experiment's of several word vectors.
+    """
+    names = {record["data_fingerprint"]: record["dataset"] for record in runs.records()}
+    if len(names) > 1:
+        raise InputError(
+            f"{source}: expected records of one data set. Received: {', '.join(names.values())}, "
+            f"with {len(names)} different fingerprints. Keep a file for each."
+        )
+    for key, rows in runs.finished.items():
+        vectors = wording.vectors(rows.values())
+        if len(vectors) > 1:
+            raise InputError(
+                f"{source}: expected the same word vectors in all runs of {wording.name(key)}. "
+                f"Received: {'; '.join(vectors)}. Keep a file for each."
+            )
+
+
 def _add_head(report: Document, source: str | Path) -> None:
     """Says what this is, and how to read its figures."""
     records = report.runs.records()
@@ -110,11 +138,11 @@ def _add_head(report: Document, source: str | Path) -> None:
         "data set": ", ".join(dict.fromkeys(wording.text(record["dataset"]) for record in records))
         + f" ({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
         "word vectors": "; ".join(map(wording.text, wording.vectors(records))),
-        "finished runs": f"{len(records)} of {sum(one.seeds for one in report.sweep.experiments)}"
+        "finished runs": f"{len(records)}, {sum(one.seeds for one in report.sweep.experiments)}"
         f" planned; {len(report.runs.failed)} failed",
         "seeds": wording.ranges(seeds),
         "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
-        "from the first one's start to the last one's end": _wall_time(records),
+        "from the first one's start to the last one's end, pauses too": _wall_time(records),
         "runs at a time, cores": "; ".join(
             sorted({f"{one.get('jobs', '?')}, {one.get('cores', '?')}" for one in records})
         ),
@@ -172,12 +200,12 @@ def _wall_time(records: Sequence[Mapping[str, Any]]) -> str:
 def _in_short(report: Document) -> list[str]:
     """Says what was found, for who reads no further."""
     lines = []
-    for name, figure in ((wording.LAST, LAST), (wording.BEST, BEST)):
+    for name, figure, dev in ((wording.LAST, LAST, "dev"), (wording.BEST, BEST, "dev_at_best")):
         if report.run_rows:
-            key = max(report.run_rows, key=lambda key: report.mean(key, figure).mean)
+            key = max(report.run_rows, key=lambda key: report.mean(key, dev).mean)
             lines.append(
-                f"- Highest mean test accuracy with the weights of the {name}: "
-                f"{wording.mean(report.mean(key, figure))}, {wording.name(key)}."
+                f"- The row that dev says is best, with the weights of the {name}, is "
+                f"{wording.name(key)}: test accuracy {wording.mean(report.mean(key, figure))}."
             )
     for finding in report.summary.get("findings", ()):
         claim = wording.text(finding["claim"]).rstrip(".")
@@ -209,7 +237,7 @@ def _add_rows(report: Document) -> None:
                 wording.text(key[0]) + report.mark(key),
                 wording.model(experiment.pipeline),
                 *(wording.value(settings[name]) for name in columns),
-                *([wording.number(experiment.published)] if report.has_published else []),
+                *([wording.published(experiment.published)] if report.has_published else []),
                 wording.mean(last),
                 wording.mean(best),
                 wording.seconds(median(one["seconds"] for one in records)) if records else "–",
@@ -300,7 +328,7 @@ def _five_best(report: Document) -> str:
     published = sorted(published, key=lambda key: -report.experiments[key].published)[:5]
     if published:
         rows = [
-            f"{wording.text(k[0])} {wording.number(report.experiments[k].published)}"
+            f"{wording.text(k[0])} {wording.published(report.experiments[k].published)}"
             for k in published
         ]
         texts.append(f"- **the report:** {', '.join(rows)}")
@@ -312,7 +340,8 @@ def _five_best(report: Document) -> str:
 
 def _add_confusion(report: Document) -> None:
     """The confusion matrix of the row that dev says is best."""
-    key = max(report.run_rows or list(report.runs.finished), key=lambda key: _dev_mean(report, key))
+    keys = report.run_rows or [key for key in report.experiments if report.runs.of(key)]
+    key = max(keys, key=lambda key: report.mean(key, "dev_at_best").mean)
     records = report.runs.of(key)
     matrix = np.sum([record["confusion_matrix_at_best"] for record in records], axis=0)
     names = list(map(wording.text, records[0]["class_names"]))
@@ -350,14 +379,11 @@ def _add_confusion(report: Document) -> None:
             table,
             "l" + "r" * (len(names) + 2),
         ),
-        f"{wording.share(near, matrix.sum())} % of the predictions are right or off by one class.",
+        f"{wording.share(near, matrix.sum())} % of the predictions are right or off by one class."
+        if len(names) > 2
+        else "",
     )
     report.summary["confusion"] = {"tag": key[0], "matrix": matrix.tolist()}
-
-
-def _dev_mean(report: Document, key: Key) -> float:
-    """Returns an experiment's mean dev accuracy with the weights of the best epoch by dev."""
-    return float(np.mean([record["dev_at_best"] for record in report.runs.of(key)] or [-1.0]))
 
 
 def _add_left_out(report: Document) -> None:

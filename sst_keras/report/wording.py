@@ -74,7 +74,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], sides: str) ->
 
 def slug(name: str) -> str:
     """Returns a name as a file's name has it."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
 
 
 # === Numbers ===
@@ -93,20 +93,31 @@ def mean(summary: Summary | None) -> str:
     return f"{summary.mean:.1f}{sd} ({summary.n})"
 
 
-def points(value: float | None) -> str:
-    """Returns a difference with its sign; one that is exactly 0 has none."""
+def published(value: float | None) -> str:
+    """Returns a published accuracy in percent, with the digits that it was published with."""
+    if value is None or value == round(value, 1):
+        return number(value)
+    return f"{value:g}"
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """Returns a difference with its sign; one that rounds to 0 has none."""
     if value is None:
         return "–"
-    return f"{value:+.1f}".replace("-", "−") if value else "0.0"
+    shown = f"{value:+.{digits}f}"
+    return shown.replace("-", "−") if float(shown) else shown[1:]
 
 
 def difference(value: Difference | None) -> str:
-    """Returns a difference with its interval; bold where the interval leaves out 0."""
+    """Returns a difference with its interval; bold where the interval leaves out 0.
+
+    The interval's ends have a digit more, so that it is seen on which side of 0 they lie.
+    """
     if value is None:
         return "–"
     if value.low is None:
         return f"{points(value.mean)} (one seed)"
-    shown = f"{points(value.mean)} [{points(value.low)}, {points(value.high)}]"
+    shown = f"{points(value.mean)} [{points(value.low, 2)}, {points(value.high, 2)}]"
     return f"**{shown}**" if value.sign else shown
 
 
@@ -187,6 +198,11 @@ def verdict(found: Difference | None) -> str:
     return {1: "holds", -1: "the opposite holds", 0: "not shown"}[found.sign]
 
 
+def nested(effect: Effect) -> bool:
+    """Returns whether one side's epochs are the first ones of the other's."""
+    return effect.setting == "training.epochs"
+
+
 def direction(found: Difference) -> str:
     """Returns what a difference shows."""
     if found.low is None:
@@ -218,7 +234,12 @@ def reason(effect: Effect) -> str:
         return f"{words} One seed alone has no interval, and shows nothing."
     if not effect.last.sign:
         words += " The interval holds 0: the true difference may have either sign."
-    if effect.best.sign != effect.last.sign:
+    if nested(effect):
+        words += (
+            f" The {BEST} cannot tell: of the longer run it is chosen among the shorter one's "
+            f"epochs too, which are the same, so that it cannot be worse but by chance."
+        )
+    elif effect.best.sign != effect.last.sign:
         words += f" With the weights of the {BEST}: {verdict(effect.best)}."
     return words
 
