@@ -212,6 +212,8 @@ def _in_short(report: Document) -> list[str]:
         last, best = finding["verdicts"]
         if last == best:
             lines.append(f"- {claim}: **{last}**.")
+        elif best == "cannot be told":
+            lines.append(f"- {claim}: **{last}**, with the weights of the {wording.LAST}.")
         else:
             lines.append(
                 f"- {claim}: **{last}** with the weights of the {wording.LAST}, **{best}** with "
