@@ -132,8 +132,8 @@ def test_head(sweep, records):
     assert "| finished runs | 18, 18 planned; 0 failed |" in head
     assert "| seeds | 1–3 |" in head
     assert "| time of all runs, added up | 360 s (0.1 h) |" in head
-    # From 00:01:50, seed 1's start, to 00:04:00: 130 seconds.
-    assert "| from the first one's start to the last one's end, pauses too | 2 min |" in head
+    # From 00:01:50, seed 1's start, to 00:04:00: 130 seconds, of rows as of variants.
+    assert "last one's end, pauses too | rows 2 min; variants 2 min |" in head
     assert "- Read with care." in head
     assert "| commits | `0123456789` |" in head
 

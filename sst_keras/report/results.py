@@ -142,7 +142,14 @@ def _add_head(report: Document, source: str | Path) -> None:
         f" planned; {len(report.runs.failed)} failed",
         "seeds": wording.ranges(seeds),
         "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
-        "from the first one's start to the last one's end, pauses too": _wall_time(records),
+        "from the first one's start to the last one's end, pauses too": "; ".join(
+            f"{name} {_wall_time(some):,.0f} min"
+            for name, some in (
+                ("rows", [record for record in records if record["variant"] is None]),
+                ("variants", [record for record in records if record["variant"] is not None]),
+            )
+            if some
+        ),
         "runs at a time, cores": "; ".join(
             sorted({f"{one.get('jobs', '?')}, {one.get('cores', '?')}" for one in records})
         ),
@@ -190,11 +197,11 @@ def _add_head(report: Document, source: str | Path) -> None:
     )
 
 
-def _wall_time(records: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the time between the first start and the last end; pauses count."""
+def _wall_time(records: Sequence[Mapping[str, Any]]) -> float:
+    """Returns the minutes between the first start and the last end; pauses count."""
     ends = [datetime.fromisoformat(record["ended"]).timestamp() for record in records]
     starts = [end - record["seconds"] for end, record in zip(ends, records, strict=True)]
-    return f"{(max(ends) - min(starts)) / 60:,.0f} min"
+    return (max(ends) - min(starts)) / 60
 
 
 def _in_short(report: Document) -> list[str]:
