@@ -18,7 +18,9 @@ def test_each_pipeline_with_what_it_changes():
 def test_sweeps_stand_below():
     (sweep,) = json.loads(CliRunner().invoke(main, ["pipelines", "--json"]).stdout)["sweeps"]
     assert sweep["name"] == "paper" and "paper/V2.3" in sweep["pipelines"]
-    assert "paper/V4.1/momentum" in CliRunner().invoke(main, ["pipelines"]).stdout
+    assert "paper/V4.1/momentum" in sweep["pipelines"]
+    listing = CliRunner().invoke(main, ["pipelines"]).stdout
+    assert "paper/V4.7" in listing and "such as paper/V1.1/frozen: frozen, own_rate" in listing
 
 
 def test_every_setting():

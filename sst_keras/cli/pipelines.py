@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from sst_keras.cli import options
+
+if TYPE_CHECKING:
+    from sst_keras.sweep import Sweep
 
 
 @click.command()
@@ -53,8 +57,15 @@ def pipelines(settings: bool, as_json: bool) -> None:
             click.echo(f"    {key} = {_as_toml(value)}")
     for sweep in sweeps:
         click.secho(sweep.name, bold=True, nl=False)
-        names = [experiment.pipeline.name for experiment in sweep.experiments]
-        click.echo(f" (a sweep)\n    {sweep.description}\n    {', '.join(names)}")
+        rows = [experiment.row for experiment in sweep.experiments if not experiment.variant]
+        click.echo(f" (a sweep)\n    {sweep.description}\n    {', '.join(rows)}")
+        if sweep.questions:
+            click.echo(f"    variants, such as {_variant(sweep)}: {', '.join(sweep.questions)}")
+
+
+def _variant(sweep: Sweep) -> str:
+    """Returns the name of one of a sweep's variants, as `sst-keras train` takes it."""
+    return next(item.pipeline.name for item in sweep.experiments if item.variant)
 
 
 def _as_toml(value: object) -> str:
