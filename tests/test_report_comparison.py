@@ -206,3 +206,21 @@ def test_nearest_reading_by_hand():
     assert other.means == {"a": pytest.approx(42)}
     assert (row.distance.n, row.beyond.mean) == (2, pytest.approx(1))
     assert comparison.compare_readings(runs, {"a": 42.0}, {"x": ("nothing", LAST)}) == []
+
+
+def test_the_course_of_a_reading_is_taken_without_its_level():
+    # Published 40, 46. Level: 3 above in both: distance 3, course 0. Turned: 46, 40: 6, and 6.
+    tests = {("a", "level"): (43, 43), ("b", "level"): (49, 49)}
+    tests |= {("a", "turned"): (46, 46), ("b", "turned"): (40, 40)}
+    finished = {
+        key: {seed: {LAST: value / 100} for seed, value in enumerate(values, start=1)}
+        for key, values in tests.items()
+    }
+    runs = comparison.Runs(finished, (), ())
+    readings = {"turned": ("turned", LAST), "level": ("level", LAST)}
+    level, turned = comparison.compare_readings(runs, {"a": 40.0, "b": 46.0}, readings)
+    assert (level.name, level.distance.mean, level.course.mean) == (
+        "level", pytest.approx(3), pytest.approx(0),
+    )  # fmt: skip
+    assert (turned.distance.mean, turned.course.mean) == (pytest.approx(6), pytest.approx(6))
+    assert level.course_beyond is None and turned.course_beyond.mean == pytest.approx(6)

@@ -354,12 +354,17 @@ class Reading:
         means: The row's tag → mean accuracy.
         distance: Each seed's mean absolute distance to the report's figures, over seeds.
         beyond: How much farther it is than the nearest reading, seed by seed; None of the nearest.
+        course: As `distance`, once both have their means over the rows taken off: how alike they
+            rise and fall, whatever their level.
+        course_beyond: As `beyond`, of `course`.
     """
 
     name: str
     means: Mapping[str, float]
     distance: Summary
     beyond: Difference | None
+    course: Summary
+    course_beyond: Difference | None
 
 
 def compare_readings(
@@ -384,26 +389,31 @@ def compare_readings(
     seeds = set.intersection(*(set(row) for rows in figures.values() for row in rows.values()))
     if not seeds:
         return []
-    distances = {
-        name: [
-            float(np.mean([abs(row[seed] - published[tag]) for tag, row in rows.items()]))
-            for seed in sorted(seeds)
-        ]
-        for name, rows in figures.items()
-    }
-    names = sorted(distances, key=lambda name: np.mean(distances[name]))
-    nearest = distances[names[0]]
+    seeds = sorted(seeds)
+    wanted = np.array(list(published.values()))  # float[rows]
+    distances, courses = {}, {}
+    for name, rows in figures.items():
+        off = np.array([[row[seed] for row in rows.values()] for seed in seeds]) - wanted
+        distances[name] = np.abs(off).mean(axis=1)  # float[seeds]
+        courses[name] = np.abs(off - off.mean(axis=1, keepdims=True)).mean(axis=1)
+
+    def beyond(all_distances: Mapping[str, np.ndarray], name: str) -> Difference | None:
+        nearest = min(all_distances, key=lambda name: all_distances[name].mean())
+        if name == nearest:
+            return None
+        return difference(all_distances[name] - all_distances[nearest])
+
     return [
         Reading(
             name,
             {
-                tag: float(np.mean([row[seed] for seed in sorted(seeds)]))
+                tag: float(np.mean([row[seed] for seed in seeds]))
                 for tag, row in figures[name].items()
             },
             summarize(distances[name]),
-            None
-            if name == names[0]
-            else difference(np.subtract(distances[name], nearest).tolist()),
+            beyond(distances, name),
+            summarize(courses[name]),
+            beyond(courses, name),
         )
-        for name in names
+        for name in sorted(distances, key=lambda name: distances[name].mean())
     ]

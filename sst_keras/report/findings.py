@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sst_keras import plotting
 from sst_keras.report import comparison, curves, wording
-from sst_keras.report.comparison import BEST, LAST, Difference, Effect, Key
+from sst_keras.report.comparison import BEST, LAST, Difference, Effect, Key, Summary
 from sst_keras.report.document import Document
 
 
@@ -248,7 +248,9 @@ def add_readings(report: Document) -> None:
         "Some of the questions above are readings of what the report does not say. Here they stand "
         "side by side, over the same rows and seeds. A reading's distance is the mean absolute "
         "difference of its single runs from the report's figures, in points, averaged within a "
-        "seed and then over seeds.",
+        "seed and then over seeds. That of its course is the same once each has its own mean over "
+        "the rows taken off: how alike they rise and fall, whatever their level, which other word "
+        "vectors may shift.",
     )
     if tags:
         _add_readings_of(report, tags, readings.variants)
@@ -270,18 +272,19 @@ def _add_readings_of(report: Document, tags: Sequence[str], variants: Sequence[s
         f"{wording.text(tag)} ({wording.counted(report.epochs((tag, None)), 'epoch')})"
         for tag in tags
     ]
-    headings += [f"distance (n = {n})", "beyond the nearest"]
-    table = [["the report", *map(wording.published, published.values()), "0.0", ""]]
+    headings += [f"distance (n = {n})", "beyond the nearest", "of its course", "beyond the nearest"]
+    table = [["the report", *map(wording.published, published.values()), "0.0", "", "0.0", ""]]
     for reading in found:
-        sd = "" if reading.distance.sd is None else f" ± {reading.distance.sd:.1f}"
-        table.append(
-            [
-                wording.text(reading.name),
-                *(wording.number(reading.means[tag]) for tag in tags),
-                f"{reading.distance.mean:.1f}{sd}",
-                "nearest" if reading.beyond is None else wording.difference(reading.beyond),
-            ]
-        )
+        cells = [wording.text(reading.name)]
+        cells += [wording.number(reading.means[tag]) for tag in tags]
+        for distance, beyond in (
+            (reading.distance, reading.beyond),
+            (reading.course, reading.course_beyond),
+        ):
+            sd = "" if distance.sd is None else f" ± {distance.sd:.1f}"
+            cells.append(f"{distance.mean:.1f}{sd}")
+            cells.append("nearest" if beyond is None else wording.difference(beyond))
+        table.append(cells)
     keys = [(tag, variant) for tag in tags for variant in (None, *variants)]
     report.add(
         report.caption(keys), wording.table(headings, table, "l" + "r" * (len(headings) - 1))
@@ -297,24 +300,37 @@ def _add_readings_of(report: Document, tags: Sequence[str], variants: Sequence[s
             report.title(keys),
         ),
     )
-    tied = [one.name for one in found[1:] if one.beyond.sign < 1]
-    text = (
-        f"Nearest is *{wording.text(found[0].name)}*, on average {found[0].distance.mean:.1f} "
-        f"points from the report's {wording.counted(len(tags), 'figure')}."
+    level = _nearest(
+        f"the report's {wording.counted(len(tags), 'figure')}",
+        {one.name: (one.distance, one.beyond) for one in found},
     )
-    if n == 1:
-        text += " With one seed alone this may be chance."
-    elif tied:
-        names = ", ".join(f"*{wording.text(one)}*" for one in tied)
-        text += f" With n = {n} it cannot be told apart from {names}: the interval holds 0."
-    else:
-        text += f" With n = {n} each of the others is farther: no interval holds 0."
+    course = _nearest(
+        "the report's course over them",
+        {one.name: (one.course, one.course_beyond) for one in found},
+    )
+    text = f"{level} {course}"
     text += (
         " A near reading need not be what the report did: each of its figures is one run, other "
         "readings were not tried, and the nearest is picked by the same runs that it is held to."
     )
     report.summary["readings"] = {one.name: one.distance.mean for one in found}
     report.add(text)
+
+
+def _nearest(what: str, found: Mapping[str, tuple[Summary, Difference | None]]) -> str:
+    """Says which reading is nearest, and which of the others it cannot be told apart from."""
+    name = next(name for name, (_, beyond) in found.items() if beyond is None)
+    distance = found[name][0]
+    text = f"Nearest to {what} is *{wording.text(name)}*, by {distance.mean:.1f} points on average."
+    if distance.n == 1:
+        return f"{text} With one seed alone this may be chance."
+    tied = [one for one, (_, beyond) in found.items() if beyond is not None and beyond.sign < 1]
+    if not tied:
+        return f"{text} With n = {distance.n} each of the others is farther: no interval holds 0."
+    names = ", ".join(f"*{wording.text(one)}*" for one in tied)
+    return (
+        f"{text} With n = {distance.n} it cannot be told apart from {names}: the interval holds 0."
+    )
 
 
 def _interval(found: Difference | None) -> tuple[float, float | None, float | None] | None:
