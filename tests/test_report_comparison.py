@@ -109,6 +109,8 @@ def test_settings_that_change_nothing_learned_may_differ():
 def test_constant_class():
     assert comparison.constant_class({"confusion_matrix": [[0, 3], [0, 4]]}) == 1
     assert comparison.constant_class({"confusion_matrix": [[0, 3], [1, 3]]}) is None
+    assert comparison.constant_class({"confusion_matrix": [[1, 50], [0, 49]]}) == 1  # of 100
+    assert comparison.constant_class({"confusion_matrix": [[1, 50], [1, 48]]}) is None
 
 
 # === Effects ===

@@ -197,9 +197,9 @@ def plain(value: Any) -> Any:
 
 
 def constant_class(record: Mapping[str, Any]) -> int | None:
-    """Returns the one class that a run says of every test text; None if it says several."""
-    said = np.flatnonzero(np.sum(record["confusion_matrix"], axis=0))  # int[classes predicted]
-    return int(said[0]) if len(said) == 1 else None
+    """Returns the one class that a run says of 99 % of the test texts; None if there is none."""
+    said = np.sum(record["confusion_matrix"], axis=0)  # int[classes predicted]
+    return int(said.argmax()) if said.max() >= 0.99 * said.sum() else None
 
 
 # === What a setting does ===
