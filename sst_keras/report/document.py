@@ -127,8 +127,8 @@ class Document:
         parts = []
         if notes:
             parts.append(
-                f"† These say one class of at least 99 % of the test sentences, with the weights of "
-                f"the {wording.LAST}, and so learned nothing that helps: {'; '.join(notes)}."
+                f"† These say one class of at least 99 % of the test sentences, with the weights "
+                f"of the {wording.LAST}, and so learned nothing that helps: {'; '.join(notes)}."
             )
         if published:
             parts.append(
