@@ -201,19 +201,25 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
 
     from sst_keras.datasets import sst5
 
-    builder = sst5.Builder(
-        config=config,
-        source_dir=data_dir,
-        data_dir=sst5_source.tfds_dir(),
-        file_format="tfrecord",
-    )
+    def make_builder() -> tfds.core.DatasetBuilder:
+        return sst5.Builder(
+            config=config,
+            source_dir=data_dir,
+            data_dir=sst5_source.tfds_dir(),
+            file_format="tfrecord",
+        )
+
+    builder = make_builder()
     if not sst5_source.is_prepared(config):
         wait = " (half a minute)" if config == "phrases" else ""
         log.info(f"Preparing sst5/{config}, once{wait} ...")
         # Its own messages go to standard output, which belongs to the user's results.
         tfds.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare()
+            try:
+                builder.download_and_prepare()
+            except FileExistsError:  # another process was first, and what it made is whole
+                builder = make_builder()
     # Parsed a batch at a time, which takes a fortieth of what `as_dataset` takes row by row.
     columns = {
         "tokens": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),

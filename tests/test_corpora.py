@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -219,6 +222,23 @@ def test_sst5_through_its_builder(real_data):
     assert int(corpus.train.tokens.row_lengths().numpy().sum()) == 163563
     # The same as its own trees, read without the builder.
     assert corpus.fingerprint() == load(real_data / "sst").fingerprint()
+
+
+def test_two_processes_may_prepare_sst5_at_once(real_data, tmp_path):
+    # Both find nothing prepared, and both start; the one that ends last finds the other's.
+    code = f"""
+from sst_keras.config import DataConfig
+from sst_keras.corpora import load_corpus
+print(len(load_corpus(DataConfig(), data_dir={str(real_data)!r}).test))
+"""
+    environment = os.environ | {"TFDS_DATA_DIR": str(tmp_path / "tfds")}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
+        for _ in range(2)
+    ]
+    assert [process.communicate()[0].split() for process in processes] == [[b"2210"], [b"2210"]]
+    leftovers = [path.name for path in (tmp_path / "tfds").rglob("*incomplete*")]
+    assert leftovers == []
 
 
 def test_auto_takes_the_sample_where_sst5_cannot_be_had(offline):
