@@ -279,11 +279,6 @@ def with_setting(
     return with_tables(pipeline, {section: {key: value}}, source)
 
 
-def named(pipeline: Pipeline, name: str) -> Pipeline:
-    """Returns `pipeline` under another name."""
-    return dataclasses.replace(pipeline, name=name)
-
-
 def checked_setting(setting: str, value: Any, source: str) -> Any:
     """Returns a value of `section.key` as a pipeline has it.
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +246,7 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
                 raise UsageError(
                     f"{path}: expected rows with names, without '/'. Received: {name!r}"
                 )
-            pipeline = config.named(pipeline, f"{path.stem}/{name}")
+            pipeline = replace(pipeline, name=f"{path.stem}/{name}")
             rows.append(Experiment(path.stem, name, None, published, seeds, pipeline))
     _refuse_equal(rows, path)
 
@@ -265,7 +265,7 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         for tag in tags:
             row = rows[_place(tag, [row.tag for row in rows], "row", place)]
             pipeline = config.with_tables(row.pipeline, changes, place)
-            pipeline = config.named(pipeline, f"{path.stem}/{tag}/{name}")
+            pipeline = replace(pipeline, name=f"{path.stem}/{tag}/{name}")
             number = _seeds(table, seeds, place)
             variants.append(Experiment(path.stem, tag, name, row.published, number, pipeline))
     _refuse_equal(variants, path)
