@@ -19,7 +19,7 @@ import numpy as np
 import records
 from sides import FORMS, Data, Torch, faster, make_model, named_weights, tf
 
-from sst_keras.export import TextClassifier
+from sst_keras.serving.export import TextClassifier
 
 BATCHES = {1: 200, 64: 8, 512: 3}  # batch size → batches in a pass
 _TOKENS = 24

@@ -23,9 +23,9 @@ from sides import Data, make_model, milliseconds_a_step, repeated_batch, tf
 
 from sst_keras import training
 from sst_keras.cli import COMMANDS
-from sst_keras.config import DataConfig
 from sst_keras.corpora import load_corpus
 from sst_keras.history import read_history
+from sst_keras.settings import DataConfig
 
 VERSIONS = ("tensorflow", "keras", "numpy")
 _EXAMPLES = 9_954  # sixteen times as many are all of SST-5's distinct phrases

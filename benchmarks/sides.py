@@ -20,13 +20,6 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from sst_keras import training  # noqa: E402
-from sst_keras.config import (  # noqa: E402
-    DataConfig,
-    EmbeddingConfig,
-    ModelConfig,
-    Pipeline,
-    TrainingConfig,
-)
 from sst_keras.corpora import Corpus, load_corpus  # noqa: E402
 from sst_keras.input_pipeline import (  # noqa: E402
     TokenEncoder,
@@ -36,6 +29,7 @@ from sst_keras.input_pipeline import (  # noqa: E402
 from sst_keras.losses import LOSSES  # noqa: E402
 from sst_keras.models import build_model  # noqa: E402
 from sst_keras.optimizers import pipeline_optimizer  # noqa: E402
+from sst_keras.settings import DataConfig, EmbeddingConfig, ModelConfig, Pipeline, TrainingConfig
 from sst_keras.vocabulary import Vocabulary  # noqa: E402
 
 DIM = 300

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sst_keras import files
 from sst_keras.errors import InputError
 from sst_keras.history import write_history
+from sst_keras.runtime import keras
 
 
 class TrainingDiverged(InputError):

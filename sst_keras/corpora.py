@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from sst_keras import locations, treebank
-from sst_keras.config import DataConfig
 from sst_keras.datasets.sst5 import source as sst5_source
 from sst_keras.errors import InputError, UsageError
+from sst_keras.runtime import tf
+from sst_keras.settings import DataConfig
 from sst_keras.tokenizer import tokenize
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 # Their layers must be known before a model is loaded.
@@ -18,6 +17,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.input_pipeline import TokenEncoder, evaluation_batches
 from sst_keras.metrics import Metrics, compute_metrics
 from sst_keras.runs import RunDirectory
+from sst_keras.runtime import keras
 from sst_keras.vocabulary import Vocabulary
 
 
@@ -74,7 +74,7 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}. Received: {split!r}")
-    pipeline = run.pipeline()
+    pipeline = run.pipeline
     data = replace(pipeline.data, examples="sentences")
     if dataset is not None:
         data = replace(data, dataset=dataset)
@@ -123,7 +123,7 @@ def load_encoder(run: RunDirectory, model: keras.Model) -> TokenEncoder:
             f"{run.vocabulary_file}: expected {rows:,} words, as the model has. Received "
             f"{len(vocabulary):,}: the file was changed. Take it from the run's original folder."
         )
-    return TokenEncoder(vocabulary, run.pipeline().data.lowercase)
+    return TokenEncoder(vocabulary, run.pipeline.data.lowercase)
 
 
 def score(

@@ -1,11 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all, and JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from sst_keras.errors import InputError
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write to; renames it to `path` when the block ends well.
+    """Yields a temporary path in the same folder, and renames it to `path` on success.
 
-    Whoever reads `path` meanwhile, and whoever is killed while writing, finds the old file or
-    none. The path given has the same ending, since many writers go by it.
+    Readers see the old file or the new one, never a part of it, even if the writer is killed. The
+    temporary path keeps the file's extension because many writers depend on it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,21 +32,37 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file, UTF-8, whole or not at all."""
+    """Writes a UTF-8 text file with `whole_file`."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Returns `value` as JSON. NaN and infinities, which JSON lacks, become null."""
+    return json.dumps(
+        _finite(value), indent=indent, ensure_ascii=False, allow_nan=False, default=str
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Returns `value` with None in place of each float that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
+    """Writes a JSON file with `whole_file`; see `to_json`."""
+    write_text(path, to_json(value, indent) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        InputError: If it is not there or no JSON.
+        InputError: If the file is missing or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -6,10 +6,10 @@ Padding, id 0, stands on the right. All of it runs in TensorFlow; no Python runs
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 
-from sst_keras.config import DataConfig
 from sst_keras.corpora import Split
+from sst_keras.runtime import tf
+from sst_keras.settings import DataConfig
 from sst_keras.vocabulary import Vocabulary
 
 _UNKNOWN_ID = 1

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import ops
+from sst_keras.runtime import keras
 
+ops = keras.ops
 _PACKAGE = "sst_keras"
 
 

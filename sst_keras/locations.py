@@ -1,37 +1,42 @@
-"""Where files lie: the data folder, the user's cache, and what ships with the package."""
+"""Where files are: the data folder, the user's cache, what ships with the package, the network."""
 
 from __future__ import annotations
 
 import os
+import threading
+import urllib.request
 from pathlib import Path
+
+import platformdirs
 
 from sst_keras.errors import UsageError
 
 _PACKAGE = Path(__file__).resolve().parent
+_PROBE_SECONDS = 8.0
 
 
 def cache_dir() -> Path:
-    """Returns the user's cache folder: `$XDG_CACHE_HOME/sst_keras` or `~/.cache/sst_keras`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sst_keras"
+    """Returns the user's cache folder, such as `~/.cache/sst_keras` on Linux."""
+    return platformdirs.user_cache_path("sst_keras", appauthor=False)
 
 
 def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
-    """Returns the folders in which `sst/` and `vectors/` are looked for, in order.
+    """Returns the folders that are searched for `sst/` and `vectors/`, in order.
 
-    First `data_dir`, or else the folder that the environment variable `SST_KERAS_DATA` names; then
-    the user's cache, which has the same layout.
+    The first is `data_dir`, or the folder that the environment variable `SST_KERAS_DATA` names if
+    `data_dir` is None. The last is the user's cache, which has the same layout.
 
     Raises:
-        UsageError: If the named folder is not there.
+        UsageError: If the named folder does not exist.
     """
     named = data_dir or os.environ.get("SST_KERAS_DATA")
     if not named:
         return (cache_dir(),)
     if not Path(named).is_dir():
-        origin = "--data-dir" if data_dir else "SST_KERAS_DATA"
         raise UsageError(
-            f"{origin}: expected a folder that holds sst/ or vectors/, but there is no folder "
-            f"{named!s}. Correct the path, or leave it out to use the cache {cache_dir()}."
+            f"expected a folder that holds sst/ or vectors/, but there is no folder {named!s}. "
+            f"Correct the path, or leave it out to use the cache {cache_dir()}.",
+            setting="data_dir" if data_dir else "SST_KERAS_DATA",
         )
     return (Path(named), cache_dir())
 
@@ -39,10 +44,31 @@ def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
 def bundled(name: str) -> Path:
     """Returns a folder that ships with the package: `pipelines` or `sample`.
 
-    An installed wheel holds them inside the package. In a checkout they stand beside it, at
+    An installed wheel holds them inside the package. A checkout has them beside the package, at
     `pipelines/` and `data/sample/`, so that the repository has one copy of each.
     """
     installed = _PACKAGE / name
     if installed.is_dir():
         return installed
     return _PACKAGE.parent / {"pipelines": "pipelines", "sample": "data/sample"}[name]
+
+
+def is_reachable(url: str, seconds: float = _PROBE_SECONDS) -> bool:
+    """Returns whether `url` answers a HEAD request within `seconds`.
+
+    The request runs in a thread because a name lookup can outlast every socket timeout.
+    """
+    answers: list[int] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=seconds) as response:
+                answers.append(response.status)
+        except OSError:  # the base class of URLError and of timeouts
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers == [200]

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
-from sst_keras.config import EmbeddingConfig, ModelConfig
 from sst_keras.layers import (
     AttentionPooling,
     Embedding,
@@ -22,6 +20,8 @@ from sst_keras.layers import (
     MaskedMaxPooling,
 )
 from sst_keras.recurrent import LSTM
+from sst_keras.runtime import keras
+from sst_keras.settings import EmbeddingConfig, ModelConfig
 
 
 def build_model(

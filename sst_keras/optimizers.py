@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-import tensorflow as tf
-
-from sst_keras.config import OPTIMIZERS, EmbeddingConfig, TrainingConfig
+from sst_keras.runtime import keras, tf
+from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
 
 class _OneOperationAdam:

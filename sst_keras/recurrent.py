@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-import tensorflow as tf
+from sst_keras.runtime import keras, tf
 
 _DTYPES = ("float32", "bfloat16")
 # Batches of fewer rows are not worth packing for prediction.

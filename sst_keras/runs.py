@@ -1,25 +1,26 @@
-"""A run's folder: the only place that spells the names of its files."""
+"""A run's folder. No other module spells the names of its files."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sst_keras import files
-from sst_keras.config import Pipeline, load_pipeline
+from sst_keras.config import load_saved
 from sst_keras.errors import UsageError
+from sst_keras.settings import Pipeline
 
 RUNS_DIR = Path("saved_models")
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A folder with everything that a training run made. Copied anywhere, it works as before."""
+    """A folder with everything that a training run made. It can be copied anywhere."""
 
     path: Path
 
@@ -30,12 +31,12 @@ class RunDirectory:
 
     @property
     def vocabulary_file(self) -> Path:
-        """The words, one a line, in the order of their ids."""
+        """The words, one per line, in the order of their ids."""
         return self.path / "vocabulary.txt"
 
     @property
     def history_file(self) -> Path:
-        """One row an epoch."""
+        """Losses, accuracies, learning rates and times, one row per epoch."""
         return self.path / "history.csv"
 
     @property
@@ -44,18 +45,23 @@ class RunDirectory:
         return self.path / "model.keras"
 
     @property
+    def model_summary_file(self) -> Path:
+        """The model's layers with their output shapes and parameter counts."""
+        return self.path / "model.txt"
+
+    @property
     def metrics_file(self) -> Path:
-        """What the evaluation found, by split; written last, so a run that has it is finished."""
+        """The scores by split. It is written last: a run that has it is finished."""
         return self.path / "metrics.json"
 
     @property
     def environment_file(self) -> Path:
-        """Versions, machine, commit, fingerprints: what the run was made with."""
+        """Versions, machine, commit, and fingerprints of data and vectors."""
         return self.path / "environment.json"
 
     @property
     def logs_dir(self) -> Path:
-        """TensorBoard's event files, where they were asked for."""
+        """TensorBoard's event files, if they were asked for."""
         return self.path / "logs"
 
     @property
@@ -65,12 +71,12 @@ class RunDirectory:
 
     @property
     def saved_model_dir(self) -> Path:
-        """The exported SavedModel; the number is the version that TF Serving looks for."""
+        """The exported SavedModel. TensorFlow Serving expects the version number."""
         return self.path / "saved_model" / "1"
 
     @property
     def name(self) -> str:
-        """`pipeline/run id` where the run lies in the usual place, else the folder's own name."""
+        """`pipeline/run id` for a run below `saved_models/`, else the folder's name."""
         path = self.path.resolve()
         for folder in path.parents:
             if folder.name == RUNS_DIR.name:
@@ -79,24 +85,25 @@ class RunDirectory:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run was trained and evaluated to its end."""
+        """Whether training and evaluation are complete."""
         return self.metrics_file.is_file()
 
+    @cached_property
     def pipeline(self) -> Pipeline:
-        """Reads the run's settings."""
-        return load_pipeline(self.pipeline_file)
+        """The run's settings. A run of another version is read with one warning."""
+        return load_saved(self.pipeline_file)
 
     def environment(self) -> dict[str, Any]:
-        """Reads what the run was made with."""
+        """Reads `environment.json`."""
         return files.read_json(self.environment_file)
 
     def metrics(self) -> dict[str, Any]:
-        """Reads what the evaluation found; empty before there is any."""
+        """Reads `metrics.json`; empty for a run that is not finished."""
         return files.read_json(self.metrics_file) if self.is_finished else {}
 
     def summary(self) -> dict[str, Any]:
-        """Returns the run's name, settings and figures in short, for a list of runs."""
-        pipeline, metrics = self.pipeline(), self.metrics()
+        """Returns the run's name, main settings and main scores, for a list of runs."""
+        pipeline, metrics = self.pipeline, self.metrics()
         return {
             "run": self.name,
             "path": str(self.path),
@@ -117,7 +124,7 @@ class RunDirectory:
 
     @classmethod
     def find(cls, path: str | Path) -> RunDirectory:
-        """Returns the run at `path`, or else at `saved_models/<path>`.
+        """Returns the run at `path` or at `saved_models/<path>`.
 
         Raises:
             UsageError: If there is no such folder.
@@ -130,13 +137,14 @@ class RunDirectory:
         )
 
     def clear(self) -> None:
-        """Removes the run's files, and none of anybody else's."""
+        """Removes the run's own files and leaves all others."""
         for file in (
             self.metrics_file,
             self.pipeline_file,
             self.vocabulary_file,
             self.history_file,
             self.model_file,
+            self.model_summary_file,
             self.environment_file,
         ):
             file.unlink(missing_ok=True)
@@ -150,12 +158,12 @@ def new_run(
     """Makes the folder of a new run.
 
     Args:
-        pipeline: The run's settings; name and seed go into the folder's name.
+        pipeline: The run's settings; its name and seed become part of the folder's name.
         path: The run's folder; None for a new one below `saved_models/`.
         overwrite: Whether a finished run at `path` may be replaced.
 
     Raises:
-        UsageError: If `path` holds a finished run, or anything that is no run.
+        UsageError: If `path` holds a finished run, or files that are not a run's.
     """
     if path is None:
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{pipeline.training.seed}"
@@ -170,15 +178,16 @@ def new_run(
                 number += 1
     run = RunDirectory(Path(path))
     if run.path.exists() and not run.path.is_dir():
-        raise UsageError(f"--run-dir: expected a folder. Received a file: {str(path)!r}")
+        raise UsageError(f"expected a folder. Received a file: {str(path)!r}", setting="run_dir")
     if run.is_finished and not overwrite:
         raise UsageError(
-            f"--run-dir: {str(path)!r} holds a finished run. Give another folder, or --overwrite "
-            f"to replace it."
+            f"{str(path)!r} holds a finished run. Choose another folder, or overwrite this one.",
+            setting="run_dir",
         )
     if run.path.is_dir() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
         raise UsageError(
-            f"--run-dir: {str(path)!r} holds files, but no run. Give a new or empty folder."
+            f"{str(path)!r} holds files but no run. Choose a new or empty folder.",
+            setting="run_dir",
         )
     run.path.mkdir(parents=True, exist_ok=True)
     run.clear()
@@ -204,27 +213,13 @@ def open_run(path: str | Path) -> RunDirectory:
     ]
     if missing:
         raise UsageError(
-            f"{str(path)!r} is no run with a model: it has no {', '.join(missing)}. Train one with "
-            f"`sst-keras train`; `sst-keras runs` lists those there are."
+            f"{str(path)!r} is not a trained run: it has no {', '.join(missing)}. `sst-keras runs` "
+            f"lists the runs, `sst-keras train` makes one."
         )
     return run
 
 
 def find_runs(folder: str | Path = RUNS_DIR) -> Iterator[RunDirectory]:
-    """Yields the runs below a folder, by name, finished or not."""
+    """Yields the runs below a folder, finished or not, sorted by name."""
     for file in sorted(Path(folder).rglob("pipeline.toml")):
         yield RunDirectory(file.parent)
-
-
-def to_json(value: Any) -> str:
-    """Returns one JSON object on one line; what is not a number (nan) becomes null."""
-    return json.dumps(_without_nan(value), ensure_ascii=False, default=str)
-
-
-def _without_nan(value: Any) -> Any:
-    """Returns `value` with null in place of nan, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(entry) for entry in value]
-    return None if value != value else value

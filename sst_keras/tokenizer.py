@@ -16,8 +16,7 @@ space (`8 1/2`): between a number and a fraction it is kept, elsewhere it is whi
 
 from __future__ import annotations
 
-import tensorflow as tf
-
+from sst_keras.runtime import tf
 from sst_keras.vocabulary import UNKNOWN
 
 _CLITICS = "s|m|d|ll|re|ve"

@@ -16,16 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 import sst_keras
-from sst_keras import embeddings, files
+from sst_keras import files
 from sst_keras.callbacks import BestModel, DevChecks, HistoryLogger, StopOnNaN
-from sst_keras.config import Pipeline
 from sst_keras.corpora import SPLITS, Corpus, load_corpus
-from sst_keras.embeddings import Coverage, WordVectors
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import Report, load_model, score
 from sst_keras.input_pipeline import (
@@ -39,6 +35,10 @@ from sst_keras.losses import LOSSES
 from sst_keras.models import build_model
 from sst_keras.optimizers import has_own_rate, pipeline_optimizer
 from sst_keras.runs import RunDirectory
+from sst_keras.runtime import keras, tf
+from sst_keras.settings import Pipeline
+from sst_keras.vectors import sets as embeddings
+from sst_keras.vectors.sets import Coverage, WordVectors
 from sst_keras.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
-from sst_keras.records import read_records
+from sst_keras.experiments.records import read_records
 
 SWEEP = """
 pipeline = "mlp"

@@ -90,7 +90,7 @@ def test_own_reviews(train, tmp_path):
     )
     assert result.exit_code == 0, result.output
     run = RunDirectory(tmp_path / json.loads(result.stdout)["run"])
-    assert run.pipeline().data.labels == ("great", "fine", "awful")
+    assert run.pipeline.data.labels == ("great", "fine", "awful")
 
 
 @pytest.mark.parametrize(

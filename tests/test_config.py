@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sst_keras import config
-from sst_keras.config import Pipeline, load_pipeline, pipeline_names, with_setting
+from sst_keras.config import load_pipeline, pipeline_names, with_setting
 from sst_keras.errors import UsageError
+from sst_keras.settings import Pipeline
 
 
 def test_the_main_pipeline_has_the_defaults():
@@ -124,7 +125,7 @@ def test_pipeline_files_state_no_more_than_they_change():
 
 
 def test_documentation_of_the_settings():
-    docs = {doc["setting"]: doc for doc in config.setting_docs()}
+    docs = {doc["setting"]: doc for doc in settings.setting_docs()}
     assert docs["model.units"]["default"] == 128
     assert "attention, last" in docs["model.pooling"]["about"]
 

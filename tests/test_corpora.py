@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from sst_keras.config import DataConfig
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
+from sst_keras.settings import DataConfig
 
 
 def load(dataset, seed=1, data_dir=None, **settings):
@@ -227,7 +227,7 @@ def test_sst5_through_its_builder(real_data):
 def test_two_processes_may_prepare_sst5_at_once(real_data, tmp_path):
     # Both find nothing prepared, and both start; the one that ends last finds the other's.
     code = f"""
-from sst_keras.config import DataConfig
+from sst_keras.settings import DataConfig
 from sst_keras.corpora import load_corpus
 print(len(load_corpus(DataConfig(), data_dir={str(real_data)!r}).test))
 """

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sst_keras.config import DataConfig
 from sst_keras.corpora import Split, load_corpus
 from sst_keras.input_pipeline import (
     TokenEncoder,
@@ -10,6 +9,7 @@ from sst_keras.input_pipeline import (
     evaluation_batches,
     training_batches,
 )
+from sst_keras.settings import DataConfig
 from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
 
 VOCABULARY = Vocabulary((PADDING, UNKNOWN, "a", "b", "é"))

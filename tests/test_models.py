@@ -2,10 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from sst_keras.config import EmbeddingConfig, ModelConfig, load_pipeline, pipeline_names
+from sst_keras.config import load_pipeline, pipeline_names
 from sst_keras.losses import CrossEntropy
 from sst_keras.models import MODELS, build_model
 from sst_keras.optimizers import make_optimizer
+from sst_keras.settings import EmbeddingConfig, ModelConfig
 
 IDS = np.array([[3, 4, 5, 6], [7, 8, 0, 0], [9, 0, 0, 0]])
 VARIANTS = {

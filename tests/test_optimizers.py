@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sst_keras.config import OPTIMIZERS, EmbeddingConfig, ModelConfig, TrainingConfig
 from sst_keras.models import build_model
 from sst_keras.optimizers import has_own_rate, make_optimizer, pipeline_optimizer
+from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, ModelConfig, TrainingConfig
 
 
 def step(optimizer, value, gradient, steps=1):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
-from sst_keras.sweep import load_sweep
+from sst_keras.experiments.sweep import load_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")

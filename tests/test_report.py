@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from sst_keras.errors import InputError
-from sst_keras.report import build_report, write_report
-from sst_keras.reproduction import recorded_settings
-from sst_keras.sweep import load_sweep
+from sst_keras.experiments.report import build_report, write_report
+from sst_keras.experiments.running import recorded_settings
+from sst_keras.experiments.sweep import load_sweep
 
 SWEEP = """
 description = "a small one"
@@ -323,7 +323,7 @@ def test_committed_results_are_what_the_records_say(tmp_path):
     records, committed = root / "results" / "paper.jsonl", root / "RESULTS.md"
     if not (records.is_file() and committed.is_file()):
         pytest.skip("the sweep's results are not committed")
-    from sst_keras.records import read_records
+    from sst_keras.experiments.records import read_records
 
     out = tmp_path / "RESULTS.md"
     rows = read_records(records)

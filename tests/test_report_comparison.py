@@ -2,10 +2,11 @@ import math
 
 import pytest
 
-from sst_keras.config import Pipeline, with_override
-from sst_keras.report import comparison
-from sst_keras.report.comparison import BEST, LAST
-from sst_keras.sweep import Experiment, Finding, Sweep
+from sst_keras.config import with_override
+from sst_keras.experiments.report import comparison
+from sst_keras.experiments.report.comparison import BEST, LAST
+from sst_keras.experiments.sweep import Experiment, Finding, Sweep
+from sst_keras.settings import Pipeline
 
 T2 = 4.30265  # the 97.5 % point of Student's distribution with 2 degrees of freedom, from a table
 

@@ -1,6 +1,6 @@
 import re
 
-from sst_keras.report.page import to_html
+from sst_keras.experiments.report.page import to_html
 
 
 def test_page_carries_all_it_needs(tmp_path):

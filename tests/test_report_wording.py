@@ -1,8 +1,9 @@
 import pytest
 
-from sst_keras.config import Pipeline, with_override
-from sst_keras.report import wording
-from sst_keras.report.comparison import Difference, Summary
+from sst_keras.config import with_override
+from sst_keras.experiments.report import wording
+from sst_keras.experiments.report.comparison import Difference, Summary
+from sst_keras.settings import Pipeline
 
 
 def test_differences_have_signs_and_bold_where_0_is_left_out():

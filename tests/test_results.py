@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from sst_keras.records import read_records
-from sst_keras.reproduction import pending_jobs
-from sst_keras.sweep import load_sweep
+from sst_keras.experiments.records import read_records
+from sst_keras.experiments.running import pending_jobs
+from sst_keras.experiments.sweep import load_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 RECORDS = REPOSITORY / "results" / "paper.jsonl"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sst_keras import locations
-from sst_keras.embeddings import read_vectors
 from sst_keras.treebank import parse_tree, read_trees
+from sst_keras.vectors.sets import read_vectors
 
 SCRIPT = Path(__file__).parents[1] / "data" / "make_sample.py"
 SAMPLE = locations.bundled("sample")

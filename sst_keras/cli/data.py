@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import import_tensorflow
 
 if TYPE_CHECKING:
     from sst_keras.corpora import Corpus
@@ -25,10 +24,9 @@ def fetch(data_dir: str | None) -> None:
 
     It is kept in TensorFlow Datasets' folder, so that later runs need neither network nor files.
     """
-    import_tensorflow()
 
-    from sst_keras.config import DataConfig
     from sst_keras.corpora import SPLITS, load_corpus
+    from sst_keras.settings import DataConfig
 
     corpus = load_corpus(DataConfig(dataset="sst5", examples="phrases"), data_dir=data_dir)
     for name in SPLITS:
@@ -46,11 +44,10 @@ def stats(
     dataset: str | None, data_dir: str | None, text_column: str, label_column: str, as_json: bool
 ) -> None:
     """Count texts, classes, tokens and words, by split."""
-    import_tensorflow()
 
     from sst_keras.corpora import SPLITS
+    from sst_keras.files import to_json
     from sst_keras.input_pipeline import count_tokens
-    from sst_keras.runs import to_json
 
     corpus = _load(dataset, data_dir, text_column, label_column)
     rows = {}
@@ -126,10 +123,9 @@ def show(
 
 def _load(dataset: str | None, data_dir: str | None, text_column: str, label_column: str) -> Corpus:
     """Reads the data set that was asked for; SST-5 if none was."""
-    import_tensorflow()
 
-    from sst_keras.config import DataConfig
     from sst_keras.corpora import load_corpus
+    from sst_keras.settings import DataConfig
 
     config = DataConfig(
         dataset=dataset or "sst5", text_column=text_column, label_column=label_column

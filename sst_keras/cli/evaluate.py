@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import import_tensorflow
 
 if TYPE_CHECKING:
     from sst_keras.evaluation import Report
@@ -35,10 +34,10 @@ def evaluate(
 
     With --dataset the model is scored on other data of the same classes, and nothing is kept.
     """
-    from sst_keras.runs import open_run, to_json
+    from sst_keras.files import to_json
+    from sst_keras.runs import open_run
 
     directory = open_run(run)
-    import_tensorflow()
 
     from sst_keras.cli.plot import save_plots
     from sst_keras.evaluation import evaluate as evaluate_run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import import_tensorflow
 
 
 @click.command()
@@ -23,8 +22,7 @@ def export(run: str, out: str | None, overwrite: bool) -> None:
     from sst_keras.runs import open_run
 
     directory = open_run(run)
-    import_tensorflow()
 
-    from sst_keras.export import export as export_run
+    from sst_keras.serving.export import export as export_run
 
     click.echo(export_run(directory, out, overwrite))

@@ -10,7 +10,7 @@ import click
 from sst_keras.cli import options
 
 if TYPE_CHECKING:
-    from sst_keras.sweep import Sweep
+    from sst_keras.experiments.sweep import Sweep
 
 
 @click.command()
@@ -21,9 +21,10 @@ def pipelines(settings: bool, as_json: bool) -> None:
 
     Below them the sweeps, each of many pipelines, which `sst-keras reproduce` runs.
     """
-    from sst_keras.config import load_pipeline, pipeline_names, setting_docs
-    from sst_keras.runs import to_json
-    from sst_keras.sweep import load_sweep, sweep_names
+    from sst_keras.config import load_pipeline, pipeline_names
+    from sst_keras.experiments.sweep import load_sweep, sweep_names
+    from sst_keras.files import to_json
+    from sst_keras.settings import setting_docs
 
     if settings:
         docs = setting_docs()

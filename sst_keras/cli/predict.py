@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import import_tensorflow
 
 if TYPE_CHECKING:
-    from sst_keras.prediction import Prediction
+    from sst_keras.serving.prediction import Prediction
 
 
 @click.command()
@@ -28,11 +27,10 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
     Without TEXT or --file, texts are read from standard input, one a line.
     """
     from sst_keras.errors import UsageError
-    from sst_keras.runs import to_json
+    from sst_keras.files import to_json
 
     if texts and file:
         raise UsageError("--file: expected either TEXTs or --file. Received both.")
-    import_tensorflow()
 
     folder = Path(model)
     if not (folder / "saved_model.pb").is_file():
@@ -41,7 +39,7 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
     lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     lines = lines or _read_lines(file or "-")
 
-    from sst_keras.prediction import Predictor
+    from sst_keras.serving.prediction import Predictor
 
     predictions = Predictor(folder).predict(lines, explain=True)
     if as_json:
@@ -58,7 +56,7 @@ def _exported(model: str) -> Path:
     if (run.saved_model_dir / "saved_model.pb").is_file():
         return run.saved_model_dir
 
-    from sst_keras.export import export
+    from sst_keras.serving.export import export
 
     return export(run)
 

@@ -33,10 +33,10 @@ def report(sweep: str, records: str | None, out: str, html: str, as_json: bool) 
     Without SWEEP, those of the report's table. No model is loaded: the records say all.
     """
     from sst_keras.errors import UsageError
-    from sst_keras.records import read_runs
-    from sst_keras.report import write_report
-    from sst_keras.runs import to_json
-    from sst_keras.sweep import load_sweep
+    from sst_keras.experiments.records import read_runs
+    from sst_keras.experiments.report import write_report
+    from sst_keras.experiments.sweep import load_sweep
+    from sst_keras.files import to_json
 
     chosen = load_sweep(sweep)
     path = Path(records) if records else Path("results") / f"{chosen.name}.jsonl"

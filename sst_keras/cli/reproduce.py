@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import console, import_tensorflow
+from sst_keras.cli.terminal import console
 
 if TYPE_CHECKING:
-    from sst_keras.reproduction import Job, Record
+    from sst_keras.experiments.running import Job, Record
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +84,11 @@ def reproduce(
     when it is called again. `sst-keras report` makes tables and figures of the records.
     """
     from sst_keras import locations
-    from sst_keras import records as record_files
-    from sst_keras.reproduction import check_sources, pending_jobs, seconds_left
-    from sst_keras.reproduction import reproduce as run_jobs
-    from sst_keras.runs import to_json
-    from sst_keras.sweep import load_sweep
+    from sst_keras.experiments import records as record_files
+    from sst_keras.experiments.running import check_sources, pending_jobs, seconds_left
+    from sst_keras.experiments.running import reproduce as run_jobs
+    from sst_keras.experiments.sweep import load_sweep
+    from sst_keras.files import to_json
 
     loaded = load_sweep(sweep)
     selected = [
@@ -134,7 +134,7 @@ def reproduce(
             pending,
             len(selected),
             lambda left: seconds_left(left, file.records, processes),
-            run_jobs(pending, file, processes, data_dir, import_tensorflow),
+            run_jobs(pending, file, processes, data_dir),
         )
         found = [record for record in file.records if _key(record) in wanted]
     failed = [record for record in found if "error" in record]

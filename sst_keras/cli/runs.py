@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 def runs(folder: str, as_json: bool) -> None:
     """List the runs below a folder, with their figures."""
     from sst_keras.errors import InputError
-    from sst_keras.runs import find_runs, to_json
+    from sst_keras.files import to_json
+    from sst_keras.runs import find_runs
 
     rows = []
     for run in find_runs(folder):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import console, import_tensorflow
+from sst_keras.cli.terminal import console
 
 if TYPE_CHECKING:
     from sst_keras.training import TrainingResult
@@ -71,8 +71,9 @@ def train(
     the path of a TOML file; left out, it is lstm-attention.
     """
     from sst_keras.config import with_setting
-    from sst_keras.runs import new_run, to_json
-    from sst_keras.sweep import find_pipeline
+    from sst_keras.experiments.sweep import find_pipeline
+    from sst_keras.files import to_json
+    from sst_keras.runs import new_run
 
     settings = find_pipeline(pipeline, overrides)
     for section, key, value in (
@@ -92,13 +93,12 @@ def train(
     run = new_run(settings, run_dir, overwrite)
     log.info(f"Pipeline {settings.name}, seed {settings.training.seed}, into {run.path}")
 
-    import_tensorflow()
 
     import keras
 
     from sst_keras.callbacks import ProgressBar
     from sst_keras.cli.plot import save_plots
-    from sst_keras.export import export
+    from sst_keras.serving.export import export
     from sst_keras.training import train as train_pipeline
 
     progress = ProgressBar(console())
@@ -158,7 +158,7 @@ def _print_result(result: TrainingResult, plots: Sequence[Path], exported: Path)
     """Prints the figures, where everything lies, and one example prediction."""
     from sst_keras.cli.evaluate import print_report
     from sst_keras.cli.predict import print_predictions
-    from sst_keras.prediction import Predictor
+    from sst_keras.serving.prediction import Predictor
 
     run = result.run
     print_report(result.test)

@@ -16,8 +16,8 @@ def vectors() -> None:
 @click.argument("name")
 def fetch(name: str) -> None:
     """Fetch NAME, such as glove-wiki-gigaword-300, by gensim's downloader."""
-    from sst_keras.datasets.sst5.source import is_reachable
-    from sst_keras.embeddings import fetch_vectors
+    from sst_keras.locations import is_reachable
+    from sst_keras.vectors.sets import fetch_vectors
 
     click.echo(fetch_vectors(name, is_reachable))
 
@@ -28,8 +28,8 @@ def fetch(name: str) -> None:
 @options.as_json
 def info(name: str | None, data_dir: str | None, as_json: bool) -> None:
     """Describe a set of vectors, and check its every row; without a name, list all sets."""
-    from sst_keras.embeddings import available_vectors, describe, find_vectors
-    from sst_keras.runs import to_json
+    from sst_keras.files import to_json
+    from sst_keras.vectors.sets import available_vectors, describe, find_vectors
 
     if name is None:
         found = {key: str(path) for key, path in available_vectors(data_dir).items()}
@@ -64,9 +64,9 @@ def nearest(
     name: str, words: tuple[str, ...], count: int, data_dir: str | None, as_json: bool
 ) -> None:
     """List the words nearest to each WORD, by cosine."""
-    from sst_keras.embeddings import find_vectors
-    from sst_keras.embeddings import nearest as nearest_words
-    from sst_keras.runs import to_json
+    from sst_keras.files import to_json
+    from sst_keras.vectors.sets import find_vectors
+    from sst_keras.vectors.sets import nearest as nearest_words
 
     path = find_vectors(name, data_dir)
     found = nearest_words(path, words, count)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -25,7 +23,6 @@ SHA256 = {
     "test.txt": "6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
 }
 _TREE_FILES = ("train.txt", "dev.txt", "test.txt")
-_PROBE_SECONDS = 8.0
 
 
 def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
@@ -55,8 +52,9 @@ def require(data_dir: str | Path) -> None:
     folder = Path(data_dir) / "sst"
     if not (folder / ZIP_NAME).is_file() and not all((folder / n).is_file() for n in _TREE_FILES):
         raise UsageError(
-            f"--data-dir: expected SST-5 at {folder}{os.sep}, either {ZIP_NAME} or "
-            f"{', '.join(_TREE_FILES)}. Found neither. Correct the folder, or leave the option out."
+            f"expected SST-5 at {folder}{os.sep}, either {ZIP_NAME} or {', '.join(_TREE_FILES)}. "
+            f"Found neither. Correct the folder, or leave it out.",
+            setting="data_dir",
         )
 
 
@@ -83,28 +81,7 @@ def tfds_dir() -> Path:
 
 def is_available(data_dir: str | Path | None = None) -> bool:
     """Returns whether SST-5 can be had: from a file, from an earlier time, or by download."""
-    return locate(data_dir) is not None or is_prepared() or is_reachable()
-
-
-def is_reachable(url: str | None = None, seconds: float = _PROBE_SECONDS) -> bool:
-    """Returns whether an address, the original's if none is given, answers within so many seconds.
-
-    In a thread of its own: a name look-up may hang for longer than any timeout of the socket.
-    """
-    answers: list[int] = []
-
-    def ask() -> None:
-        request = urllib.request.Request(url or URL, method="HEAD")
-        try:
-            with urllib.request.urlopen(request, timeout=seconds) as response:
-                answers.append(response.status)
-        except OSError:  # URLError and time-outs are kinds of it.
-            pass
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers == [200]
+    return locate(data_dir) is not None or is_prepared() or locations.is_reachable(URL)
 
 
 def unavailable(data_dir: str | Path | None = None) -> InputError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from sst_keras import treebank
+from sst_keras import locations, treebank
 from sst_keras.datasets.sst5 import source
 
 
@@ -54,7 +54,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         folder = source.locate(self._source_dir)
         if folder is None:
             # The download manager itself would try again and again for minutes.
-            if not source.is_reachable():
+            if not locations.is_reachable(source.URL):
                 raise source.unavailable(self._source_dir)
             folder = dl_manager.download_and_extract(source.URL) / "trees"
         return {

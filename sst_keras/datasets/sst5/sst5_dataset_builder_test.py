@@ -5,7 +5,8 @@ from unittest import mock
 
 import tensorflow_datasets as tfds
 
-from sst_keras.datasets.sst5 import source, sst5_dataset_builder
+from sst_keras import locations
+from sst_keras.datasets.sst5 import sst5_dataset_builder
 
 
 class _Sst5Test(tfds.testing.DatasetBuilderTestCase):
@@ -18,7 +19,7 @@ class _Sst5Test(tfds.testing.DatasetBuilderTestCase):
         environment = {k: v for k, v in os.environ.items() if k != "SST_KERAS_DATA"}
         environment["XDG_CACHE_HOME"] = self.tmp_dir
         self.enter_context(mock.patch.dict(os.environ, environment, clear=True))
-        self.enter_context(mock.patch.object(source, "is_reachable", return_value=True))
+        self.enter_context(mock.patch.object(locations, "is_reachable", return_value=True))
 
 
 class SentencesTest(_Sst5Test):

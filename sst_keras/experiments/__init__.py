@@ -1,0 +1,1 @@
+"""Many runs: sweeps, their records, and reports on them."""

@@ -1,0 +1,240 @@
+"""Records of runs: one JSON file per run, so that any process or machine can add its own.
+
+A sweep's records are `results/<sweep>/<row>-seed<n>.json` and, for variants,
+`results/<sweep>/<variant>/<row>-seed<n>.json`. Each file appears complete or not at all. A run
+whose file exists is done; deleting the file makes it run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sst_keras import files
+from sst_keras.config import complete
+from sst_keras.errors import InputError
+from sst_keras.settings import FORMAT, Pipeline
+
+
+class Weights(Enum):
+    """The two sets of weights that each run is scored with."""
+
+    LAST = "last epoch"
+    BEST = "best epoch by dev"
+
+    @property
+    def key(self) -> str:
+        """The name of the scores in a record: `last` or `best`."""
+        return self.name.lower()
+
+
+class RunKey(NamedTuple):
+    """What identifies a run within all sweeps.
+
+    Attributes:
+        sweep: The sweep's name.
+        row: The row's name.
+        variant: The variant's name; None for the row itself.
+        seed: The seed.
+    """
+
+    sweep: str
+    row: str
+    variant: str | None
+    seed: int
+
+    def __str__(self) -> str:
+        """Returns the name for messages, such as `paper/V2.3/frozen, seed 1`."""
+        return f"{'/'.join(filter(None, self[:3]))}, seed {self.seed}"
+
+    def file(self, folder: Path) -> Path:
+        """Returns the run's file in a folder of records."""
+        return folder / (self.variant or "") / f"{self.row}-seed{self.seed}.json"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one set of weights scores.
+
+    Attributes:
+        epoch: The epoch after which the weights were taken, from 1.
+        dev: Accuracy on dev, 0 to 1.
+        test: Accuracy on test, 0 to 1.
+        confusion_matrix: int[classes, classes] on test; row: true class, column: predicted class.
+    """
+
+    epoch: int
+    dev: float
+    test: float
+    confusion_matrix: list[list[int]]
+
+
+# What the record of a failed run has, too.
+_HEAD = ("format", *RunKey._fields, "settings", "seconds", "ended", "jobs", "cores")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is kept of a run. One that failed has an `error` and none of what follows it.
+
+    Attributes:
+        key: Which run it is.
+        settings: Every setting, as `section.key` → value. `data.dataset` and `embedding.vectors`
+            are those that were found, by name.
+        seconds: How long the run took.
+        ended: When it ended, ISO 8601, UTC.
+        jobs: How many runs went on at a time.
+        cores: How many cores the run's process had.
+        error: Why the run failed; None if it did not.
+        epochs: Number of epochs trained.
+        last: The scores of the last epoch's weights.
+        best: The scores of the weights of the best epoch by dev.
+        commit: The commit of the code, if it ran from a checkout.
+        versions: Package → version.
+        data_fingerprint: `Corpus.fingerprint` of the data set.
+        class_names: The classes, lowest first.
+        history: Column of `history.csv` → values, one per epoch.
+        checks: Column → values of the dev scores within epochs, if there were any.
+    """
+
+    key: RunKey
+    settings: Mapping[str, Any]
+    seconds: float
+    ended: str
+    jobs: int
+    cores: int
+    error: str | None = None
+    epochs: int = 0
+    last: Scores | None = None
+    best: Scores | None = None
+    commit: str | None = None
+    versions: Mapping[str, str] | None = None
+    data_fingerprint: str = ""
+    class_names: tuple[str, ...] = ()
+    history: Mapping[str, list[float]] | None = None
+    checks: Mapping[str, list[float]] | None = None
+
+    def scores(self, weights: Weights) -> Scores:
+        """Returns the scores of one set of weights."""
+        return getattr(self, weights.key)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name."""
+        return self.settings["data.dataset"]
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """The names of the word vectors; `("none",)` if there were none."""
+        return self.settings["embedding.vectors"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the record for JSON."""
+        fields = {"format": FORMAT, **self.key._asdict(), **asdict(self)}
+        del fields["key"]
+        if self.error is None:
+            del fields["error"]
+            return fields
+        return {name: fields[name] for name in (*_HEAD, "error")}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any], source: str) -> RunRecord:
+        """Reads what `to_dict` returned.
+
+        Args:
+            saved: The record's JSON object.
+            source: The file, for errors.
+
+        Raises:
+            InputError: If it is not a record, or a newer version wrote it.
+        """
+        try:
+            fields = dict(saved)
+            format = fields.pop("format")
+            key = RunKey(*(fields.pop(name) for name in RunKey._fields))
+            settings, _ = complete(fields["settings"], format, source)
+            for weights in Weights:
+                if "error" not in fields:
+                    fields[weights.key] = Scores(**fields[weights.key])
+            fields["settings"] = {name: _hashable(value) for name, value in settings.items()}
+            fields["class_names"] = tuple(fields.get("class_names", ()))
+            return cls(key, **fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{source}: expected the record of a run, as `sst-keras reproduce` writes it "
+                f"({type(error).__name__}: {error}). Delete the file to run it again."
+            ) from None
+
+
+def recorded_settings(
+    pipeline: Pipeline, dataset: str = "", vectors: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Returns a pipeline's settings as a record has them, without the paths of this machine.
+
+    Args:
+        pipeline: The pipeline.
+        dataset: The data set that was found; empty for the one that the pipeline names.
+        vectors: The vectors that were found, likewise.
+    """
+    settings = {name: _portable(value) for name, value in pipeline.settings().items()}
+    if dataset:
+        settings["data.dataset"] = _portable(dataset)
+    if vectors:
+        settings["embedding.vectors"] = vectors
+    return settings
+
+
+def differing_settings(planned: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
+    """Returns the settings in which two runs differ, apart from the seed.
+
+    This is the only rule of "the same settings". `auto` equals whatever was found in its place.
+    """
+    auto = ("auto", ("auto",))
+    return [
+        name
+        for name, value in planned.items()
+        if name != "training.seed"
+        and value != recorded.get(name)
+        and value not in auto
+        and recorded.get(name) not in auto
+    ]
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Writes a record to its file in `folder`."""
+    files.write_json(record.key.file(folder), record.to_dict(), indent=None)
+
+
+def read_records(folder: Path) -> dict[RunKey, RunRecord]:
+    """Reads all records below a folder; none if there is no such folder.
+
+    Raises:
+        InputError: If a file is not the record that its name says.
+    """
+    records: dict[RunKey, RunRecord] = {}
+    for path in sorted(folder.rglob("*.json")):
+        if path.name.startswith("."):  # what a killed writer left
+            continue
+        record = RunRecord.from_dict(files.read_json(path), str(path))
+        if record.key.file(folder) != path:
+            raise InputError(
+                f"{path}: expected the record of this file's run. Received one of {record.key}. "
+                f"Delete or rename the file."
+            )
+        records[record.key] = record
+    return records
+
+
+def _portable(value: Any) -> Any:
+    """Returns a setting's value with absolute paths cut to their last part."""
+    if isinstance(value, tuple):
+        return tuple(map(_portable, value))
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _hashable(value: Any) -> Any:
+    """Returns a value read from JSON as settings have it: lists as tuples."""
+    return tuple(value) if isinstance(value, list) else value

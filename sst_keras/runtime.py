@@ -1,0 +1,50 @@
+"""TensorFlow and Keras, imported with this package's threads and without start-up messages.
+
+Every module that needs them takes them from here: `from sst_keras.runtime import keras, tf`.
+
+The LSTM layer is fastest with two operations at a time, each on half of the cores (on one core,
+one), so this module sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` unless the
+environment has them. TensorFlow reads them when it runs its first operation: importing TensorFlow
+before this package is fine, running it before is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def cores() -> int:
+    """Returns the number of cores that this process may use; a container may have few."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Discards what C++ code writes to standard error.
+
+    TensorFlow writes its first messages before it reads its log level. Errors of the import itself
+    are exceptions, which pass.
+    """
+    silence, stderr = os.open(os.devnull, os.O_WRONLY), os.dup(2)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(silence)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
+with _silent_stderr():
+    import keras
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
+
+__all__ = ["cores", "keras", "tf"]

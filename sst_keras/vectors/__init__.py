@@ -1,0 +1,1 @@
+"""Pretrained word vectors: files, matching with words, named sets."""

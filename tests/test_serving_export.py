@@ -1,0 +1,96 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sst_keras.corpora import load_corpus
+from sst_keras.errors import UsageError
+from sst_keras.evaluation import load_encoder, load_model, predict_probabilities
+from sst_keras.serving.export import export
+
+
+@pytest.fixture(scope="module")
+def exported(trained_run, tmp_path_factory):
+    return export(trained_run, tmp_path_factory.mktemp("export") / "1")
+
+
+def test_the_signatures(exported):
+    signatures = tf.saved_model.load(str(exported)).signatures
+    assert set(signatures) == {"serving_default", "explain"}
+    (text,) = signatures["serving_default"].structured_input_signature[1].values()
+    assert (text.name, text.dtype, text.shape.as_list()) == ("text", tf.string, [None])
+    outputs = signatures["serving_default"].structured_outputs
+    assert {name: (o.dtype, o.shape.as_list()) for name, o in outputs.items()} == {
+        "probabilities": (tf.float32, [None, 5]),
+        "label": (tf.int64, [None]),
+        "class_name": (tf.string, [None]),
+    }
+
+
+def test_strings_get_the_labels_that_evaluation_gives(trained_run, exported):
+    pipeline = trained_run.pipeline()
+    split = load_corpus(pipeline.data).test
+    model = load_model(trained_run)
+    expected = predict_probabilities(model, split, load_encoder(trained_run, model))
+    texts = tf.strings.reduce_join(split.tokens, axis=-1, separator=" ")
+    answers = tf.saved_model.load(str(exported)).signatures["serving_default"](texts)
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+    np.testing.assert_array_equal(answers["label"], expected.argmax(axis=1))
+
+
+def test_explanations(exported):
+    explain = tf.saved_model.load(str(exported)).signatures["explain"]
+    answers = {name: value.numpy() for name, value in explain(tf.constant(["Don't!", ""])).items()}
+    assert answers["tokens"].tolist() == [[b"Do", b"n't", b"!"], [b"<unk>", b"", b""]]
+    np.testing.assert_allclose(answers["attention"].sum(axis=1), [1, 1], atol=1e-6)
+    np.testing.assert_allclose(answers["attention"][1], [1, 0, 0], atol=1e-6)
+
+
+def test_it_loads_with_tensorflow_alone(exported, tmp_path):
+    code = f"""
+import sys
+sys.modules["sst_keras"] = None  # importing it would fail
+import tensorflow as tf
+answers = tf.saved_model.load({str(exported)!r}).signatures["serving_default"](
+    tf.constant(["A wonderful film.", "", "caf\\u00e9 " * 300])
+)
+assert answers["probabilities"].shape == (3, 5)
+assert answers["class_name"].numpy()[0].decode().split()[-1] in ("negative", "neutral", "positive")
+assert not any(name.startswith("sst_keras.") for name in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_graph_needs_a_gpu(exported):
+    loaded = tf.saved_model.load(str(exported))
+    for signature in loaded.signatures.values():
+        operations = {
+            node.op
+            for function in signature.graph.as_graph_def().library.function
+            for node in function.node_def
+        }
+        assert operations and not any("Cudnn" in operation for operation in operations)
+
+
+def test_a_run_keeps_its_export_and_replaces_it(run_copy):
+    first = export(run_copy)
+    assert first == run_copy.saved_model_dir == run_copy.path / "saved_model" / "1"
+    assert export(run_copy) == first
+    assert [path.name for path in first.parent.iterdir()] == ["1"]
+
+
+def test_a_folder_that_is_there_already(trained_run, exported, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UsageError, match="--out"):
+        export(trained_run, tmp_path)
+    with pytest.raises(UsageError, match="--out"):
+        export(trained_run, tmp_path, overwrite=True)
+    with pytest.raises(UsageError, match="--overwrite"):
+        export(trained_run, exported)
+    assert export(trained_run, exported, overwrite=True) == exported
+    assert (tmp_path / "thesis.tex").exists()

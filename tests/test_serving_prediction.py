@@ -1,0 +1,48 @@
+import pytest
+import tensorflow as tf
+
+from sst_keras.errors import InputError, UsageError
+from sst_keras.serving.export import export
+from sst_keras.serving.prediction import Predictor
+
+
+@pytest.fixture(scope="module")
+def predictor(trained_run, tmp_path_factory):
+    return Predictor(export(trained_run, tmp_path_factory.mktemp("export") / "1"))
+
+
+def test_a_prediction(predictor):
+    (prediction,) = predictor.predict(["A wonderful film."])
+    assert prediction.text == "A wonderful film."
+    assert list(prediction.probabilities)[prediction.label] == prediction.class_name
+    assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
+    assert max(prediction.probabilities, key=prediction.probabilities.get) == prediction.class_name
+    assert set(prediction.to_dict()) == {"text", "label", "class_name", "probabilities"}
+
+
+def test_an_explanation(predictor):
+    short, long = predictor.predict(["Good.", "It's not a good film."], explain=True)
+    assert short.tokens == ("Good", ".") and len(short.attention) == 2
+    assert long.tokens == ("It", "'s", "not", "a", "good", "film", ".")
+    assert sum(long.attention) == pytest.approx(1.0)
+
+
+def test_many_texts_in_their_order(predictor):
+    texts = [f"{'good ' * (number % 7)}number {number}" for number in range(600)]
+    predictions = predictor.predict(texts)
+    assert [prediction.text for prediction in predictions] == texts
+    assert predictions[599].probabilities == pytest.approx(
+        predictor.predict([texts[599]])[0].probabilities, abs=1e-5
+    )
+    assert predictor.predict([]) == []
+
+
+def test_what_is_no_export(tmp_path):
+    with pytest.raises(UsageError, match="sst-keras export"):
+        Predictor(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(InputError, match="Export it again"):
+        Predictor(tmp_path)
+    tf.saved_model.save(tf.Module(), tmp_path / "other")
+    with pytest.raises(InputError, match="another one"):
+        Predictor(tmp_path / "other")
