@@ -1,6 +1,36 @@
 """Fine-grained sentiment: LSTM classifiers for the Stanford Sentiment Treebank in Keras.
 
-Importing the package loads nothing heavy; its modules do when they are imported.
+`load` opens a trained model. Importing the package loads nothing heavy; its modules do.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sst_keras.serving.prediction import Predictor
+
 __version__ = "0.1.0"
+
+
+def load(model: str | Path) -> Predictor:
+    """Loads a trained model.
+
+        model = sst_keras.load("saved_models/lstm-attention/20261125-101500-seed1")
+        model("Not bad.").class_name
+
+    Args:
+        model: A run's folder, its name below `saved_models/`, or the folder of an exported
+            SavedModel.
+
+    Returns:
+        A predictor: `model(text)` returns one `Prediction`, `model.predict(texts)` a list.
+
+    Raises:
+        UsageError: If there is no such model.
+        InputError: If a file of it is damaged.
+    """
+    from sst_keras.classifier import load
+
+    return load(model)

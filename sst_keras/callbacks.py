@@ -1,4 +1,4 @@
-"""What happens while a model trains: history, the best model, progress, and a stop on nan."""
+"""Callbacks: history, the best model, dev scores within epochs, progress, a stop on nan."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sst_keras import files
 from sst_keras.errors import InputError
-from sst_keras.history import write_history
+from sst_keras.history import rank, write_history
+from sst_keras.metrics import Metrics
 from sst_keras.runtime import keras
 
 
 class TrainingDiverged(InputError):
-    """The loss is no number any more."""
+    """The loss became nan or infinite."""
 
 
 class HistoryLogger(keras.callbacks.Callback):
-    """Writes `history.csv` anew after each epoch; see `sst_keras.history` for its columns.
+    """Rewrites `history.csv` after each epoch; see `sst_keras.history` for its columns.
 
     Args:
         path: The file.
-        examples: Number of training examples in an epoch.
-        learning_rates: Column → the optimizer whose rate it holds, read after each epoch.
+        examples: Number of training examples per epoch.
+        learning_rates: Column → the optimizer whose learning rate it holds.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class HistoryLogger(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Stops the clock of the epoch's training: the time for dev is not training's."""
+        """Stops the epoch's clock: the time for scoring dev does not count."""
         self._trained = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -69,13 +70,16 @@ class HistoryLogger(keras.callbacks.Callback):
 
 
 class BestModel(keras.callbacks.Callback):
-    """Keeps the model of the epoch with the highest dev accuracy; equals by lower dev loss.
+    """Saves the model of the epoch that ranks best by `sst_keras.history.rank`.
 
-    What is saved has neither loss nor optimizer: it is what predicts.
+    The saved model has neither loss nor optimizer.
 
     Args:
-        path: The `.keras` file, replaced whole at each better epoch.
-        patience: After so many epochs without a better one training stops; 0: never.
+        path: The `.keras` file, which appears complete at each better epoch.
+        patience: Training stops after this many epochs without a better one; 0: never.
+
+    Attributes:
+        epoch: The best epoch so far, from 1; 0 before the first.
     """
 
     def __init__(self, path: Path, patience: int = 0) -> None:
@@ -83,15 +87,14 @@ class BestModel(keras.callbacks.Callback):
         super().__init__()
         self.path = path
         self.patience = patience
-        self.best = (-math.inf, -math.inf)
+        self.best = (math.inf, math.inf)
         self.epoch = 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the epoch was the best so far."""
-        loss = logs["val_loss"] if math.isfinite(logs["val_loss"]) else math.inf
-        score = (logs["val_accuracy"], -loss)
-        if score > self.best:
-            self.best, self.epoch = score, epoch + 1
+        order = rank(logs["val_accuracy"], logs["val_loss"])
+        if order < self.best:
+            self.best, self.epoch = order, epoch + 1
             self.save()
         elif self.patience and epoch + 1 - self.epoch >= self.patience:
             self.model.stop_training = True
@@ -106,39 +109,39 @@ class BestModel(keras.callbacks.Callback):
 def _batches_done(callback: keras.callbacks.Callback, batch: int) -> int:
     """Returns how many batches of the epoch are done.
 
-    With several steps in an execution Keras counts a last, shorter one as if it were whole.
+    With several steps per execution, Keras counts a shorter last execution as a full one.
     """
     return min(batch + 1, callback.params["steps"])
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises `TrainingDiverged` once the epoch's mean loss, where Keras tells it, is no number."""
+    """Raises `TrainingDiverged` as soon as the epoch's mean loss is not finite."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the epoch's mean loss so far."""
         if not math.isfinite(logs["loss"]):
             raise TrainingDiverged(
                 f"The training loss became {logs['loss']} by batch {_batches_done(self, batch)}. "
-                f"What earlier "
-                f"epochs gave is kept. Try a lower training.learning_rate, or training.clip_norm=1."
+                f"The best epoch before this one is kept. Try a lower training.learning_rate, or "
+                f"training.clip_norm=1."
             )
 
 
 class DevChecks(keras.callbacks.Callback):
-    """Scores dev several times an epoch, at equal distances, the last time at its end.
+    """Scores dev several times per epoch at equal intervals, the last time at its end.
 
-    Training goes on as it would have without: nothing random is drawn, no weight moves.
+    It does not change training: it draws no random numbers and moves no weights.
 
     Args:
-        score: Gives dev's loss and accuracy, with the weights as they are.
-        per_epoch: How often an epoch.
+        score: Returns the metrics on dev with the present weights.
+        per_epoch: How many times per epoch; with 1 there are no checks.
 
     Attributes:
-        rows: For each check the `epoch`, such as 0.25 after the first quarter, as exactly as the
-            steps in an execution allow, `dev_loss` and `dev_accuracy`.
+        rows: For each check `dev_loss`, `dev_accuracy` and the `epoch`, such as 0.25 after the
+            first quarter, as exactly as the steps per execution allow.
     """
 
-    def __init__(self, score: Callable[[], tuple[float, float]], per_epoch: int) -> None:
+    def __init__(self, score: Callable[[], Metrics], per_epoch: int) -> None:
         """Makes the callback; see the class for the arguments."""
         super().__init__()
         self.score = score
@@ -151,19 +154,18 @@ class DevChecks(keras.callbacks.Callback):
         self._checks = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Scores dev where a check is due."""
+        """Scores dev if a check is due."""
         done = _batches_done(self, batch) / self.params["steps"]
-        if self._checks + 1 <= done * self.per_epoch:
-            # A check that an execution's steps passed over together with this one is left out.
+        if self.per_epoch > 1 and self._checks + 1 <= done * self.per_epoch:
+            # One execution may pass several checks; they become one.
             self._checks = int(done * self.per_epoch)
-            loss, accuracy = self.score()
-            self.rows.append(
-                {"epoch": self._epoch + done, "dev_loss": loss, "dev_accuracy": accuracy}
-            )
+            dev = self.score()
+            row = {"epoch": self._epoch + done, "dev_loss": dev.loss, "dev_accuracy": dev.accuracy}
+            self.rows.append(row)
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar for each epoch, with the loss and accuracy so far, and the dev figures at its end.
+    """A bar for each epoch with loss and accuracy, and a line with the dev scores at its end.
 
     Args:
         console: The `rich.console.Console` to write to.
@@ -183,7 +185,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.task = self.progress.add_task("", figures="", visible=False)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Sets the bar back."""
+        """Resets the bar."""
         self.progress.start()
         self.progress.reset(
             self.task,
@@ -199,7 +201,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.progress.update(self.task, completed=_batches_done(self, batch), figures=figures)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Leaves a line with the epoch's figures."""
+        """Prints a line with the epoch's scores."""
         self.progress.console.print(
             f"Epoch {epoch + 1:>2}/{self.params['epochs']}  loss {logs['loss']:.3f}  "
             f"accuracy {logs['accuracy']:.1%}  dev loss {logs['val_loss']:.3f}  "
@@ -208,6 +210,6 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def close(self) -> None:
-        """Takes the bar away, whether training ended or was stopped."""
+        """Removes the bar."""
         if self.progress.live.is_started:
             self.progress.stop()

@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 # Former name of a setting → its present name.
 RENAMED: dict[str, str] = {}
-# Format → the values that settings had before files of that format stated them, wherever they
-# differ from today's defaults.
-UNSTATED: dict[int, dict[str, Any]] = {1: {}}
+# Format → the values, other than today's defaults, of settings that files of that format do not
+# state. The name of another setting means the value of that setting.
+UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 2: {}}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -135,7 +135,9 @@ def complete(
     renamed = {RENAMED.get(name, name): value for name, value in saved.items()}
     unknown = [name for name in renamed if name not in SETTINGS]
     missing = {name: SETTINGS[name].default for name in SETTINGS if name not in renamed}
-    missing |= {name: value for name, value in UNSTATED[format].items() if name in missing}
+    for name in UNSTATED[format].keys() & missing.keys():
+        value = UNSTATED[format][name]
+        missing[name] = renamed.get(value, value)
     notes = []
     if unknown:
         notes.append(f"ignored unknown settings: {', '.join(unknown)}")

@@ -1,7 +1,7 @@
 """The models: `{token_ids: int32[batch, time]}` → `logits: float32[batch, classes]`.
 
-Keras functional models in `keras.ops` and layers alone. Padding has the id 0 and is masked; it
-never changes an answer, however much of it a batch has.
+Keras functional models. Padding has the id 0 and is masked: the amount of it in a batch never
+changes an answer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ from sst_keras.runtime import keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
 
 
+# Names of layers that other modules look up.
+EMBEDDING = "embedding"
+ATTENTION = "attention"
+
+
 def build_model(
     model: ModelConfig,
     embedding: EmbeddingConfig,
@@ -31,59 +36,62 @@ def build_model(
     num_classes: int,
     matrix: np.ndarray | None = None,
 ) -> keras.Model:
-    """Builds a model, with the word vectors in place.
+    """Builds a model: features → encoder → classifier.
 
     Args:
-        model: What stands between the word vectors and the classes.
+        model: The layers between the word vectors and the classes.
         embedding: Whether and how the word vectors train.
-        vocabulary_size: Number of ids, padding and the unknown token among them.
+        vocabulary_size: Number of ids, including padding and the unknown token.
         num_classes: Number of classes.
-        matrix: float32[vocabulary_size, dim], the word vectors to start from; None for random
-            ones of width `embedding.dim`.
+        matrix: float32[vocabulary_size, dim], the initial word vectors; None for random ones of
+            width `embedding.dim`.
 
     Returns:
         A model from `token_ids: int32[batch, time]` to `logits: float32[batch, num_classes]`.
 
     Raises:
-        ValueError: If the matrix is of another height than the vocabulary.
+        ValueError: If the matrix does not have `vocabulary_size` rows.
     """
     if matrix is not None and len(matrix) != vocabulary_size:
         raise ValueError(
             f"Expected one row of `matrix` for each of {vocabulary_size} ids. "
             f"Received: matrix.shape={matrix.shape}"
         )
-    dim = embedding.dim if matrix is None else matrix.shape[1]
-
-    # === Layers ===
-    vectors = _embedding_layer("embedding", vocabulary_size, dim, embedding.trainable)
+    size = (vocabulary_size, embedding.dim if matrix is None else matrix.shape[1])
+    # Layers draw their seeds when they are made: another order would change every result.
+    channels = [_embedding_layer(EMBEDDING, size, embedding.trainable)]
     dropped = keras.layers.Dropout(embedding.dropout, name="embedding_dropout")
     classifier = keras.layers.Dense(num_classes, name="logits")
-
-    # === Functional Model ===
-    token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # [batch, time]
-    x = vectors(token_ids)  # [batch, time, dim]
     if model.name == "cnn-multichannel":
-        still = _embedding_layer("frozen_embedding", vocabulary_size, dim, trainable=False)
-        x = keras.layers.Concatenate(name="channels")([still(token_ids), x])  # [batch, time, 2 dim]
-    x = dropped(x)
-    x = MODELS[model.name](model, x)  # [batch, features]
+        channels.insert(0, _embedding_layer("frozen_embedding", size, trainable=False))
+
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # [batch, time]
+    features = [channel(token_ids) for channel in channels]  # each [batch, time, dim]
+    if len(features) > 1:
+        features = [keras.layers.Concatenate(name="channels")(features)]
+    x = ENCODERS[model.name](model, dropped(features[0]))  # [batch, features]
     x = keras.layers.Dropout(model.dropout, name="dropout")(x)
     name = model.name.replace("-", "_")
     built = keras.Model({"token_ids": token_ids}, classifier(x), name=name)
 
-    # Set here, not by an initializer, which would put the whole matrix into the model's config.
-    if matrix is not None:
-        vectors.set_weights([matrix])
-    if model.name == "cnn-multichannel":
-        still.set_weights(vectors.get_weights())
+    # Not by an initializer, which would write the whole matrix into the model's config.
+    weights = channels[-1].get_weights() if matrix is None else [matrix]
+    for channel in channels:
+        channel.set_weights(weights)
     return built
 
 
-def _embedding_layer(name: str, ids: int, dim: int, trainable: bool) -> Embedding:
-    """Returns an embedding that masks padding; random rows are as spread as word2vec's."""
+def summarize(model: keras.Model) -> str:
+    """Returns a model's layers with their output shapes and parameter counts, as text."""
+    lines: list[str] = []
+    model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
+    return "\n".join(lines) + "\n"
+
+
+def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> Embedding:
+    """Returns an embedding that masks padding; its random rows are as spread as word2vec's."""
     return Embedding(
-        ids,
-        dim,
+        *size,
         mask_zero=True,
         embeddings_initializer=keras.initializers.RandomUniform(-0.25, 0.25),
         trainable=trainable,
@@ -91,14 +99,14 @@ def _embedding_layer(name: str, ids: int, dim: int, trainable: bool) -> Embeddin
     )
 
 
-# === Builders: word vectors float32[batch, time, dim] → float32[batch, features] ===
+# === Encoders: word vectors float32[batch, time, dim] → float32[batch, features] ===
 
 
 def lstm(model: ModelConfig, x: Any) -> Any:
-    """LSTMs upon one another, then the steps of the last one pooled.
+    """Stacked LSTMs, then pooling over the time steps of the last one.
 
-    Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997. The features are
-    `units` wide with attention; else `units`, or twice that in both directions.
+    Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997. The output is
+    `units` wide with attention, and otherwise `units` per direction.
     """
     if model.pooling == "last_padded":
         x = FixedLength(model.padded_length, name="fixed_length")(x)  # unmasked
@@ -106,7 +114,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
         last = number == model.num_layers
         layer = LSTM(
             model.units,
-            # Given the mask, the layer itself returns each direction's last real step.
+            # With a mask, the layer itself returns the last real step of each direction.
             return_sequences=not last or not model.pooling.startswith("last"),
             matmul_dtype=model.matmul_dtype,
             name=f"lstm_{number}",
@@ -117,8 +125,8 @@ def lstm(model: ModelConfig, x: Any) -> Any:
         if not last:
             x = keras.layers.Dropout(model.dropout, name=f"dropout_{number}")(x)
     if model.pooling == "attention":
-        # The scores are an output of the layer so that the exported model can show them.
-        x, _ = AttentionPooling(model.units, name="attention")(x, return_attention_scores=True)
+        # The weights are an output so that the exported model can show them.
+        x, _ = AttentionPooling(model.units, name=ATTENTION)(x, return_attention_scores=True)
     elif model.pooling == "mean":
         x = MaskedAveragePooling(name="mean")(x)
     elif model.pooling == "max":
@@ -127,16 +135,15 @@ def lstm(model: ModelConfig, x: Any) -> Any:
 
 
 def mlp(model: ModelConfig, x: Any) -> Any:
-    """A hidden layer over the mean of the word vectors: a bag of words, blind to their order."""
+    """A hidden layer over the mean of the word vectors, which ignores word order."""
     x = MaskedAveragePooling(name="mean")(x)  # [batch, dim]
     return keras.layers.Dense(model.units, activation="relu", name="hidden")(x)
 
 
 def cnn(model: ModelConfig, x: Any) -> Any:
-    """Convolutions of several widths, each one's maximum over time.
+    """Convolutions of several widths, each with its maximum over time.
 
-    Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014. With several
-    channels (word vectors side by side) each filter has weights for each channel.
+    Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014.
     """
     widths = []
     for width in model.kernel_sizes:
@@ -147,7 +154,7 @@ def cnn(model: ModelConfig, x: Any) -> Any:
     return keras.layers.Concatenate(name="features")(widths)  # [batch, filters · widths]
 
 
-MODELS: dict[str, Callable[[ModelConfig, Any], Any]] = {
+ENCODERS: dict[str, Callable[[ModelConfig, Any], Any]] = {
     "lstm": lstm,
     "mlp": mlp,
     "cnn": cnn,

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 # The format of saved settings, in a run's `pipeline.toml` and in records. It goes up when a file
 # of the earlier format would be misread.
-FORMAT = 1
+FORMAT = 2
 OPTIMIZERS = (
     "sgd", "momentum", "nesterov", "adam", "lazy-adam", "adamw", "nadam", "adamax", "rmsprop",
     "adagrad", "adadelta", "ftrl", "lion",
@@ -55,6 +55,9 @@ class DataConfig:
     label_column: str = _setting("label", "the label's column in CSV, TSV and JSONL files")
     labels: tuple[str, ...] = _setting(
         (), "the classes of CSV, TSV and JSONL files, lowest first; empty: sorted"
+    )
+    split_seed: int = _setting(
+        1, "the seed that splits a single file into train, dev and test", low=0, high=2**31 - 1
     )
     examples: str = _setting(
         "sentences",

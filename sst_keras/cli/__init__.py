@@ -1,14 +1,13 @@
-"""The command line: `sst-keras COMMAND`. One command a file; each parses, calls, and prints.
+"""The command line: `sst-keras COMMAND`. Each command has a file, which parses, calls and prints.
 
-Nothing heavy is imported here or at the top of a command's file, so that `--help` is quick:
-TensorFlow, gensim and matplotlib are imported by the commands that need them, when they run.
+Nothing heavy is imported here or at the top of a command's file, so that `--help` is quick: the
+commands import TensorFlow, gensim and matplotlib when they run.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import os
 
 import click
 
@@ -31,10 +30,10 @@ COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's file when the command is asked for."""
+    """A group that imports a command's file when the command is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the commands in the order in which one meets them."""
+        """Returns the commands in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -44,14 +43,14 @@ class LazyGroup(click.Group):
         return getattr(importlib.import_module(f"sst_keras.cli.{name}"), name)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Runs the command; what the user can mend becomes one line and an exit code."""
+        """Runs the command. An error that the user can mend becomes one line and an exit code."""
         try:
             return super().invoke(ctx)
         except InputError as error:
-            failure = click.ClickException(str(error))
+            failure = click.ClickException(self._message(ctx, error))
             failure.exit_code = error.exit_code
             raise failure from error
-        except BrokenPipeError:  # the reader of our output has had enough; click ends quietly
+        except BrokenPipeError:  # the reader of our output is gone; click ends quietly
             raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
@@ -60,19 +59,27 @@ class LazyGroup(click.Group):
             click.echo("\nStopped.", err=True)
             ctx.exit(130)
 
+    def _message(self, ctx: click.Context, error: InputError) -> str:
+        """Returns the error's message with the command's option in place of its setting."""
+        option = f"--{error.setting.rpartition('.')[2].replace('_', '-')}"
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        commands = getattr(command, "commands", {"": command}).values()
+        options = {
+            name for each in commands if each for param in each.params for name in param.opts
+        }
+        return f"{option}: {error.message}" if option in options else str(error)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sst_keras.__version__, prog_name="sst-keras")
 def main() -> None:
-    """Train, evaluate, plot, export and use five-class sentiment classifiers.
+    """Train, evaluate, plot, export and use fine-grained sentiment classifiers.
 
     \b
-    sst-keras train                                 the report's best model, on SST-5
-    sst-keras train mlp --dataset reviews.csv       on your own reviews
-    sst-keras predict RUN "Not a bad film at all."  what a trained model says of a text
+    sst-keras train                                 an LSTM with attention on SST-5
+    sst-keras train mlp --dataset reviews.csv       a small model on your own reviews
+    sst-keras predict RUN "Not a bad film at all."  the prediction of a trained model
     """
-    # Before TensorFlow is imported: its start-up messages say nothing to a user.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     handler = logging.StreamHandler()  # standard error, as it is when the command runs
     handler.setFormatter(logging.Formatter("%(message)s"))
     log = logging.getLogger("sst_keras")

@@ -1,4 +1,4 @@
-"""`sst-keras data`: fetch SST-5, count it, look at it."""
+"""`sst-keras data`: fetch SST-5, count a data set, show texts of it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Fetch a data set, count it, look at it."""
+    """Fetch SST-5, count a data set, show texts of it."""
 
 
 @data.command()
 @options.data_dir
 def fetch(data_dir: str | None) -> None:
-    """Make SST-5 ready: find or download the original, check its sum, prepare it.
+    """Prepare SST-5: find or download the original, check its sum, convert it.
 
-    It is kept in TensorFlow Datasets' folder, so that later runs need neither network nor files.
+    The result is in TensorFlow Datasets' folder, so that later runs need neither network nor files.
     """
-
     from sst_keras.corpora import SPLITS, load_corpus
     from sst_keras.settings import DataConfig
 
@@ -43,29 +42,12 @@ def fetch(data_dir: str | None) -> None:
 def stats(
     dataset: str | None, data_dir: str | None, text_column: str, label_column: str, as_json: bool
 ) -> None:
-    """Count texts, classes, tokens and words, by split."""
-
-    from sst_keras.corpora import SPLITS
+    """Count texts, classes, tokens and words by split."""
+    from sst_keras.corpora import SPLITS, describe
     from sst_keras.files import to_json
-    from sst_keras.input_pipeline import count_tokens
 
     corpus = _load(dataset, data_dir, text_column, label_column)
-    rows = {}
-    for name in SPLITS:
-        split = corpus.split(name)
-        lengths = split.tokens.row_lengths().numpy()
-        rows[name] = {
-            "texts": len(split),
-            "classes": {
-                class_name: int((split.labels == label).sum())
-                for label, class_name in enumerate(corpus.class_names)
-            },
-            "tokens": int(lengths.sum()),
-            "types": len(count_tokens(split, lowercase=False)),
-            "lower_case_types": len(count_tokens(split, lowercase=True)),
-            "shortest": int(lengths.min()),
-            "longest": int(lengths.max()),
-        }
+    rows = describe(corpus)
     if as_json:
         click.echo(to_json({"dataset": corpus.name, "notes": corpus.notes, "splits": rows}))
         return
@@ -97,9 +79,9 @@ def stats(
     "--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True
 )
 @click.option(
-    "-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many."
+    "-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many texts."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Which ones.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The seed that draws them.")
 def show(
     dataset: str | None,
     data_dir: str | None,
@@ -109,7 +91,7 @@ def show(
     count: int,
     seed: int,
 ) -> None:
-    """Show some texts with their labels, as tokens joined by spaces."""
+    """Show some texts with their labels, as tokens separated by spaces."""
     import numpy as np
 
     corpus = _load(dataset, data_dir, text_column, label_column)
@@ -122,12 +104,11 @@ def show(
 
 
 def _load(dataset: str | None, data_dir: str | None, text_column: str, label_column: str) -> Corpus:
-    """Reads the data set that was asked for; SST-5 if none was."""
-
+    """Reads the data set that was asked for, SST-5 by default."""
     from sst_keras.corpora import load_corpus
     from sst_keras.settings import DataConfig
 
     config = DataConfig(
         dataset=dataset or "sst5", text_column=text_column, label_column=label_column
     )
-    return load_corpus(config, data_dir=data_dir)
+    return load_corpus(config, data_dir)

@@ -12,12 +12,12 @@ from sst_keras.cli import options
 @click.option("--out", metavar="DIR", help="The folder to make.  [default: RUN/saved_model/1]")
 @click.option("--overwrite", is_flag=True, help="Replace the SavedModel in --out.")
 def export(run: str, out: str | None, overwrite: bool) -> None:
-    """Export the model of RUN as a SavedModel, which TensorFlow and TensorFlow Serving load.
+    """Export RUN as a SavedModel for TensorFlow and TensorFlow Serving.
 
     \b
     serving_default  text: string[batch] → probabilities: float32[batch, classes],
                      label: int64[batch], class_name: string[batch]
-    explain          the same, with tokens and their attention, where the model has attention
+    explain          the same with tokens and their attention, if the model has attention
     """
     from sst_keras.runs import open_run
 

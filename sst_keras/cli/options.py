@@ -5,8 +5,8 @@ import click
 dataset = click.option(
     "--dataset",
     metavar="sst5|sample|auto|PATH",
-    help="Data set: SST-5; the bundled sample; auto, which is SST-5 where it can be had, else the "
-    "sample; or a path: a folder of trees, or CSV, TSV or JSONL.",
+    help="SST-5, the bundled sample, auto (SST-5 if available, else the sample), or a path: a "
+    "folder of trees, or CSV, TSV or JSONL.",
 )
 data_dir = click.option(
     "--data-dir",
@@ -14,6 +14,6 @@ data_dir = click.option(
     help="Folder with sst/ and vectors/.  [default: $SST_KERAS_DATA, then the user's cache]",
 )
 as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, no more."
+    "--json", "as_json", is_flag=True, help="Print only a JSON object on standard output."
 )
 run = click.argument("run", metavar="RUN")

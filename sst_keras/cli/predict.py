@@ -1,4 +1,4 @@
-"""`sst-keras predict`: what a model says of texts."""
+"""`sst-keras predict`: the predictions of a model for texts."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ if TYPE_CHECKING:
 @click.argument("model", metavar="RUN|EXPORT")
 @click.argument("texts", metavar="[TEXT...]", nargs=-1)
 @click.option(
-    "--file", "file", metavar="FILE", help="Read texts from FILE, one a line; - is standard input."
+    "--file",
+    "file",
+    metavar="FILE",
+    help="Read texts from FILE, one per line; - is standard input.",
 )
 @options.as_json
 def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool) -> None:
-    """Classify TEXTs with a run's model or an exported SavedModel.
+    """Classify texts with a run or an exported SavedModel.
 
-    Without TEXT or --file, texts are read from standard input, one a line.
+    Without TEXT or --file, texts are read from standard input, one per line.
     """
     from sst_keras.errors import UsageError
     from sst_keras.files import to_json
 
     if texts and file:
-        raise UsageError("--file: expected either TEXTs or --file. Received both.")
-
-    folder = Path(model)
-    if not (folder / "saved_model.pb").is_file():
-        folder = _exported(model)
-    # Bytes of an argument that are no UTF-8 arrive as characters that cannot be written.
+        raise UsageError("expected either TEXTs or a file. Received both.", setting="file")
+    # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
     lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     lines = lines or _read_lines(file or "-")
 
     from sst_keras.serving.prediction import Predictor
 
-    predictions = Predictor(folder).predict(lines, explain=True)
+    predictions = Predictor.load(_exported(Path(model))).predict(lines, explain=True)
     if as_json:
         click.echo(to_json({"predictions": [prediction.to_dict() for prediction in predictions]}))
     else:
         print_predictions(predictions)
 
 
-def _exported(model: str) -> Path:
-    """Returns the SavedModel of a run, exported first where it is not yet."""
+def _exported(model: Path) -> Path:
+    """Returns the SavedModel's folder: `model` itself or a run's, exported if necessary."""
     from sst_keras.runs import open_run
 
+    if (model / "saved_model.pb").is_file():
+        return model
     run = open_run(model)
     if (run.saved_model_dir / "saved_model.pb").is_file():
         return run.saved_model_dir
@@ -77,7 +78,7 @@ def _read_lines(file: str) -> list[str]:
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:
-    """Prints each text's class, its probability, all probabilities as bars, and the attention."""
+    """Prints the class of each text, all probabilities as bars, and the attention."""
     from rich.console import Console
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""`sst-keras runs`: the runs there are, with their figures."""
+"""`sst-keras runs`: the list of runs and their scores."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.option(
-    "--dir", "folder", default="saved_models", show_default=True, help="Where to look for runs."
+    "--dir", "folder", default="saved_models", show_default=True, help="The folder to search."
 )
 @options.as_json
 def runs(folder: str, as_json: bool) -> None:
-    """List the runs below a folder, with their figures."""
+    """List the runs below a folder and their scores."""
     from sst_keras.errors import InputError
     from sst_keras.files import to_json
     from sst_keras.runs import find_runs
@@ -26,7 +26,7 @@ def runs(folder: str, as_json: bool) -> None:
     for run in find_runs(folder):
         try:
             rows.append(run.summary())
-        except InputError as error:  # one damaged run must not hide the others
+        except InputError as error:  # a damaged run must not hide the others
             log.warning(f"Left out: {error}")
     if as_json:
         click.echo(to_json({"runs": rows}))

@@ -1,4 +1,4 @@
-"""`sst-keras train`: from texts to a run's folder that is whole."""
+"""`sst-keras train`: from texts to a complete run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sst_keras.cli import options
 from sst_keras.cli.terminal import console
 
 if TYPE_CHECKING:
+    from sst_keras.runs import RunDirectory
+    from sst_keras.settings import Pipeline
     from sst_keras.training import TrainingResult
 
 log = logging.getLogger(__name__)
@@ -28,16 +30,16 @@ _EXAMPLE = "It's not a great film, but I was never bored and the ending is wonde
     "--vectors",
     multiple=True,
     metavar="NAME|PATH|none",
-    help="Word vectors; given several times, they stand side by side.  [default: the pipeline's, "
-    "or those that have most of the data's words]",
+    help="Word vectors; several are concatenated.  [default: the pipeline's, or the set with the "
+    "highest coverage]",
 )
 @click.option("--text-column", metavar="NAME", help="Column of the text.  [default: text]")
 @click.option("--label-column", metavar="NAME", help="Column of the label.  [default: label]")
 @click.option(
     "--labels", metavar="A,B,...", help="Classes of your own data, lowest first.  [default: sorted]"
 )
-@click.option("--epochs", type=int, metavar="N", help="Most passes over the training texts.")
-@click.option("--seed", type=int, metavar="N", help="Everything random follows from it.")
+@click.option("--epochs", type=int, metavar="N", help="Most passes over the training examples.")
+@click.option("--seed", type=int, metavar="N", help="The seed of everything random.")
 @click.option(
     "--set",
     "overrides",
@@ -47,7 +49,7 @@ _EXAMPLE = "It's not a great film, but I was never bored and the ending is wonde
 )
 @click.option("--run-dir", metavar="DIR", help="The run's folder.  [default: a new one]")
 @click.option("--overwrite", is_flag=True, help="Replace the finished run in --run-dir.")
-@click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, into RUN/logs.")
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into RUN/logs.")
 @options.as_json
 def train(
     pipeline: str,
@@ -65,40 +67,53 @@ def train(
     tensorboard: bool,
     as_json: bool,
 ) -> None:
-    """Train PIPELINE, keep its best epoch by dev accuracy, score it on test, plot and export it.
+    """Train PIPELINE, score it, plot it and export it.
 
-    PIPELINE is a name that `sst-keras pipelines` lists, one of a sweep's, such as paper/V2.3, or
-    the path of a TOML file; left out, it is lstm-attention.
+    The model of the best epoch by dev accuracy is kept. PIPELINE is a name that `sst-keras
+    pipelines` lists, one of a sweep's, such as paper/V2.3, or the path of a TOML file. Without it,
+    lstm-attention is trained.
     """
-    from sst_keras.config import with_setting
+    from sst_keras.config import with_settings
     from sst_keras.experiments.sweep import find_pipeline
     from sst_keras.files import to_json
     from sst_keras.runs import new_run
 
     settings = find_pipeline(pipeline, overrides)
-    for section, key, value in (
-        ("data", "dataset", dataset),
-        ("data", "text_column", text_column),
-        ("data", "label_column", label_column),
-        ("data", "labels", labels and [label.strip() for label in labels.split(",")]),
-        ("embedding", "vectors", vectors or None),
-        ("training", "epochs", epochs),
-        ("training", "seed", seed),
-    ):
+    given = {
+        "data.dataset": dataset,
+        "data.text_column": text_column,
+        "data.label_column": label_column,
+        "data.labels": labels and [label.strip() for label in labels.split(",")],
+        "embedding.vectors": vectors or None,
+        "training.epochs": epochs,
+        "training.seed": seed,
+    }
+    for name, value in given.items():
         if value is not None:
-            option = f"--{key.replace('_', '-')}"
-            settings = with_setting(settings, section, key, value, source=option)
+            option = f"--{name.partition('.')[2].replace('_', '-')}"
+            settings = with_settings(settings, {name: value}, source=option)
     if tensorboard:
         _require_tensorboard()
     run = new_run(settings, run_dir, overwrite)
     log.info(f"Pipeline {settings.name}, seed {settings.training.seed}, into {run.path}")
+    result = _train(settings, run, data_dir, tensorboard)
 
-
-    import keras
-
-    from sst_keras.callbacks import ProgressBar
-    from sst_keras.cli.plot import save_plots
+    from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export
+
+    plots, exported = save_plots([run]), export(run)
+    if as_json:
+        click.echo(to_json(_summary(result)))
+    else:
+        _print_result(result, plots, exported)
+
+
+def _train(
+    settings: Pipeline, run: RunDirectory, data_dir: str | None, tensorboard: bool
+) -> TrainingResult:
+    """Trains with a progress bar. A run that made no file leaves no folder."""
+    from sst_keras.callbacks import ProgressBar
+    from sst_keras.runtime import keras
     from sst_keras.training import train as train_pipeline
 
     progress = ProgressBar(console())
@@ -106,78 +121,73 @@ def train(
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.logs_dir))
     try:
-        result = train_pipeline(settings, run, data_dir, callbacks)
+        return train_pipeline(settings, run, data_dir, callbacks)
     except KeyboardInterrupt:
         if run.model_file.is_file():
-            log.warning(f"Stopped early. What was trained is kept: sst-keras evaluate {run.path}")
+            log.warning(
+                f"Stopped early. The best epoch so far is kept: sst-keras evaluate {run.path}"
+            )
         raise
     finally:
         progress.close()
-        if not any(run.path.iterdir()):  # nothing came of it: no data, no vectors
+        if not any(run.path.iterdir()):
             run.path.rmdir()
-    plots = save_plots([run])
-    exported = export(run)
-
-    if as_json:
-        click.echo(to_json(_summary(result)))
-        return
-    _print_result(result, plots, exported)
 
 
 def _require_tensorboard() -> None:
-    """Says how to install TensorBoard where it is missing."""
+    """Raises a `UsageError` if TensorBoard is not installed."""
     import importlib.util
 
     from sst_keras.errors import UsageError
 
     if importlib.util.find_spec("tensorboard") is None:
         raise UsageError(
-            "--tensorboard: TensorBoard is not installed. Install it with "
-            "`pip install 'sst-keras[tensorboard]'`."
+            "TensorBoard is not installed. Install it with `pip install 'sst-keras[tensorboard]'`.",
+            setting="tensorboard",
         )
 
 
 def _summary(result: TrainingResult) -> dict[str, Any]:
-    """Returns what `--json` prints."""
-    figures = ("n", "accuracy", "macro_f1", "loss")
+    """Returns the output of `--json`."""
+    names = ("n", "accuracy", "macro_f1", "loss")
     return {
         "run": str(result.run.path),
         "pipeline": result.pipeline.name,
-        "dataset": result.dev.dataset,
+        "dataset": result.pipeline.data.dataset,
         "vectors": list(result.pipeline.embedding.vectors),
         "seed": result.pipeline.training.seed,
-        "epochs": result.epochs,
+        "epochs": len(result.history.rows),
         "best_epoch": result.best_epoch,
-        "dev": {name: getattr(result.dev.metrics, name) for name in figures},
-        "test": {name: getattr(result.test.metrics, name) for name in figures},
+        **{
+            split: {name: getattr(evaluation.metrics, name) for name in names}
+            for split, evaluation in result.best.items()
+        },
         "seconds": result.seconds,
     }
 
 
 def _print_result(result: TrainingResult, plots: Sequence[Path], exported: Path) -> None:
-    """Prints the figures, where everything lies, and one example prediction."""
-    from sst_keras.cli.evaluate import print_report
+    """Prints the scores, the files, and one example prediction."""
+    from sst_keras.cli.evaluate import print_evaluation
     from sst_keras.cli.predict import print_predictions
     from sst_keras.serving.prediction import Predictor
 
-    run = result.run
-    print_report(result.test)
+    run, best = result.run, result.best
+    print_evaluation(best["test"])
     click.echo(
-        f"Test accuracy {result.test.metrics.accuracy:.1%}, dev {result.dev.metrics.accuracy:.1%} "
-        f"(epoch {result.best_epoch} of {result.epochs}, the best on dev), "
+        f"Test accuracy {best['test'].metrics.accuracy:.1%}, dev {best['dev'].metrics.accuracy:.1%} "
+        f"(epoch {result.best_epoch} of {len(result.history.rows)}, the best on dev), "
         f"{result.seconds:.0f} seconds.\n"
     )
     click.echo(f"The run      {run.path}")
     for name, path in (
         ("history", run.history_file),
-        ("figures", run.metrics_file),
+        ("scores", run.metrics_file),
         ("model", run.model_file),
         ("SavedModel", exported),
         *(("plot", path) for path in plots),
     ):
         click.echo(f"  {name:<10} {path}")
     click.echo("")
-    print_predictions(Predictor(exported).predict([_EXAMPLE], explain=True))
+    print_predictions([Predictor.load(exported)(_EXAMPLE)])
     click.echo(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
-    for note in result.notes:
-        log.warning(f"\n{note}")

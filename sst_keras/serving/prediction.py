@@ -1,8 +1,8 @@
-"""An exported SavedModel and texts → `Prediction`s. Needs TensorFlow and the folder, no more."""
+"""Raw texts → `Prediction`s. An exported model needs only TensorFlow and its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ _BATCH_SIZE = 512
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a text.
+    """A model's prediction for a text.
 
     Attributes:
         text: The text.
-        label: The likeliest class, from 0.
+        label: The most probable class, from 0.
         class_name: Its name.
-        probabilities: Class name → probability, in the order of the scale.
-        tokens: The text's tokens, where the model has attention and it was asked for.
-        attention: The weight of each token, summing to 1, likewise.
+        probabilities: Class name → probability, lowest class first.
+        tokens: The text's tokens, if attention was asked for and the model has it.
+        attention: The weight of each token, likewise; the weights sum to 1.
     """
 
     text: str
@@ -41,53 +41,73 @@ class Prediction:
 
 
 class Predictor:
-    """A SavedModel, loaded.
+    """Predicts raw texts: `predictor("Not bad.")`.
 
     Args:
-        folder: The SavedModel's folder.
-
-    Raises:
-        UsageError: If the folder holds no SavedModel.
-        InputError: If it holds one that `sst-keras export` did not make.
+        signatures: `serving_default` and perhaps `explain`, as `Classifier.signatures` has them.
+        class_names: The classes, lowest first.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        """Loads the SavedModel; see the class for the argument."""
+    def __init__(self, signatures: Mapping[str, Callable], class_names: tuple[str, ...]) -> None:
+        """Makes the predictor; see the class for the arguments."""
+        self._signatures = signatures
+        self.class_names = class_names
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Predictor:
+        """Loads a SavedModel that `sst-keras export` made.
+
+        Raises:
+            UsageError: If the folder holds no SavedModel.
+            InputError: If the SavedModel is damaged, or something else made it.
+        """
         if not (Path(folder) / "saved_model.pb").is_file():
             raise UsageError(
                 f"Expected a folder with an exported model (saved_model.pb). Received: "
                 f"{str(folder)!r}. Make one with `sst-keras export RUN`."
             )
         try:
-            self._loaded = tf.saved_model.load(str(folder))
-        except (ValueError, OSError, tf.errors.OpError) as error:
+            loaded = tf.saved_model.load(str(folder))
+        except (ValueError, OSError, KeyError, IndexError, tf.errors.OpError) as error:
             raise InputError(
                 f"{folder}: expected a SavedModel, but it cannot be read ({type(error).__name__}): "
                 f"files are missing or damaged. Export it again with `sst-keras export RUN`."
             ) from error
-        if not hasattr(self._loaded, "class_names"):
+        if not hasattr(loaded, "class_names"):
             raise InputError(
                 f"{folder}: expected a model that `sst-keras export` made. Received another one."
             )
-        self.class_names = tuple(name.decode() for name in self._loaded.class_names.numpy())
+        predictor = cls(
+            loaded.signatures, tuple(name.decode() for name in loaded.class_names.numpy())
+        )
+        predictor._loaded = loaded  # its variables live as long as it does
+        return predictor
 
     @property
     def has_attention(self) -> bool:
-        """Whether the model can tell how much each token weighed."""
-        return "explain" in self._loaded.signatures
+        """Whether the model has attention weights, which explain a prediction."""
+        return "explain" in self._signatures
+
+    def __call__(self, text: str) -> Prediction:
+        """Returns the prediction for one text, with attention if the model has it."""
+        return self.predict([text], explain=True)[0]
 
     def predict(self, texts: Sequence[str], explain: bool = False) -> list[Prediction]:
-        """Classifies texts.
+        """Predicts texts.
 
         Args:
             texts: Raw English.
-            explain: Whether to tell how much each token weighed, where the model can.
+            explain: Whether to return the attention weights too, if the model has them.
 
         Returns:
-            A prediction a text, in their order.
+            One prediction per text, in order.
+
+        Raises:
+            UsageError: If `texts` is a single string.
         """
-        signature = "explain" if explain and self.has_attention else "serving_default"
-        run = self._loaded.signatures[signature]
+        if isinstance(texts, str):
+            raise UsageError("expected a list of texts. Received a single one.", setting="texts")
+        run = self._signatures["explain" if explain and self.has_attention else "serving_default"]
         predictions: list[Prediction] = []
         for start in range(0, len(texts), _BATCH_SIZE):
             batch = list(texts[start : start + _BATCH_SIZE])

@@ -1,0 +1,140 @@
+"""The trained classifier: tokenizer, vocabulary, model and class names as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+# Their layers must be registered before a model is loaded.
+import sst_keras.layers
+import sst_keras.recurrent  # noqa: F401
+from sst_keras.corpora import Split
+from sst_keras.encoder import TokenEncoder
+from sst_keras.errors import InputError
+from sst_keras.input_pipeline import evaluation_batches
+from sst_keras.models import ATTENTION, EMBEDDING
+from sst_keras.runs import RunDirectory, open_run
+from sst_keras.runtime import keras, tf
+from sst_keras.serving.prediction import Predictor
+from sst_keras.tokenizer import tokenize
+from sst_keras.vocabulary import Vocabulary
+
+
+class Classifier(tf.Module):
+    """Classifies raw texts and the texts of a data set.
+
+    Args:
+        model: `token_ids: int32[batch, time]` → `logits: float32[batch, classes]`.
+        encoder: Tokens → ids.
+        class_names: The classes, lowest first.
+
+    Attributes:
+        has_attention: Whether the model has an attention layer, whose weights explain a prediction.
+    """
+
+    def __init__(
+        self, model: keras.Model, encoder: TokenEncoder, class_names: tuple[str, ...]
+    ) -> None:
+        """Makes the classifier; see the class for the arguments."""
+        super().__init__()
+        self.model = model
+        self.encoder = encoder
+        self._class_names = tf.constant(class_names)  # string[classes]
+        outputs = {"logits": model.output}
+        self.has_attention = any(layer.name == ATTENTION for layer in model.layers)
+        if self.has_attention:
+            outputs["attention"] = model.get_layer(ATTENTION).output[1]
+        self._forward = keras.Model(model.input, outputs)
+        # A SavedModel finds the weights through this attribute.
+        self._weights = [variable.value for variable in model.variables]
+
+    @classmethod
+    def load(cls, run: RunDirectory | str | Path) -> Classifier:
+        """Loads the classifier of a run.
+
+        Raises:
+            UsageError: If there is no such run, or it has no model.
+            InputError: If a file is damaged, or the vocabulary is not the model's.
+        """
+        run = open_run(run.path if isinstance(run, RunDirectory) else run)
+        try:
+            model = keras.models.load_model(run.model_file, compile=False)
+        except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise
+            raise InputError(
+                f"{run.model_file}: expected a Keras model, but it cannot be read "
+                f"({type(error).__name__}). Train the run again."
+            ) from error
+        vocabulary = Vocabulary.load(run.vocabulary_file)
+        rows = model.get_layer(EMBEDDING).input_dim
+        if len(vocabulary) != rows:
+            raise InputError(
+                f"{run.vocabulary_file}: expected {rows:,} words, as in the model. Received "
+                f"{len(vocabulary):,}: the file was changed. Copy it from the original run."
+            )
+        data = run.pipeline.data
+        return cls(model, TokenEncoder(vocabulary, data.lowercase), data.labels)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, lowest first."""
+        return tuple(name.decode("utf-8") for name in self._class_names.numpy())
+
+    def probabilities(self, split: Split, batch_size: int = 64) -> np.ndarray:
+        """Returns float32[examples, classes] for a split of a data set, in the split's order."""
+        batches, order = evaluation_batches(split, self.encoder, batch_size)
+        logits = self.model.predict(batches.map(lambda inputs, label: inputs), verbose=0)
+        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        probabilities = np.empty_like(shifted)
+        probabilities[order] = shifted / shifted.sum(axis=-1, keepdims=True)
+        return probabilities
+
+    def predictor(self) -> Predictor:
+        """Returns what predicts raw texts with this classifier, as its export does."""
+        return Predictor(self.signatures(), self.class_names)
+
+    def signatures(self) -> Mapping[str, Callable]:
+        """Returns the functions of raw texts by name.
+
+        - `serving_default`: `text: string[batch]` → `probabilities: float32[batch, classes]`,
+          `label: int64[batch]`, `class_name: string[batch]`.
+        - `explain`, if the model has attention: also `tokens: string[batch, time]`, padded on the
+          right with empty strings, and `attention: float32[batch, time]`, 0 at padding, with rows
+          that sum to 1.
+        """
+        signatures = {"serving_default": self.classify}
+        if self.has_attention:
+            signatures["explain"] = self.explain
+        return signatures
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies string[batch]; see `signatures`."""
+        return self._answers(tokenize(text))[0]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies string[batch] and returns the attention weights; see `signatures`."""
+        tokens = tokenize(text)
+        answers, attention = self._answers(tokens)
+        return {**answers, "tokens": tokens.to_tensor(default_value=""), "attention": attention}
+
+    def _answers(self, tokens: tf.RaggedTensor) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        """Returns the answers for string[batch, (tokens)], and the attention weights if any."""
+        token_ids = self.encoder(tokens).to_tensor()  # int32[batch, time]
+        outputs = self._forward({"token_ids": token_ids}, training=False)
+        label = tf.argmax(outputs["logits"], axis=-1)  # int64[batch]
+        answers = {
+            "probabilities": tf.nn.softmax(outputs["logits"]),
+            "label": label,
+            "class_name": tf.gather(self._class_names, label),
+        }
+        return answers, outputs.get("attention")
+
+
+def load(path: str | Path) -> Predictor:
+    """Loads a run or an exported SavedModel; see `sst_keras.load`."""
+    if (Path(path) / "saved_model.pb").is_file():
+        return Predictor.load(path)
+    return Classifier.load(path).predictor()
