@@ -92,7 +92,7 @@ class Classifier(tf.Module):
 
     def predictor(self) -> Predictor:
         """Returns what predicts raw texts with this classifier, as its export does."""
-        return Predictor(self.signatures(), self.class_names)
+        return Predictor(self.signatures(), self.class_names, self)
 
     def signatures(self) -> Mapping[str, Callable]:
         """Returns the functions of raw texts by name.

@@ -58,7 +58,7 @@ def test_the_sample_says_so_at_start_and_end(train, offline):
     marks = [number for number, line in enumerate(lines) if "BUNDLED SAMPLE" in line]
     epoch = next(number for number, line in enumerate(lines) if line.startswith("Epoch"))
     assert len(marks) == 2 and marks[0] < epoch < marks[1]
-    assert RunDirectory(Path("run")).pipeline().data.dataset == "sample"
+    assert RunDirectory(Path("run")).pipeline.data.dataset == "sample"
 
 
 def test_plain_train_never_swaps_the_data(train, offline):
