@@ -58,7 +58,7 @@ class Classifier(tf.Module):
             UsageError: If there is no such run, or it has no model.
             InputError: If a file is damaged, or the vocabulary is not the model's.
         """
-        run = open_run(run.path if isinstance(run, RunDirectory) else run)
+        run = open_run(run)
         try:
             model = keras.models.load_model(run.model_file, compile=False)
         except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise

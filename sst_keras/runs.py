@@ -157,13 +157,14 @@ def new_run(
     return run
 
 
-def open_run(path: str | Path) -> RunDirectory:
+def open_run(path: RunDirectory | str | Path) -> RunDirectory:
     """Returns the run at `path`, which must have a model.
 
     Raises:
         UsageError: If there is none, or it has no model yet.
     """
-    run = RunDirectory.find(path)
+    run = path if isinstance(path, RunDirectory) else RunDirectory.find(path)
+    path = run.path
     if (run.path / "saved_model.pb").is_file():
         raise UsageError(
             f"{str(path)!r} is an exported SavedModel, which `sst-keras predict` takes. Expected a "
