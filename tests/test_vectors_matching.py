@@ -13,6 +13,7 @@ from sst_keras.vectors.matching import (
     wanted_words,
 )
 
+
 def test_forms_in_order():
     assert forms("film") == ("film", "Film", "FILM")
     assert forms("iPod") == ("iPod", "ipod", "Ipod", "IPOD")

@@ -6,12 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
 
 from sst_keras import locations
 from sst_keras.errors import InputError, UsageError
 from sst_keras.treebank import read_trees
 from sst_keras.vectors import sets
-from sst_keras.vectors.files import WordVectors, read_vectors
+from sst_keras.vectors.files import read_vectors
 from sst_keras.vectors.matching import embedding_matrix, measure_coverage
 from sst_keras.vectors.sets import (
     available_vectors,
@@ -101,7 +102,7 @@ def test_fetching_without_a_network(monkeypatch):
 def test_the_set_with_most_of_the_words(folder, messages):
     assert choose_vectors({"train": {"film": 1, "good": 1}}, folder)[0] == "many"
     assert messages == [
-        "Vectors: many (100.0 % of the tokens, 2 numbers) chosen over few (50.0 %, 2)."
+        "Vectors: many (100.0 % of the tokens, 2 numbers) chosen over few (50.0 %, 2)"
     ]
     # Equal coverage and width: the first by name.
     assert choose_vectors({"train": {"film": 1}}, folder)[0] == "few"
@@ -118,10 +119,11 @@ def test_a_file_of_another_kind_is_skipped_with_a_warning(folder, messages):
 
 
 def test_choosing_opens_no_pickles(folder, messages, monkeypatch):
-    best = WordVectors(("film", "good", "bad"), np.eye(3, dtype=np.float32)).to_keyed_vectors()
+    best = KeyedVectors(3)
+    best.add_vectors(["film", "good", "bad"], np.eye(3, dtype=np.float32))
     for name in ("best", "many"):
         best.save(str(folder / "vectors" / f"{name}.kv"))
-    monkeypatch.setattr(type(best), "load", None)  # opening one would fail
+    monkeypatch.setattr(KeyedVectors, "load", None)  # opening one would fail
     assert choose_vectors({"train": {"film": 1, "bad": 1}}, folder)[0] == "few"
     assert len(messages) == 2 and "best" in messages[0] and "many" not in messages[0]
     monkeypatch.undo()
@@ -256,7 +258,8 @@ def test_where_a_subset_cannot_be_written(tmp_path):
 
 
 def test_words_that_text_cannot_hold(tmp_path):
-    keyed = WordVectors(("film", "a "), np.eye(2, dtype=np.float32)).to_keyed_vectors()
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["film", "a "], np.eye(2, dtype=np.float32))
     keyed.save(str(tmp_path / "x.kv"))
     with pytest.raises(InputError, match="x.kv.*'a '"):
         write_subset(tmp_path / "x.kv", (), tmp_path / "out.txt", 2)

@@ -12,22 +12,19 @@ import itertools
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
 from sst_keras import locations
 from sst_keras.errors import InputError
 
-if TYPE_CHECKING:
-    from gensim.models import KeyedVectors
-
 Rows: TypeAlias = Iterator[tuple[bytes, bytes | np.ndarray]]  # a word and its numbers
 
+_BUFFER = 1 << 20  # bytes
 _BLOCK = 1 << 24  # bytes read at a time from a binary file
 _LONGEST = 1 << 22  # bytes that a first line, or a word of a binary file, may have
 _MOST_WORDS = 10**10 - 1  # that a file may have
@@ -73,34 +70,20 @@ class WordVectors:
             rows.setdefault(word, row)
         return rows
 
-    def to_keyed_vectors(self) -> KeyedVectors:
-        """Returns the vectors as gensim's `KeyedVectors`."""
-        from gensim.models import KeyedVectors
-
-        keyed = KeyedVectors(self.dim)
-        keyed.add_vectors(list(self.index), self.vectors[list(self.index.values())])
-        return keyed
-
 
 def read_vectors(
     path: str | Path, wanted: Collection[str] | None = None, most_frequent: int = 0
 ) -> WordVectors:
-    """Reads a file of word vectors and keeps the words asked for.
+    """Reads a file of word vectors: the words wanted, in the file's order.
 
     Formats: word2vec binary; word2vec text, whose first line is `words dim`; GloVe text, which has
     no such line. Each may be plain, `.gz` or in a `.zip`. Also gensim's `.kv`, which is a pickle:
     loading one may run code, so load only those you trust.
 
-    Rows that are not kept are checked too: text for the number of fields and the characters in the
-    numbers, binary for numbers that are not finite.
-
     Args:
-        path: The file.
-        wanted: The words to keep; None keeps all.
+        path: The file. All its rows are checked, but text that is not kept is not parsed.
+        wanted: The words to keep; None keeps all. If a word is repeated, its first row is kept.
         most_frequent: Number of the file's first rows to keep besides.
-
-    Returns:
-        The words kept, in the file's order. If a word is repeated, its first row is kept.
 
     Raises:
         InputError: If the file is cut off or damaged, a row has another width, or a word contains
@@ -127,7 +110,10 @@ def read_vectors(
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError) as error:
         raise InputError(f"{path}: expected an intact compressed file, but {error}.") from None
     if count not in (None, found):
-        raise _wrong_count(path, count, f"{found:,}")
+        raise InputError(
+            f"{path}: expected {count:,} words, as its first line says. Received {found:,}: the "
+            f"file is cut off or damaged. Fetch it again."
+        )
     words = tuple(word.decode("utf-8", "replace") for word in kept)
     vectors = np.stack(list(kept.values())) if kept else np.empty((0, dim), np.float32)
     return WordVectors(words, vectors, set_name(path), found, repeated, undecodable)
@@ -164,27 +150,22 @@ def _is_header(line: bytes) -> bool:
     return len(fields) == 2 and all(field.isdigit() for field in fields)
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path) -> BinaryIO:
     """Opens a plain file, the content of a `.gz`, or the only file or text of a `.zip`."""
     if path.suffix == ".gz":
-        with gzip.open(path) as unpacked:
-            yield io.BufferedReader(unpacked, 1 << 20)
-    elif path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
-            members = [name for name in names if name.endswith((".txt", ".vec"))]
-            members = members or [name for name in names if not name.endswith("/")]
-            if len(members) != 1:
-                raise InputError(
-                    f"{path}: expected one file of vectors in the zip. Received {len(members)}: "
-                    f"{', '.join(members[:5])}. Unpack it and name the file that you want."
-                )
-            with archive.open(members[0]) as unpacked:
-                yield io.BufferedReader(unpacked, 1 << 20)
-    else:
-        with path.open("rb", buffering=1 << 20) as file:
-            yield file
+        return io.BufferedReader(gzip.open(path), _BUFFER)
+    if path.suffix != ".zip":
+        return path.open("rb", buffering=_BUFFER)
+    archive = zipfile.ZipFile(path)
+    names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+    members = [name for name in names if name.endswith((".txt", ".vec"))]
+    members = members or [name for name in names if not name.endswith("/")]
+    if len(members) != 1:
+        raise InputError(
+            f"{path}: expected one file of vectors in the zip. Received {len(members)}: "
+            f"{', '.join(members[:5])}. Unpack it and name the file that you want."
+        )
+    return io.BufferedReader(archive.open(members[0]), _BUFFER)
 
 
 def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
@@ -195,19 +176,18 @@ def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
     first = file.readline(_LONGEST).removeprefix(codecs.BOM_UTF8)
     fields = first.split()
     count, dim = None, len(fields) - 1
-    has_header = _is_header(first)
-    if has_header:  # 11 digits are enough to refuse a number.
+    if _is_header(first):  # 11 digits are enough to refuse a number.
         count, dim = (int(field[:11]) for field in fields)
     is_possible = 1 <= dim <= _WIDEST and (count or 0) <= _MOST_WORDS
-    if not is_possible or (kind == "binary" and not has_header):
+    if not is_possible or (kind == "binary" and count is None):
         raise InputError(
             f"{path}, line 1: expected the number of words (at most {_MOST_WORDS:,}) and their "
             f"width (1 to {_WIDEST:,}), or, in text, a word and its numbers. Received: "
-            f"{_shown(first)}"
+            f"{first[:60].decode('utf-8', 'replace')!r}"
         )
     if kind == "binary":
-        return count, dim, _binary_rows(file, path, count, dim)
-    lines = file if has_header else itertools.chain((first,), file)
+        return count, dim, _binary_rows(file, path, dim)
+    lines = file if count is not None else itertools.chain((first,), file)
     return count, dim, _text_rows(lines, path, dim)
 
 
@@ -226,29 +206,28 @@ def _text_rows(lines: Iterable[bytes], path: Path, dim: int) -> Rows:
         yield line[:end], numbers
 
 
-def _binary_rows(file: BinaryIO, path: Path, count: int, dim: int) -> Rows:
+def _binary_rows(file: BinaryIO, path: Path, dim: int) -> Rows:
     """Yields the rows of word2vec binary: a word, a space, float32[dim], maybe a line break."""
     width = 4 * dim
-    block, place, number = b"", 0, 0
-    while number < count:
+    block, place, number = b"", 0, 1
+    while True:
         end = block.find(b" ", place)
         if end < 0 or end + 1 + width > len(block):  # The block ends within a row.
             # A broken download may continue with gigabytes of zeros.
             more = file.read(_BLOCK) if end >= 0 or len(block) - place < _LONGEST else b""
             if not more:
-                return
+                break
             block, place = block[place:] + more, 0
             continue
-        number += 1
         word = block[place:end].lstrip(b"\n")
         row = np.frombuffer(block, "<f4", dim, end + 1)
         if not np.isfinite(row).all():
             raise _bad_row(path, number, dim, word)
         yield word, row
         place = end + 1 + width
-    # Reading to the end makes gzip verify its checksum.
-    if (block[place:] + file.read(_BLOCK)).strip(b"\n"):
-        raise _wrong_count(path, count, "more")
+        number += 1
+    if rest := block[place : place + _LONGEST].strip(b"\n"):
+        raise _bad_row(path, number, dim, rest)
 
 
 def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
@@ -262,21 +241,18 @@ def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
         return len(words), vectors.shape[1], zip(words, vectors, strict=True)
     except Exception as error:  # Unpickling a damaged file may raise anything.
         raise InputError(
-            f"{path}: expected gensim's KeyedVectors, but they cannot be read "
-            f"({type(error).__name__}: {error})."
+            f"{path}: expected gensim's KeyedVectors ({type(error).__name__}: {error})."
         ) from error
 
 
-def _vector(
-    path: Path, number: int, dim: int, word: bytes, numbers: bytes | np.ndarray
-) -> np.ndarray:
+def _vector(path: Path, row: int, dim: int, word: bytes, numbers: bytes | np.ndarray) -> np.ndarray:
+    is_text = isinstance(numbers, bytes)
     try:
-        fields = numbers.split() if isinstance(numbers, bytes) else numbers
-        vector = np.array(fields, np.float32)
+        vector = np.array(numbers.split() if is_text else numbers, np.float32)
     except ValueError:
-        vector = np.array([np.nan])
-    if len(vector) != dim or not np.isfinite(vector).all():
-        raise _bad_row(path, number, dim, word + numbers if isinstance(numbers, bytes) else word)
+        vector = np.array(np.nan)
+    if vector.shape != (dim,) or not np.isfinite(vector).all():
+        raise _bad_row(path, row, dim, word + numbers if is_text else word)
     return vector
 
 
@@ -284,17 +260,6 @@ def _bad_row(path: Path, number: int, dim: int, row: bytes) -> InputError:
     """Returns the error for a row of text, or for the word of a binary row."""
     return InputError(
         f"{path}, row {number:,}: expected a word without line breaks and {dim} finite numbers. "
-        f"Received {len(row.split())} fields: {_shown(row)}. The file is damaged, or has vectors "
-        f"of several widths."
+        f"Received {len(row.split())} fields: {row[:60].decode('utf-8', 'replace')!r}. The file "
+        f"is damaged, or has vectors of several widths."
     )
-
-
-def _wrong_count(path: Path, count: int, received: str) -> InputError:
-    return InputError(
-        f"{path}: expected {count:,} words, as its first line says. Received {received}: the file "
-        f"is cut off or damaged. Fetch it again."
-    )
-
-
-def _shown(text: bytes) -> str:
-    return repr(text[:60].decode("utf-8", "replace"))

@@ -13,6 +13,7 @@ from sst_keras.vectors.files import WordVectors
 from sst_keras.vocabulary import UNKNOWN
 
 _SPELLINGS = {"(": ("-lrb-", "-LRB-"), ")": ("-rrb-", "-RRB-"), UNKNOWN: ("UNK",)}
+_WAYS = ("exact", "casing", "pieces", "missing")  # to find a vector; see `match`
 _FEW = 20  # missing words in a coverage report
 
 
@@ -35,11 +36,8 @@ def pieces(token: str) -> list[str]:
 
 def wanted_words(tokens: Iterable[str]) -> set[str]:
     """Returns every word whose vector could serve one of the tokens or the unknown token."""
-    wanted = set(forms(UNKNOWN))
-    for token in tokens:
-        for part in (token, *pieces(token)):
-            wanted.update(forms(part))
-    return wanted
+    parts = (part for token in tokens for part in (token, *pieces(token)))
+    return {*forms(UNKNOWN), *(form for part in parts for form in forms(part))}
 
 
 def match(token: str, vectors: WordVectors) -> tuple[str, list[int]]:
@@ -47,26 +45,24 @@ def match(token: str, vectors: WordVectors) -> tuple[str, list[int]]:
 
     The first of the token's `forms` that has a vector serves it: `exact` for the token itself,
     `casing` for another form. Otherwise its `pieces` serve it, as the mean of those that have a
-    vector. Otherwise the token is `missing` and has no rows. The result is kept in
-    `vectors.matches`.
+    vector. Otherwise the token is `missing`. `vectors.matches` keeps the result.
     """
     found = vectors.matches.get(token)
     if found is None:
-        row = _row(token, vectors)
-        if row is not None:
-            found = ("exact" if token in vectors.index else "casing"), [row]
-        else:
-            of_pieces = [_row(piece, vectors) for piece in pieces(token)]
-            rows = [row for row in of_pieces if row is not None]
-            found = ("pieces" if rows else "missing"), rows
-        vectors.matches[token] = found
+        rows = _rows([token], vectors)
+        how = "exact" if token in vectors.index else "casing"
+        if not rows:
+            rows = _rows(pieces(token), vectors)
+            how = "pieces" if rows else "missing"
+        found = vectors.matches[token] = how, rows
     return found
 
 
-def _row(word: str, vectors: WordVectors) -> int | None:
-    """Returns the row of the first of a word's forms that has one."""
+def _rows(words: Iterable[str], vectors: WordVectors) -> list[int]:
+    """Returns for each word the row of the first of its forms that has one, if any has."""
     index = vectors.index
-    return next((index[form] for form in forms(word) if form in index), None)
+    found = (next((index[form] for form in forms(word) if form in index), None) for word in words)
+    return [row for row in found if row is not None]
 
 
 def has_vector(token: str, vectors: WordVectors) -> bool:
@@ -75,25 +71,15 @@ def has_vector(token: str, vectors: WordVectors) -> bool:
 
 
 def embedding_matrix(tokens: Sequence[str], vectors: WordVectors, seed: int) -> np.ndarray:
-    """Returns the vectors of a vocabulary's tokens.
+    """Returns the vectors of a vocabulary's tokens: float32[tokens, dim].
 
     Row 0, padding, is zero. A token without a vector gets uniform random numbers whose variance in
     each dimension is that of the given vectors, as in Kim, "Convolutional Neural Networks for
-    Sentence Classification" (EMNLP 2014).
-
-    Args:
-        tokens: The vocabulary's tokens by id.
-        vectors: The vectors to take from.
-        seed: Seed of the random numbers.
-
-    Returns:
-        float32[tokens, dim].
+    Sentence Classification" (EMNLP 2014). They depend on `seed` and on the token's id only.
     """
     matrix = np.random.default_rng(seed).uniform(-1.0, 1.0, (len(tokens), vectors.dim))
-    if len(vectors.words) > 1:
-        matrix *= np.sqrt(3.0) * vectors.vectors.std(axis=0)
-    else:
-        matrix *= 0.25
+    has_variance = len(vectors.words) > 1
+    matrix *= np.sqrt(3.0) * vectors.vectors.std(axis=0) if has_variance else 0.25
     matrix = matrix.astype(np.float32)
     matrix[0] = 0.0
     ids, single_rows = [], []
@@ -147,7 +133,7 @@ class Coverage:
 
 
 def measure_coverage(counts: Mapping[str, Mapping[str, int]], vectors: WordVectors) -> Coverage:
-    """Measures how many of some texts' words have a vector.
+    """Measures the share of some texts' words that have a vector.
 
     Args:
         counts: Split → token → how often it occurs.
@@ -156,21 +142,20 @@ def measure_coverage(counts: Mapping[str, Mapping[str, int]], vectors: WordVecto
     splits = {}
     missing: Counter[str] = Counter()
     for split, words in counts.items():
-        types = dict.fromkeys(("exact", "casing", "pieces", "missing"), 0)
-        tokens = dict(types)
+        types, tokens = Counter(), Counter()
         for word, count in words.items():
             how = match(word, vectors)[0]
             types[how] += 1
             tokens[how] += count
             if how == "missing":
                 missing[word] += count
-        all_types, all_tokens = sum(types.values()), sum(tokens.values())
+        shares = {how: tokens[how] / max(tokens.total(), 1) for how in _WAYS}
         splits[split] = {
-            "types": all_types,
-            "tokens": all_tokens,
-            "types_found": 1 - types["missing"] / max(all_types, 1),
-            "tokens_found": 1 - tokens["missing"] / max(all_tokens, 1),
-            **{how: count / max(all_tokens, 1) for how, count in tokens.items()},
+            "types": types.total(),
+            "tokens": tokens.total(),
+            "types_found": 1 - types["missing"] / max(types.total(), 1),
+            "tokens_found": 1 - shares["missing"],
+            **shares,
         }
     frequent = sorted(missing.items(), key=lambda pair: (-pair[1], pair[0]))[:_FEW]
     return Coverage(splits, tuple(frequent))

@@ -1,4 +1,4 @@
-"""Named sets of word vectors: find, choose, load, fetch, cut to a data set, describe."""
+"""Named sets of word vectors: find, choose, fetch, load, cut to a data set, describe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sst_keras.vectors.matching import forms, measure_coverage, wanted_words
 
 log = logging.getLogger(__name__)
 
-# The endings of vector files. If several files have a name, the first ending wins; `.kv` is last
+# The endings of vector files. If several files have one name, the first ending wins. `.kv` is last
 # because it is a pickle, which may run code.
 _ENDINGS = (".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip", ".kv")
 _TEXT_ENDINGS = (".txt", ".vec", ".txt.gz", ".vec.gz")
@@ -66,11 +66,10 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
     if Path(name).is_file():
         return Path(name)
     available = available_vectors(data_dir)
-    if name in available:
-        return available[name]
-    for path in available.values():
-        if (path.parent / name).is_file():
-            return path.parent / name
+    with_ending = (path.parent / name for path in available.values())
+    for path in (available.get(name), *with_ending):
+        if path and path.is_file():
+            return path
     raise UsageError(
         f"there are no vectors {name!r}{suggest(name, available)}. Expected a file, none, or one "
         f"of {', '.join(['sample', *available])}. `sst-keras vectors fetch NAME` fetches the sets "
@@ -84,54 +83,48 @@ def choose_vectors(
     data_dir: str | Path | None = None,
     most_frequent: int = 0,
 ) -> tuple[str, Path] | None:
-    """Returns name and file of the available set that covers most of some texts' tokens.
+    """Returns name and file of the available set that covers the most tokens of some texts.
 
-    If several cover as many, the set with the longest vectors wins, then the first by name. A file
-    that cannot be read is skipped with a warning. `.kv` files are never opened here, because
-    loading them may run code; they are used only when they are named.
+    Of several with equal coverage, the set with the longest vectors wins, then the first by name.
+    A file that cannot be read is skipped with a warning. So is every `.kv` file, because loading
+    one may run code: it is used only if it is named.
 
     Args:
         counts: Split → token → how often it occurs.
         data_dir: The folder that holds `vectors/`, in place of `SST_KERAS_DATA`.
-        most_frequent: As in `load_vectors`, so that its next call finds the set in the cache.
+        most_frequent: As in `load_vectors`, so that the next call finds the set in the cache.
     """
     words = set().union(*counts.values())
-    candidates = []
-    skipped = []
-    for name, path in available_vectors(data_dir).items():
-        if path.suffix == ".kv":
-            skipped.append(name)
-            continue
-        try:
-            vectors = load_vectors(path, words, most_frequent)
-        except InputError as error:
-            log.warning(f"Skipped: {error}")
-            continue
-        share = measure_coverage(counts, vectors).tokens_found
-        candidates.append((share, vectors.dim, name, path))
-    if skipped:
+    available = available_vectors(data_dir)
+    pickles = [name for name, path in available.items() if path.suffix == ".kv"]
+    if pickles:
         log.warning(
-            f"Vectors: skipped {', '.join(skipped)}, because loading a .kv file may run code. To "
+            f"Vectors: skipped {', '.join(pickles)}, because loading a .kv file may run code. To "
             f"use one, name it in embedding.vectors."
         )
+    candidates = []  # coverage, width, name
+    for name in available:
+        try:
+            if name not in pickles:
+                vectors = load_vectors(available[name], words, most_frequent)
+                share = measure_coverage(counts, vectors).tokens_found
+                candidates.append((share, vectors.dim, name))
+        except InputError as error:
+            log.warning(f"Skipped: {error}")
     if not candidates:
         return None
-    candidates.sort(key=lambda candidate: candidate[:2], reverse=True)  # stable: then by name
-    (share, dim, name, path), *others = candidates
+    candidates.sort(key=lambda candidate: candidate[:2], reverse=True)  # equals stay in name order
+    (share, dim, chosen), *others = candidates
     if others:
-        beaten = ", ".join(f"{name} ({100 * share:.1f} %, {dim})" for share, dim, name, _ in others)
         log.info(
-            f"Vectors: {name} ({100 * share:.1f} % of the tokens, {dim} numbers) chosen over "
-            f"{beaten}."
+            f"Vectors: {chosen} ({100 * share:.1f} % of the tokens, {dim} numbers) chosen over "
+            + ", ".join(f"{name} ({100 * share:.1f} %, {dim})" for share, dim, name in others)
         )
-    return name, path
+    return chosen, available[chosen]
 
 
 def fetch_vectors(name: str) -> Path:
-    """Fetches a set with gensim's downloader, unless it is available already.
-
-    Args:
-        name: A name of the downloader, such as `glove-wiki-gigaword-300`.
+    """Returns the file of a set, fetched with gensim's downloader if it is not available yet.
 
     Raises:
         UsageError: If the downloader has no such set.
@@ -149,26 +142,21 @@ def fetch_vectors(name: str) -> Path:
             f"elsewhere, and put the file into {locations.cache_dir() / 'vectors'}{os.sep}."
         )
     try:
-        models = gensim.downloader.info(name_only=True)["models"]
-        if name not in models:
-            raise UsageError(
-                f"there are no vectors {name!r}{suggest(name, models)}. Expected one of "
-                f"{', '.join(models)}."
-            )
-        return Path(gensim.downloader.load(name, return_path=True))
+        names = gensim.downloader.info(name_only=True)["models"]
+        if name in names:
+            return Path(gensim.downloader.load(name, return_path=True))
     except OSError as error:
         raise InputError(f"{name}: the download broke off ({error}). Fetch it again.") from None
+    raise UsageError(
+        f"there are no vectors {name!r}{suggest(name, names)}. Expected one of {', '.join(names)}."
+    )
 
 
 def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0) -> WordVectors:
     """Reads the vectors that could serve some tokens, from the cache if it has them.
 
-    The cache is keyed by the file's content and the words wanted.
-
-    Args:
-        path: The file.
-        tokens: The tokens; see `matching.forms` for the words that may serve one.
-        most_frequent: Number of the file's first words to keep besides.
+    They are those of the tokens' `wanted_words`, and of the file's `most_frequent` first words. The
+    cache is keyed by the file's content and the words wanted.
 
     Raises:
         InputError: As `read_vectors` raises it.
@@ -187,20 +175,19 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # missing or damaged: written again
     vectors = read_vectors(path, wanted, most_frequent)
-    if not vectors.words:
-        return vectors
-    words = np.frombuffer("\n".join(vectors.words).encode("utf-8"), np.uint8)
-    counts = np.array([vectors.words_in_file, vectors.repeated, vectors.undecodable])
-    with files.whole_file(cached) as partial:
-        np.savez(partial, words=words, vectors=vectors.vectors, counts=counts)
+    if vectors.words:
+        words = np.frombuffer("\n".join(vectors.words).encode("utf-8"), np.uint8)
+        counts = np.array([vectors.words_in_file, vectors.repeated, vectors.undecodable])
+        with files.whole_file(cached) as partial:
+            np.savez(partial, words=words, vectors=vectors.vectors, counts=counts)
     return vectors
 
 
 def fingerprint(path: str | Path) -> str:
     """Returns the sha256 of a file's bytes; for `.kv`, of the files beside it too.
 
-    Hashing gigabytes takes seconds, so the result is cached under the file's path, size and times.
-    A file that is only just written is not cached: its next change could have the same times.
+    Hashing gigabytes takes seconds, so the result is cached under the files' paths, sizes and
+    times. It is not cached if a file is so new that its next change could have the same times.
     """
     path = Path(path).resolve()
     paths = sorted(path.parent.glob(f"{path.name}*")) if path.suffix == ".kv" else [path]
@@ -225,68 +212,58 @@ def write_subset(
 ) -> WordVectors:
     """Writes the vectors of a file that some texts need, as word2vec text in the file's order.
 
-    `load_vectors` with the same tokens, or some of them, and the same `most_frequent` returns the
-    same words and vectors from the subset as from the file. The same input gives the same bytes.
-
-    Args:
-        path: The file of vectors.
-        tokens: The texts' tokens.
-        out: The file to write: `.txt` or `.vec`, or either with `.gz`.
-        most_frequent: Number of the file's first words to write besides.
+    They are what `load_vectors` returns for the same `tokens` and `most_frequent`. For some of the
+    tokens, or a smaller number, it reads the same from the subset as from the complete file. The
+    same input always gives the same bytes. `out` ends in `.txt` or `.vec`, or either with `.gz`.
 
     Returns:
         What was written.
 
     Raises:
-        UsageError: If `out` has another ending or is the file itself.
+        UsageError: If `out` has another ending, or is the complete file.
         InputError: If the file cannot be read, or has a word that text cannot hold.
     """
     path, out = Path(path), Path(out)
     if not out.name.endswith(_TEXT_ENDINGS) or out.resolve() == path.resolve():
         raise UsageError(
-            f"expected a new file that ends in {', '.join(_TEXT_ENDINGS)}. Received: {str(out)!r}",
+            f"expected another file, ending in {', '.join(_TEXT_ENDINGS)}. Received: {str(out)!r}",
             setting="out",
         )
     vectors = read_vectors(path, wanted_words(tokens), most_frequent)
     with files.whole_file(out) as partial:
         with partial.open("wb") as raw:
-            # A gzip header holds a name and a time by default.
-            zipped = out.suffix == ".gz"
-            file = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw
+            # By default, gzip would write the time and the temporary name.
+            file = gzip.GzipFile("", "wb", 6, raw, mtime=0) if out.suffix == ".gz" else raw
             with file:
                 file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
                 for word, row in zip(vectors.words, vectors.vectors, strict=True):
                     # The shortest numbers that read back as the same float32.
                     file.write(f"{word} {' '.join(row.astype(str).tolist())}\n".encode())
         written = read_vectors(partial)
-        differing = set(vectors.words).symmetric_difference(written.words)
         if written.words != vectors.words or not np.array_equal(written.vectors, vectors.vectors):
-            raise InputError(
-                f"{path}: expected words that can be written as text. Received some that cannot, "
-                f"such as {sorted(differing)[:3]}. Use the complete file."
-            )
+            lost = sorted(set(vectors.words) - set(written.words))[:3]
+            raise InputError(f"{path}: expected words that text can hold. Received: {lost}.")
     return vectors
 
 
 def nearest(
     path: str | Path, words: Sequence[str], count: int = 10, most_frequent: int = 200_000
 ) -> dict[str, list[tuple[str, float]]]:
-    """Returns for each word its nearest words and their cosines, the nearest first.
+    """Returns for each word its `count` nearest words and their cosines, the nearest first.
 
-    Args:
-        path: The file.
-        words: The words; see `matching.forms` for the spellings that may serve one.
-        count: Number of neighbours per word.
-        most_frequent: Number of the file's first words to search.
+    Only the file's first `most_frequent` words are searched. The words themselves may be spelled
+    as in `matching.forms`.
 
     Raises:
         UsageError: If a word has no vector.
     """
+    from gensim.models import KeyedVectors
+
     read = read_vectors(path, wanted_words(words), most_frequent)
     # A vector of zeros, which some files have for padding, has no cosine.
-    rows = np.flatnonzero(read.vectors.any(axis=1))
-    kept = WordVectors(tuple(read.words[row] for row in rows), read.vectors[rows])
-    keyed = kept.to_keyed_vectors()
+    rows = [row for row in read.index.values() if read.vectors[row].any()]
+    keyed = KeyedVectors(read.dim)
+    keyed.add_vectors([read.words[row] for row in rows], read.vectors[rows])
     found = {}
     for word in words:
         form = next((form for form in forms(word) if form in keyed), None)
