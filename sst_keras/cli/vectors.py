@@ -30,7 +30,8 @@ def fetch(name: str) -> None:
 @click.option(
     "--most-frequent",
     type=click.IntRange(0),
-    help="Also keep this many of the file's first words.  [default: that of data.vector_words]",
+    help="Also keep this many of the file's first words. 0 keeps only those of the data set.  "
+    "[default: that of data.vector_words]",
 )
 @click.option(
     "--out",
