@@ -51,7 +51,7 @@ def subset(
     data.vector_words is at most --most-frequent.
     """
     from sst_keras.corpora import SPLITS, load_corpus
-    from sst_keras.input_pipeline import count_tokens
+    from sst_keras.encoder import count_tokens
     from sst_keras.locations import cache_dir
     from sst_keras.settings import DataConfig
     from sst_keras.vectors.files import set_name
