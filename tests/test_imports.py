@@ -11,7 +11,7 @@ import sst_keras
 from sst_keras.cli import COMMANDS
 
 PACKAGE = Path(sst_keras.__file__).parent
-LEAVES = {"errors", "files", "locations", "runtime", "settings"}  # anyone may import these
+LEAVES = {"engines", "errors", "files", "locations", "runtime", "settings"}  # anyone may import these
 # Module or folder → those of ours that it may import besides. `cli` may import everything.
 ALLOWED = {
     "__init__": {"classifier", "serving"},
@@ -25,7 +25,6 @@ ALLOWED = {
     "layers": set(),
     "recurrent": set(),
     "losses": set(),
-    "engines": set(),
     "environment": set(),
     "runs": {"config"},
     "tokenizer": {"vocabulary"},
@@ -50,8 +49,7 @@ ALLOWED = {
     },
     "serving": {"classifier", "runs"},
     "experiments": {
-        "callbacks", "config", "corpora", "datasets", "engines", "history", "plotting", "runs",
-        "training", "vectors",
+        "config", "datasets", "history", "plotting", "runs", "training", "vectors",
     },
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (
