@@ -1,10 +1,8 @@
 """Callbacks: history, the best model, dev scores within epochs, progress, a stop on nan."""
 
-from __future__ import annotations
-
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -27,17 +25,14 @@ class HistoryLogger(keras.callbacks.Callback):
     Args:
         path: The file.
         examples: Number of training examples per epoch.
-        learning_rates: Column → the optimizer whose learning rate it holds.
+        optimizers: Column → the optimizer whose learning rate it holds.
     """
 
     def __init__(
-        self, path: Path, examples: int, learning_rates: dict[str, keras.optimizers.Optimizer]
+        self, path: Path, examples: int, optimizers: Mapping[str, keras.optimizers.Optimizer]
     ) -> None:
-        """Makes the callback; see the class for the arguments."""
         super().__init__()
-        self.path = path
-        self.examples = examples
-        self.learning_rates = learning_rates
+        self.path, self.examples, self.optimizers = path, examples, optimizers
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -51,21 +46,17 @@ class HistoryLogger(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the epoch's row."""
         seconds = self._trained - self._started
-        self.rows.append(
-            {
-                "epoch": epoch + 1,
-                "loss": logs["loss"],
-                "accuracy": logs["accuracy"],
-                "dev_loss": logs["val_loss"],
-                "dev_accuracy": logs["val_accuracy"],
-                **{
-                    name: float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-                    for name, optimizer in self.learning_rates.items()
-                },
-                "seconds": seconds,
-                "examples_per_second": self.examples / seconds,
-            }
-        )
+        row = {
+            "epoch": epoch + 1,
+            "loss": logs["loss"],
+            "accuracy": logs["accuracy"],
+            "dev_loss": logs["val_loss"],
+            "dev_accuracy": logs["val_accuracy"],
+        }
+        for column, optimizer in self.optimizers.items():
+            row[column] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        row |= {"seconds": seconds, "examples_per_second": self.examples / seconds}
+        self.rows.append(row)
         write_history(self.path, self.rows)
 
 
@@ -83,12 +74,9 @@ class BestModel(keras.callbacks.Callback):
     """
 
     def __init__(self, path: Path, patience: int = 0) -> None:
-        """Makes the callback; see the class for the arguments."""
         super().__init__()
-        self.path = path
-        self.patience = patience
-        self.best = (math.inf, math.inf)
-        self.epoch = 0
+        self.path, self.patience = path, patience
+        self.best, self.epoch = (math.inf, math.inf), 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the epoch was the best so far."""
@@ -107,10 +95,7 @@ class BestModel(keras.callbacks.Callback):
 
 
 def _batches_done(callback: keras.callbacks.Callback, batch: int) -> int:
-    """Returns how many batches of the epoch are done.
-
-    With several steps per execution, Keras counts a shorter last execution as a full one.
-    """
+    # With several steps per execution, Keras counts a shorter last execution as a full one.
     return min(batch + 1, callback.params["steps"])
 
 
@@ -142,16 +127,13 @@ class DevChecks(keras.callbacks.Callback):
     """
 
     def __init__(self, score: Callable[[], Metrics], per_epoch: int) -> None:
-        """Makes the callback; see the class for the arguments."""
         super().__init__()
-        self.score = score
-        self.per_epoch = per_epoch
+        self.score, self.per_epoch = score, per_epoch
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts to count the epoch's checks."""
-        self._epoch = epoch
-        self._checks = 0
+        self._epoch, self._checks = epoch, 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Scores dev if a check is due."""
@@ -165,24 +147,19 @@ class DevChecks(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar for each epoch with loss and accuracy, and a line with the dev scores at its end.
-
-    Args:
-        console: The `rich.console.Console` to write to.
-    """
+    """A bar for each epoch with loss and accuracy, and a line with the dev scores at its end."""
 
     def __init__(self, console: Console) -> None:
-        """Makes the callback; see the class for the argument."""
         super().__init__()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}  {task.fields[figures]}"),
+            TextColumn("{task.completed}/{task.total}  {task.fields[scores]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self.task = self.progress.add_task("", figures="", visible=False)
+        self.task = self.progress.add_task("", scores="", visible=False)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Resets the bar."""
@@ -191,14 +168,14 @@ class ProgressBar(keras.callbacks.Callback):
             self.task,
             total=self.params["steps"],
             description=f"Epoch {epoch + 1:>2}/{self.params['epochs']}",
-            figures="",
+            scores="",
             visible=True,
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar."""
-        figures = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
-        self.progress.update(self.task, completed=_batches_done(self, batch), figures=figures)
+        scores = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
+        self.progress.update(self.task, completed=_batches_done(self, batch), scores=scores)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Prints a line with the epoch's scores."""

@@ -37,10 +37,8 @@ class Classifier(tf.Module):
     def __init__(
         self, model: keras.Model, encoder: TokenEncoder, class_names: tuple[str, ...]
     ) -> None:
-        """Makes the classifier; see the class for the arguments."""
         super().__init__()
-        self.model = model
-        self.encoder = encoder
+        self.model, self.encoder = model, encoder
         self._class_names = tf.constant(class_names)  # string[classes]
         outputs = {"logits": model.output}
         self.has_attention = any(layer.name == ATTENTION for layer in model.layers)

@@ -20,7 +20,6 @@ class InputError(ValueError):
     exit_code = 1
 
     def __init__(self, message: str, setting: str = "") -> None:
-        """Makes the error; see the class for the arguments."""
         super().__init__(f"{setting}: {message}" if setting else message)
         self.message = message
         self.setting = setting

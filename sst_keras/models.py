@@ -23,7 +23,6 @@ from sst_keras.recurrent import LSTM
 from sst_keras.runtime import keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
 
-
 # Names of layers that other modules look up.
 EMBEDDING = "embedding"
 ATTENTION = "attention"
@@ -89,7 +88,7 @@ def summarize(model: keras.Model) -> str:
 
 
 def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> Embedding:
-    """Returns an embedding that masks padding; its random rows are as spread as word2vec's."""
+    # Random rows are as spread as word2vec's.
     return Embedding(
         *size,
         mask_zero=True,

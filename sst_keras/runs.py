@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,7 +21,6 @@ RUNS_DIR = Path("saved_models")
 
 
 def _file(name: str, about: str) -> property:
-    """Returns the property of a run that is the path of one of its files."""
     return property(lambda run: run.path / name, doc=about)
 
 
@@ -34,9 +35,7 @@ class RunDirectory:
     history_file = _file("history.csv", "Losses, accuracies, rates and times, one row per epoch.")
     model_file = _file("model.keras", "The model of the best epoch.")
     model_summary_file = _file("model.txt", "The layers, their output shapes, parameter counts.")
-    metrics_file = _file(
-        "metrics.json", "The scores. It is written last: with it, a run is finished."
-    )
+    metrics_file = _file("metrics.json", "The scores; written last, so a run with it is finished.")
     environment_file = _file("environment.json", "Versions, machine, commit, fingerprints.")
     plots_dir = _file("plots", "The plots.")
     logs_dir = _file("logs", "TensorBoard's event files, if they were asked for.")
@@ -130,15 +129,13 @@ def new_run(
     """
     if path is None:
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{pipeline.training.seed}"
-        folder = RUNS_DIR / pipeline.name
-        number = 1
-        while True:
-            run = RunDirectory(folder / (stem if number == 1 else f"{stem}-{number}"))
-            try:
+        for number in itertools.count(1):
+            run = RunDirectory(
+                RUNS_DIR / pipeline.name / (f"{stem}-{number}" if number > 1 else stem)
+            )
+            with contextlib.suppress(FileExistsError):
                 run.path.mkdir(parents=True)
                 return run
-            except FileExistsError:
-                number += 1
     run = RunDirectory(Path(path))
     if run.path.exists() and not run.path.is_dir():
         raise UsageError(f"expected a folder. Received a file: {str(path)!r}", setting="run_dir")

@@ -116,7 +116,6 @@ def train(
 
 
 def _report(pipeline: Pipeline, corpus: Corpus) -> None:
-    """Logs what is trained on, and warns about settings without effect."""
     for note in corpus.notes:
         log.warning(note)
     if unread := pipeline.unread():
@@ -130,7 +129,6 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
 
 
 def _as_found(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> Pipeline:
-    """Returns the pipeline with data set, classes and vectors as they were found."""
     return replace(
         pipeline,
         data=replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names),
@@ -139,7 +137,6 @@ def _as_found(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> Pipeline:
 
 
 def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> keras.Model:
-    """Builds the model and compiles it with loss and optimizer."""
     training, words = pipeline.training, len(lexicon.vocabulary)
     model = build_model(
         pipeline.model, pipeline.embedding, words, len(corpus.class_names), lexicon.matrix
@@ -189,11 +186,11 @@ def _fit(
     data, training = pipeline.data, pipeline.training
     examples = corpus.training_split(data.examples)
     dev_batches, _ = evaluation_batches(corpus.dev, lexicon.encoder, data.batch_size)
-    rates = {"learning_rate": model.optimizer}
+    optimizers = {"learning_rate": model.optimizer}
     if has_own_rate(pipeline.embedding):
-        default, own = model.optimizer.groups
-        rates = {"learning_rate": default, "embedding_learning_rate": own}
-    logger = HistoryLogger(run.history_file, len(examples), rates)
+        columns = ("learning_rate", "embedding_learning_rate")
+        optimizers = dict(zip(columns, model.optimizer.groups, strict=True))
+    logger = HistoryLogger(run.history_file, len(examples), optimizers)
     best = BestModel(run.model_file, training.patience)
     try:
         model.fit(
@@ -213,7 +210,6 @@ def _fit(
 
 
 def _score(classifier: Classifier, corpus: Corpus) -> dict[str, Evaluation]:
-    """Scores a classifier on dev and test."""
     return {split: score(classifier, corpus, split) for split in ("dev", "test")}
 
 

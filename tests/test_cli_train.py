@@ -72,7 +72,7 @@ def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):
     arguments = ("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
     assert train(*arguments).exit_code == 0
     refused = train(*arguments)
-    assert refused.exit_code == 2 and "--overwrite" in refused.stderr
+    assert refused.exit_code == 2 and "--run-dir: 'run' holds a finished" in refused.stderr
     assert train(*arguments, "--overwrite", "--epochs", "2").exit_code == 0
     assert len(read_history("run/history.csv").rows) == 2
 

@@ -39,13 +39,8 @@ def runs(folder: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    plural = "s" if len(rows) != 1 else ""
-    table = Table(
-        title=f"{len(rows)} run{plural} below {folder}/",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    title = f"{len(rows)} run{'s' * (len(rows) != 1)} below {folder}/"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("run", "data", "vectors"):
         table.add_column(column, overflow="fold", min_width=8)
     for column in ("epoch", "dev", "test", "time"):

@@ -52,10 +52,8 @@ class Predictor:
     def __init__(
         self, signatures: Mapping[str, Callable], class_names: tuple[str, ...], owner: Any
     ) -> None:
-        """Makes the predictor; see the class for the arguments."""
-        self._signatures = signatures
         self.class_names = class_names
-        self._owner = owner
+        self._signatures, self._owner = signatures, owner
 
     @classmethod
     def load(cls, folder: str | Path) -> Predictor:
@@ -117,7 +115,6 @@ class Predictor:
         return predictions
 
     def _prediction(self, text: str, answers: dict[str, np.ndarray], row: int) -> Prediction:
-        """Returns one row of a batch's answers."""
         probabilities = [float(number) for number in answers["probabilities"][row]]
         tokens = attention = None
         if "attention" in answers:
