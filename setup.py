@@ -9,8 +9,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").read_text("utf-8"))[1]
 
-# The pipelines and the sample have one copy each in the repository, at its top, where people look
-# for them; in a wheel they lie inside the package. An editable install reads the repository's.
+# The repository has one copy of the pipelines and of the sample, at its top, where people look for
+# them. A wheel has them inside the package. An editable install reads those of the repository.
 BUNDLED = {"sst_keras.pipelines": "pipelines", "sst_keras.sample": "data/sample"}
 if "editable_wheel" in sys.argv:
     BUNDLED = {}
@@ -27,7 +27,7 @@ setup(
     package_dir={"": ".", **BUNDLED},
     package_data={
         "sst_keras": ["py.typed"],
-        "sst_keras.pipelines": ["*.toml"],
+        "sst_keras.pipelines": ["*.toml", "sweeps/*.toml"],
         "sst_keras.sample": ["*.txt", "*.md"],
         "sst_keras.datasets.sst5": ["*.md", "*.bib", "*.txt", "*.tsv"],
     },
@@ -39,15 +39,21 @@ setup(
         "numpy>=2",
         "scipy>=1.13",  # Student's t
         "matplotlib>=3.9",
-        "markdown>=3.6",  # the report's page is made of its Markdown
+        "markdown>=3.6",  # reports as HTML
         "click>=8.2",
+        "platformdirs>=4",  # the user's cache folder on each system
         "rich>=13",
         "tomli-w>=1.1",
-        "importlib_resources",  # tensorflow-datasets imports it without naming it
+        "importlib_resources",  # tensorflow-datasets imports it without requiring it
     ],
     extras_require={
         "tensorboard": ["tensorboard>=2.19"],
-        "test": ["pytest>=8", "ruff>=0.9", "dill"],  # TFDS tests builders with dill
+        "test": [
+            "pytest>=8",
+            "ruff>=0.9",
+            "dill",  # TFDS tests builders with it
+            "scikit-learn>=1.5",  # checks the metrics
+        ],
     },
     entry_points={"console_scripts": ["sst-keras=sst_keras.cli:main"]},
 )

@@ -23,7 +23,7 @@ import records
 WANTED = 20_000
 
 OURS = """
-from sst_keras.vectors.sets import read_vectors
+from sst_keras.vectors.files import read_vectors
 wanted = {{f"word{{number}}" for number in range(0, {words}, max(1, {words} // {wanted}))}}
 vectors = read_vectors({path!r}, wanted)
 assert len(vectors.words) == len(wanted), len(vectors.words)

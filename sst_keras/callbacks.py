@@ -134,7 +134,7 @@ class DevChecks(keras.callbacks.Callback):
 
     Args:
         score: Returns the metrics on dev with the present weights.
-        per_epoch: How many times per epoch; with 1 there are no checks.
+        per_epoch: How many times per epoch.
 
     Attributes:
         rows: For each check `dev_loss`, `dev_accuracy` and the `epoch`, such as 0.25 after the
@@ -156,7 +156,7 @@ class DevChecks(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Scores dev if a check is due."""
         done = _batches_done(self, batch) / self.params["steps"]
-        if self.per_epoch > 1 and self._checks + 1 <= done * self.per_epoch:
+        if self._checks + 1 <= done * self.per_epoch:
             # One execution may pass several checks; they become one.
             self._checks = int(done * self.per_epoch)
             dev = self.score()

@@ -58,7 +58,7 @@ class Classifier(tf.Module):
             UsageError: If there is no such run, or it has no model.
             InputError: If a file is damaged, or the vocabulary is not the model's.
         """
-        run = open_run(run.path if isinstance(run, RunDirectory) else run)
+        run = open_run(run)
         try:
             model = keras.models.load_model(run.model_file, compile=False)
         except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise
@@ -92,7 +92,7 @@ class Classifier(tf.Module):
 
     def predictor(self) -> Predictor:
         """Returns what predicts raw texts with this classifier, as its export does."""
-        return Predictor(self.signatures(), self.class_names)
+        return Predictor(self.signatures(), self.class_names, self)
 
     def signatures(self) -> Mapping[str, Callable]:
         """Returns the functions of raw texts by name.

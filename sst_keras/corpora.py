@@ -172,21 +172,23 @@ def _read(data: DataConfig, data_dir: str | Path | None) -> Corpus:
     if path.is_dir() and (path / "train.txt").is_file():
         tables.require_splits(path, ".txt")
         return _read_trees(path, data.dataset, spans)
-    return _table_corpus(data, *tables.read_splits(path, data))
+    splits, class_names, notes = tables.read_splits(path, data)
+    return _table_corpus(data.dataset, splits, class_names, notes)
 
 
-def _table_corpus(data: DataConfig, splits: Mapping[str, Table], notes: list[str]) -> Corpus:
+def _table_corpus(
+    name: str, splits: Mapping[str, Table], class_names: tuple[str, ...], notes: list[str]
+) -> Corpus:
     """Tokenizes tables of texts and labels."""
-    class_names = tables.class_names(splits.values(), data)
     numbers = {label: number for number, label in enumerate(class_names)}
     columns = {}
-    for name, table in splits.items():
+    for split, table in splits.items():
         labels = np.asarray([numbers[label] for label in table.labels], np.int32)
-        columns[name] = Split(tokenize(tf.constant(table.texts)), labels)
+        columns[split] = Split(tokenize(tf.constant(table.texts)), labels)
     blank = sum(not text.strip() for table in splits.values() for text in table.texts)
     if blank:
         notes = [*notes, f"{blank} texts are blank; each is read as one unknown token."]
-    return Corpus(data.dataset, class_names, **columns, notes=tuple(notes))
+    return Corpus(name, class_names, **columns, notes=tuple(notes))
 
 
 # === Treebanks ===

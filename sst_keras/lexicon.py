@@ -104,6 +104,7 @@ class Lexicon:
         notes = ()
         if not sources and embedding.vectors == ("auto",):
             notes = (NO_VECTORS_NOTE,)
+            log.warning(NO_VECTORS_NOTE)
         return cls(
             vocabulary,
             TokenEncoder(vocabulary, data.lowercase),

@@ -18,61 +18,29 @@ from sst_keras.settings import Pipeline
 RUNS_DIR = Path("saved_models")
 
 
+def _file(name: str, about: str) -> property:
+    """Returns the property of a run that is the path of one of its files."""
+    return property(lambda run: run.path / name, doc=about)
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """A folder with everything that a training run made. It can be copied anywhere."""
 
     path: Path
 
-    @property
-    def pipeline_file(self) -> Path:
-        """Every setting of the run."""
-        return self.path / "pipeline.toml"
-
-    @property
-    def vocabulary_file(self) -> Path:
-        """The words, one per line, in the order of their ids."""
-        return self.path / "vocabulary.txt"
-
-    @property
-    def history_file(self) -> Path:
-        """Losses, accuracies, learning rates and times, one row per epoch."""
-        return self.path / "history.csv"
-
-    @property
-    def model_file(self) -> Path:
-        """The model of the best epoch."""
-        return self.path / "model.keras"
-
-    @property
-    def model_summary_file(self) -> Path:
-        """The model's layers with their output shapes and parameter counts."""
-        return self.path / "model.txt"
-
-    @property
-    def metrics_file(self) -> Path:
-        """The scores by split. It is written last: a run that has it is finished."""
-        return self.path / "metrics.json"
-
-    @property
-    def environment_file(self) -> Path:
-        """Versions, machine, commit, and fingerprints of data and vectors."""
-        return self.path / "environment.json"
-
-    @property
-    def logs_dir(self) -> Path:
-        """TensorBoard's event files, if they were asked for."""
-        return self.path / "logs"
-
-    @property
-    def plots_dir(self) -> Path:
-        """The plots."""
-        return self.path / "plots"
-
-    @property
-    def saved_model_dir(self) -> Path:
-        """The exported SavedModel. TensorFlow Serving expects the version number."""
-        return self.path / "saved_model" / "1"
+    pipeline_file = _file("pipeline.toml", "Every setting of the run.")
+    vocabulary_file = _file("vocabulary.txt", "The words, one per line, in the order of their ids.")
+    history_file = _file("history.csv", "Losses, accuracies, rates and times, one row per epoch.")
+    model_file = _file("model.keras", "The model of the best epoch.")
+    model_summary_file = _file("model.txt", "The layers, their output shapes, parameter counts.")
+    metrics_file = _file(
+        "metrics.json", "The scores. It is written last: with it, a run is finished."
+    )
+    environment_file = _file("environment.json", "Versions, machine, commit, fingerprints.")
+    plots_dir = _file("plots", "The plots.")
+    logs_dir = _file("logs", "TensorBoard's event files, if they were asked for.")
+    saved_model_dir = _file("saved_model/1", "The SavedModel; TensorFlow Serving needs the number.")
 
     @property
     def name(self) -> str:
@@ -139,14 +107,9 @@ class RunDirectory:
     def clear(self) -> None:
         """Removes the run's own files and leaves all others."""
         for file in (
-            self.metrics_file,
-            self.pipeline_file,
-            self.vocabulary_file,
-            self.history_file,
-            self.model_file,
-            self.model_summary_file,
-            self.environment_file,
-        ):
+            self.metrics_file, self.pipeline_file, self.vocabulary_file, self.history_file,
+            self.model_file, self.model_summary_file, self.environment_file,
+        ):  # fmt: skip
             file.unlink(missing_ok=True)
         for folder in (self.plots_dir, self.saved_model_dir.parent, self.logs_dir):
             shutil.rmtree(folder, ignore_errors=True)
@@ -194,13 +157,14 @@ def new_run(
     return run
 
 
-def open_run(path: str | Path) -> RunDirectory:
+def open_run(path: RunDirectory | str | Path) -> RunDirectory:
     """Returns the run at `path`, which must have a model.
 
     Raises:
         UsageError: If there is none, or it has no model yet.
     """
-    run = RunDirectory.find(path)
+    run = path if isinstance(path, RunDirectory) else RunDirectory.find(path)
+    path = run.path
     if (run.path / "saved_model.pb").is_file():
         raise UsageError(
             f"{str(path)!r} is an exported SavedModel, which `sst-keras predict` takes. Expected a "

@@ -14,11 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-def cores() -> int:
-    """Returns the number of cores that this process may use; a container may have few."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+from sst_keras.engines.local import cores
 
 
 @contextmanager
@@ -47,4 +43,4 @@ with _silent_stderr():
 
     tf.config.list_physical_devices()
 
-__all__ = ["cores", "keras", "tf"]
+__all__ = ["keras", "tf"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,19 +39,21 @@ class Table:
         return Table(*([column[row] for row in indices] for column in columns))
 
 
-def read_splits(path: Path, data: DataConfig) -> tuple[dict[str, Table], list[str]]:
+def read_splits(
+    path: Path, data: DataConfig
+) -> tuple[dict[str, Table], tuple[str, ...], list[str]]:
     """Reads train, dev and test from a folder, or from one file, which is split.
 
     Args:
         path: A folder with `train`, `dev` and `test` files of one extension, or a file.
-        data: The names of the columns, and the seed of the split.
+        data: The names of columns and classes, and the seed of the split.
 
     Returns:
-        Split → table, and notes for the user.
+        Split → table, the classes in order, and notes for the user.
 
     Raises:
         UsageError: If there are no such files, or they lack columns.
-        InputError: If a file cannot be read.
+        InputError: If a file cannot be read, or has too few rows, or too few or too many classes.
     """
     extensions = ", ".join(_EXTENSIONS)
     if not path.exists():
@@ -66,11 +68,15 @@ def read_splits(path: Path, data: DataConfig) -> tuple[dict[str, Table], list[st
                 f"test files. Received: {data.dataset!r}",
                 setting="data.dataset",
             )
-        return split_table(read_table(path, data), path, data.split_seed)
+        table = read_table(path, data)
+        names = class_names([table], data)
+        splits, notes = split_table(table, path, data.split_seed)
+        return splits, names, notes
     for extension in _EXTENSIONS:
         if (path / f"train{extension}").is_file():
             require_splits(path, extension)
-            return {name: read_table(path / f"{name}{extension}", data) for name in SPLITS}, []
+            splits = {name: read_table(path / f"{name}{extension}", data) for name in SPLITS}
+            return splits, class_names(list(splits.values()), data), []
     raise UsageError(
         f"expected train.txt (trees), train.csv, train.tsv or train.jsonl, each with its dev and "
         f"test, in the folder {data.dataset!r}. Received none of them.",
@@ -126,13 +132,12 @@ def split_table(table: Table, path: Path, seed: int) -> tuple[dict[str, Table], 
     return splits, notes
 
 
-def class_names(tables: Iterable[Table], data: DataConfig) -> tuple[str, ...]:
+def class_names(tables: Sequence[Table], data: DataConfig) -> tuple[str, ...]:
     """Returns the classes in order: as `data.labels` gives them, or sorted, numbers by value.
 
     Raises:
         InputError: If there are too few or too many classes, or a row has another one.
     """
-    tables = list(tables)
     found = {label for table in tables for label in table.labels}
     names = data.labels or tuple(sorted(found, key=_sort_key(found)))
     if not _FEWEST_CLASSES <= len(names) <= _MOST_CLASSES:

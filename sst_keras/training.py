@@ -101,7 +101,9 @@ def train(
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names)
     checks = DevChecks(lambda: score(classifier, corpus, "dev").metrics, dev_checks)
-    logger, best = _fit(run, pipeline, corpus, lexicon, model, (checks, *callbacks))
+    if dev_checks > 1:
+        callbacks = (checks, *callbacks)
+    logger, best = _fit(run, pipeline, corpus, lexicon, model, callbacks)
 
     kept = _score(Classifier.load(run), corpus)
     history = History(tuple(logger.rows))

@@ -1,4 +1,4 @@
-"""Tokens ↔ ids: 0 is padding, 1 is the unknown token, then the words in a fixed order."""
+"""Tokens ↔ ids: 0 is padding, 1 is the unknown token, then words in a fixed order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sst_keras import files
 from sst_keras.errors import InputError
 
 PADDING = "<pad>"
@@ -17,20 +18,20 @@ class Vocabulary:
     """The words a model knows.
 
     Attributes:
-        tokens: The words by id; padding and the unknown token first.
+        tokens: The words by id, beginning with padding and the unknown token.
     """
 
     tokens: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Checks the two fixed entries, and that no word stands twice."""
+        """Checks the two fixed entries, and that no word is repeated."""
         if self.tokens[:2] != (PADDING, UNKNOWN):
             raise ValueError(
                 f"Expected the vocabulary to begin with {PADDING}, {UNKNOWN}. "
                 f"Received: {self.tokens[:2]}"
             )
         if len(set(self.tokens)) != len(self.tokens):
-            raise ValueError("Expected each word of the vocabulary once. Received: a word twice")
+            raise ValueError("Expected each word of the vocabulary once. Received a repeated word.")
 
     def __len__(self) -> int:
         """Returns the number of ids."""
@@ -46,16 +47,16 @@ class Vocabulary:
     ) -> Vocabulary:
         """Chooses the words.
 
-        1. The training words that occur at least `min_count` times or have a vector, the most
-           frequent first, equals in the order of their code points. Rarer words without a vector
-           are left out, so that training meets the unknown token and learns what it is worth.
-        2. The words of `extra` that are not there yet, in the order given.
+        1. The training words that occur at least `min_count` times or have a vector, by falling
+           frequency, then by code point. Rarer words without a vector are left out. They become
+           the unknown token, so that training learns a vector for it.
+        2. The words of `extra` that are not included yet, in the order given.
 
         Args:
             counts: How often each word occurs in the training set.
             min_count: How often a word without a vector must occur.
             with_vector: The words that have a vector.
-            extra: Further words, such as the vectors' own.
+            extra: Further words, such as those of the vectors.
         """
         known = set(with_vector)
         ordered = sorted(counts, key=lambda word: (-counts[word], word))
@@ -63,18 +64,19 @@ class Vocabulary:
         return cls(tuple(dict.fromkeys((PADDING, UNKNOWN, *trained, *extra))))
 
     def save(self, path: Path) -> None:
-        """Writes one word a line, UTF-8, in the order of the ids."""
-        path.write_text("".join(f"{token}\n" for token in self.tokens), "utf-8", newline="\n")
+        """Writes one word per line, UTF-8, in the order of the ids."""
+        files.write_text(path, "".join(f"{token}\n" for token in self.tokens))
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
         """Reads what `save` wrote.
 
         Raises:
-            InputError: If the file is no such vocabulary.
+            InputError: If the file is missing or is not a vocabulary.
         """
         try:
-            # Not splitlines(), which also splits at a no-break line separator within a word.
-            return cls(tuple(path.read_text("utf-8").removesuffix("\n").split("\n")))
+            # A word may contain other line breaks than "\n", so not read_text() or splitlines().
+            text = path.read_bytes().decode("utf-8")
+            return cls(tuple(text.removesuffix("\n").split("\n")))
         except (ValueError, OSError) as error:
-            raise InputError(f"{path}: expected a vocabulary, one word a line. {error}") from None
+            raise InputError(f"{path}: expected a vocabulary, one word per line. {error}") from None

@@ -1,4 +1,5 @@
 import io
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -133,7 +134,8 @@ def test_batches_are_counted_to_the_epochs_end(model):
 )
 def test_dev_is_checked_at_equal_distances(per_epoch, ends, expected):
     scores = iter(range(100))
-    checks = DevChecks(lambda: (float(next(scores)), 0.5), per_epoch)
+    score = lambda: SimpleNamespace(loss=float(next(scores)), accuracy=0.5)  # noqa: E731
+    checks = DevChecks(score, per_epoch)
     checks.set_params({"steps": 10})
     for epoch in range(2):
         checks.on_epoch_begin(epoch)

@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
-from sst_keras.cli.plot import save_plots
+from sst_keras.plotting import save_plots
 from sst_keras.runs import RunDirectory
 
 PNG = b"\x89PNG"

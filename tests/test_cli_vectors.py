@@ -3,13 +3,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from sst_keras import locations
 from sst_keras.cli import main
+from sst_keras.vectors.files import read_vectors
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "vectors").mkdir()
-    (tmp_path / "vectors" / "mine.txt").write_text("good 1 0\ngreat 1 0.1\nbad -1 0\n")
+    (tmp_path / "vectors" / "mine.txt").write_text("good 1 0\ngreat 1 0.1\nbad -1 0\nxyz 2 2\n")
     return tmp_path
 
 
@@ -17,7 +19,7 @@ def vectors(*arguments):
     return CliRunner().invoke(main, ["vectors", *map(str, arguments)])
 
 
-def test_the_sets_there_are(folder):
+def test_the_list_of_sets(folder):
     assert "mine" in vectors("info", "--data-dir", folder).stdout
     answer = json.loads(vectors("info", "--data-dir", folder, "--json").stdout)
     assert list(answer["vectors"]) == ["mine"]
@@ -26,7 +28,7 @@ def test_the_sets_there_are(folder):
 
 def test_a_set(folder):
     answer = json.loads(vectors("info", "mine", "--data-dir", folder, "--json").stdout)
-    assert answer["dim"] == 2 and answer["words"] == 3 and len(answer["fingerprint"]) == 64
+    assert answer["dim"] == 2 and answer["words"] == 4 and len(answer["fingerprint"]) == 64
     assert "good, great, bad" in vectors("info", "mine", "--data-dir", folder).stdout
 
 
@@ -37,7 +39,23 @@ def test_neighbours(folder):
     assert unknown.exit_code == 2 and "'film'" in unknown.stderr
 
 
+def test_a_subset(folder, tree_folder, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    subset = ("subset", "mine", "--dataset", tree_folder, "--data-dir", folder)
+    result = vectors(*subset, "--most-frequent", 0)
+    assert result.exit_code == 0, result.output
+    out = locations.cache_dir() / "vectors" / "mine.trees.txt.gz"
+    size = out.stat().st_size / 1e6
+    assert result.stdout == f"{out}: 2 words of 2 numbers, {size:.1f} MB\n"
+    assert read_vectors(out).words == ("great", "bad")
+    assert "bad -1.00" in vectors("nearest", "mine.trees", "great", "-n", 1).stdout
+    # By default, the file's first 20,000 words too.
+    assert vectors(*subset, "--out", folder / "all.txt").exit_code == 0
+    assert read_vectors(folder / "all.txt").words == ("good", "great", "bad", "xyz")
+    assert vectors(*subset, "--out", folder / "all.bin").exit_code == 2
+
+
 def test_fetching_without_a_network(monkeypatch):
-    monkeypatch.setattr("sst_keras.datasets.sst5.source.is_reachable", lambda url: False)
+    monkeypatch.setattr(locations, "is_reachable", lambda url: False)
     result = vectors("fetch", "glove-wiki-gigaword-50")
     assert result.exit_code == 1 and "does not answer" in result.stderr

@@ -11,8 +11,8 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
 
 
-def load(dataset, seed=1, data_dir=None, **settings):
-    return load_corpus(DataConfig(dataset=str(dataset), **settings), seed, data_dir)
+def load(dataset, data_dir=None, **settings):
+    return load_corpus(DataConfig(dataset=str(dataset), **settings), data_dir)
 
 
 def texts(split):
@@ -79,7 +79,7 @@ def test_wrong_trees(tree_folder):
 
 
 def test_the_classes_of_trees_are_fixed(tree_folder):
-    with pytest.raises(InputError, match="Those of trees are fixed"):
+    with pytest.raises(InputError, match="data.labels: .*of trees are fixed"):
         load(tree_folder, labels=("bad", "good"))
 
 
@@ -124,7 +124,7 @@ def test_one_file_is_split_by_seed_each_class_alike(tmp_path):
         labels = corpus.split(name).labels
         assert len(labels) == size and (labels == 1).sum() == size / 4
     assert texts(load(path).test) == texts(corpus.test)
-    assert texts(load(path, seed=2).test) != texts(corpus.test)
+    assert texts(load(path, split_seed=2).test) != texts(corpus.test)
     everything = [text for name in sizes for text in texts(corpus.split(name))]
     assert len(set(everything)) == 200
 
@@ -165,8 +165,11 @@ def test_a_byte_order_mark_and_line_breaks_within_quotes(tmp_path):
     [
         (b"", "no rows"),
         (b"text,label\n", "no rows"),
-        (b"review,label\na,1\n", r"line 2: expected a column 'text'.*review, label.*--text-column"),
-        (b"text,stars\na,1\n", "--label-column"),
+        (
+            b"review,label\na,1\n",
+            r"data.text_column: .*line 2: .*'text'.*review, label",
+        ),
+        (b"text,stars\na,1\n", "data.label_column"),
         (b"text,label\na,1\nb\n", "line 3: expected a column 'label'"),
         (b"text,label\na,\n", "line 2: expected a label"),
         (b"text,label\na,b,c\n", "line 2: expected 2 fields.*Received 3"),
@@ -251,5 +254,5 @@ def test_sst5_that_cannot_be_had(offline):
 
 
 def test_a_data_folder_without_sst5(tmp_path, offline):
-    with pytest.raises(UsageError, match="--data-dir"):
+    with pytest.raises(UsageError, match="data_dir"):
         load("sst5", data_dir=tmp_path)

@@ -3,12 +3,8 @@ import pytest
 import tensorflow as tf
 
 from sst_keras.corpora import Split, load_corpus
-from sst_keras.input_pipeline import (
-    TokenEncoder,
-    count_tokens,
-    evaluation_batches,
-    training_batches,
-)
+from sst_keras.encoder import TokenEncoder
+from sst_keras.input_pipeline import evaluation_batches, training_batches
 from sst_keras.settings import DataConfig
 from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
 
@@ -32,28 +28,6 @@ def rows(dataset):
         for inputs, labels in dataset
         for ids, label in zip(inputs["token_ids"].numpy(), labels.numpy(), strict=True)
     ]
-
-
-def test_ids_of_tokens():
-    encoder = TokenEncoder(VOCABULARY, lowercase=False)
-    ids = encoder(split_of("a b", "É é a x", "A").tokens)
-    assert ids.to_list() == [[2, 3], [1, 4, 2, 1], [1]]
-    assert ids.dtype == tf.int32
-
-
-def test_lower_case():
-    encoder = TokenEncoder(VOCABULARY, lowercase=True)
-    assert encoder(split_of("A É").tokens).to_list() == [[2, 4]]
-
-
-def test_a_text_that_spells_padding_is_unknown():
-    encoder = TokenEncoder(VOCABULARY, lowercase=False)
-    assert encoder(split_of(f"{PADDING} {UNKNOWN}").tokens).to_list() == [[1, 1]]
-
-
-def test_counts():
-    assert count_tokens(split_of("A a b", "É"), lowercase=True) == {"a": 2, "b": 1, "é": 1}
-    assert count_tokens(split_of("A a"), lowercase=False) == {"A": 1, "a": 1}
 
 
 def test_evaluation_goes_from_short_to_long_and_tells_the_order():
@@ -117,7 +91,7 @@ def test_texts_of_one_length_meet_others_in_each_epoch():
 @pytest.mark.parametrize("examples", ["sentences", "unique-phrases"])
 def test_padding_is_a_small_part_of_an_epoch(real_data, examples):
     data = DataConfig(examples=examples)
-    split = load_corpus(data, 1, real_data).training_split(examples)
+    split = load_corpus(data, real_data).training_split(examples)
     dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
     steps = sum(inputs["token_ids"].numpy().size for inputs, _ in dataset)
     assert len(split.tokens.flat_values) > 0.92 * steps

@@ -4,7 +4,7 @@ import pytest
 
 from sst_keras.config import load_pipeline, pipeline_names
 from sst_keras.losses import CrossEntropy
-from sst_keras.models import MODELS, build_model
+from sst_keras.models import ENCODERS, build_model
 from sst_keras.optimizers import make_optimizer
 from sst_keras.settings import EmbeddingConfig, ModelConfig
 
@@ -85,7 +85,7 @@ def test_last_is_the_last_real_step():
 
 def test_the_given_vectors_stand_in_the_model_and_not_in_its_config():
     matrix = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
-    for name in MODELS:
+    for name in ENCODERS:
         model = make(ModelConfig(name=name, units=2, filters=2), matrix=matrix)
         np.testing.assert_array_equal(model.get_layer("embedding").get_weights()[0], matrix)
         assert len(model.to_json()) < 20_000

@@ -8,7 +8,7 @@ from sst_keras.serving.prediction import Predictor
 
 @pytest.fixture(scope="module")
 def predictor(trained_run, tmp_path_factory):
-    return Predictor(export(trained_run, tmp_path_factory.mktemp("export") / "1"))
+    return Predictor.load(export(trained_run, tmp_path_factory.mktemp("export") / "1"))
 
 
 def test_a_prediction(predictor):
@@ -37,12 +37,19 @@ def test_many_texts_in_their_order(predictor):
     assert predictor.predict([]) == []
 
 
+def test_one_text(predictor):
+    prediction = predictor("Great sound.")
+    assert prediction.tokens == ("Great", "sound", ".")
+    with pytest.raises(UsageError, match="a list of texts"):
+        predictor.predict("Great sound.")  # would be one prediction per letter
+
+
 def test_what_is_no_export(tmp_path):
     with pytest.raises(UsageError, match="sst-keras export"):
-        Predictor(tmp_path)
+        Predictor.load(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(InputError, match="Export it again"):
-        Predictor(tmp_path)
+        Predictor.load(tmp_path)
     tf.saved_model.save(tf.Module(), tmp_path / "other")
     with pytest.raises(InputError, match="another one"):
-        Predictor(tmp_path / "other")
+        Predictor.load(tmp_path / "other")

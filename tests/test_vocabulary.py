@@ -23,15 +23,15 @@ def test_further_words_follow_once_each():
 
 
 def test_a_file_reads_back_to_the_letter(tmp_path):
-    # A line separator within a word must not become two words.
-    vocabulary = Vocabulary((PADDING, UNKNOWN, "8\u00a01/2", "é", "a\u2028b", "\x85"))
+    # A line separator within a word must not split it.
+    vocabulary = Vocabulary((PADDING, UNKNOWN, "8\u00a01/2", "é", "a\u2028b", "\x85", "a\rb"))
     vocabulary.save(tmp_path / "vocabulary.txt")
     assert Vocabulary.load(tmp_path / "vocabulary.txt") == vocabulary
     assert (tmp_path / "vocabulary.txt").read_bytes().startswith(b"<pad>\n<unk>\n8\xc2\xa01/2\n")
 
 
-@pytest.mark.parametrize("text", ["", "film\n", "<pad>\n<unk>\na\na\n"])
-def test_what_is_no_vocabulary(tmp_path, text):
+@pytest.mark.parametrize("text", ["", "film\n", "<pad>\r\n<unk>\r\n", "<pad>\n<unk>\na\na\n"])
+def test_a_file_that_is_not_a_vocabulary(tmp_path, text):
     (tmp_path / "vocabulary.txt").write_text(text)
     with pytest.raises(InputError, match=r"vocabulary\.txt"):
         Vocabulary.load(tmp_path / "vocabulary.txt")

@@ -28,6 +28,8 @@ COMMANDS = (
     "vectors",
 )
 
+_OPTIONS = {"variants": "variant"}  # settings whose option has another name
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's file when the command is needed."""
@@ -61,7 +63,9 @@ class LazyGroup(click.Group):
 
     def _message(self, ctx: click.Context, error: InputError) -> str:
         """Returns the error's message with the command's option in place of its setting."""
-        option = f"--{error.setting.rpartition('.')[2].replace('_', '-')}"
+        option = f"--{_OPTIONS.get(error.setting, error.setting.rpartition('.')[2])}".replace(
+            "_", "-"
+        )
         command = self.get_command(ctx, ctx.invoked_subcommand or "")
         commands = getattr(command, "commands", {"": command}).values()
         options = {

@@ -172,12 +172,12 @@ def _print_result(result: TrainingResult, plots: Sequence[Path], exported: Path)
     from sst_keras.cli.predict import print_predictions
     from sst_keras.serving.prediction import Predictor
 
-    run, best = result.run, result.best
-    print_evaluation(best["test"])
+    run = result.run
+    dev, test = (result.best[split].metrics.accuracy for split in ("dev", "test"))
+    print_evaluation(result.best["test"])
     click.echo(
-        f"Test accuracy {best['test'].metrics.accuracy:.1%}, dev {best['dev'].metrics.accuracy:.1%} "
-        f"(epoch {result.best_epoch} of {len(result.history.rows)}, the best on dev), "
-        f"{result.seconds:.0f} seconds.\n"
+        f"Test accuracy {test:.1%}, dev {dev:.1%} (epoch {result.best_epoch} of "
+        f"{len(result.history.rows)}, the best on dev), {result.seconds:.0f} seconds.\n"
     )
     click.echo(f"The run      {run.path}")
     for name, path in (

@@ -1,6 +1,8 @@
-"""`sst-keras vectors`: fetch word vectors, list them, and ask for a word's neighbours."""
+"""`sst-keras vectors`: fetch word vectors, cut them to a data set, describe them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -9,17 +11,67 @@ from sst_keras.cli import options
 
 @click.group()
 def vectors() -> None:
-    """Fetch word vectors, describe them, ask for a word's neighbours."""
+    """Fetch word vectors, cut them to a data set, describe them, list a word's neighbours."""
 
 
 @vectors.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Fetch NAME, such as glove-wiki-gigaword-300, by gensim's downloader."""
-    from sst_keras.locations import is_reachable
+    """Fetch NAME, such as glove-wiki-gigaword-300, with gensim's downloader."""
     from sst_keras.vectors.sets import fetch_vectors
 
-    click.echo(fetch_vectors(name, is_reachable))
+    click.echo(fetch_vectors(name))
+
+
+@vectors.command()
+@click.argument("name", metavar="NAME|PATH")
+@options.dataset
+@options.data_dir
+@click.option(
+    "--most-frequent",
+    type=click.IntRange(0),
+    help="Also keep this many of the file's first words. 0 keeps only those of the data set.  "
+    "[default: that of data.vector_words]",
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="File to write.  [default: vectors/NAME.DATASET.txt.gz in the user's cache]",
+)
+def subset(
+    name: str,
+    dataset: str | None,
+    data_dir: str | None,
+    most_frequent: int | None,
+    out: str | None,
+) -> None:
+    """Write the vectors that a data set needs, by default SST-5, to a file of their own.
+
+    Training with the subset gives the same result as training with the complete file, as long as
+    data.vector_words is at most --most-frequent.
+    """
+    from sst_keras.corpora import SPLITS, load_corpus
+    from sst_keras.encoder import count_tokens
+    from sst_keras.locations import cache_dir
+    from sst_keras.settings import DataConfig
+    from sst_keras.vectors.files import set_name
+    from sst_keras.vectors.sets import find_vectors, write_subset
+
+    path = find_vectors(name, data_dir)
+    data = DataConfig(dataset=dataset or "sst5")
+    corpus = load_corpus(data, data_dir=data_dir)
+    tokens = {
+        token
+        for split in SPLITS
+        for lowercase in (True, False)
+        for token in count_tokens(corpus.split(split), lowercase)
+    }
+    default = f"{set_name(path)}.{Path(corpus.name).stem}.txt.gz"
+    file = Path(out) if out else cache_dir() / "vectors" / default
+    count = data.vector_words if most_frequent is None else most_frequent
+    written = write_subset(path, tokens, file, count)
+    size = file.stat().st_size / 1e6
+    click.echo(f"{file}: {len(written.words):,} words of {written.dim} numbers, {size:,.1f} MB")
 
 
 @vectors.command()
@@ -27,7 +79,7 @@ def fetch(name: str) -> None:
 @options.data_dir
 @options.as_json
 def info(name: str | None, data_dir: str | None, as_json: bool) -> None:
-    """Describe a set of vectors, and check its every row; without a name, list all sets."""
+    """Describe a set of vectors and check its every row; without a name, list all sets."""
     from sst_keras.files import to_json
     from sst_keras.vectors.sets import available_vectors, describe, find_vectors
 
@@ -68,8 +120,7 @@ def nearest(
     from sst_keras.vectors.sets import find_vectors
     from sst_keras.vectors.sets import nearest as nearest_words
 
-    path = find_vectors(name, data_dir)
-    found = nearest_words(path, words, count)
+    found = nearest_words(find_vectors(name, data_dir), words, count)
     if as_json:
         click.echo(to_json({"vectors": name, "nearest": found}))
         return

@@ -46,12 +46,16 @@ class Predictor:
     Args:
         signatures: `serving_default` and perhaps `explain`, as `Classifier.signatures` has them.
         class_names: The classes, lowest first.
+        owner: The object that holds the weights, which must live as long as the functions.
     """
 
-    def __init__(self, signatures: Mapping[str, Callable], class_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, signatures: Mapping[str, Callable], class_names: tuple[str, ...], owner: Any
+    ) -> None:
         """Makes the predictor; see the class for the arguments."""
         self._signatures = signatures
         self.class_names = class_names
+        self._owner = owner
 
     @classmethod
     def load(cls, folder: str | Path) -> Predictor:
@@ -77,11 +81,8 @@ class Predictor:
             raise InputError(
                 f"{folder}: expected a model that `sst-keras export` made. Received another one."
             )
-        predictor = cls(
-            loaded.signatures, tuple(name.decode() for name in loaded.class_names.numpy())
-        )
-        predictor._loaded = loaded  # its variables live as long as it does
-        return predictor
+        names = tuple(name.decode() for name in loaded.class_names.numpy())
+        return cls(loaded.signatures, names, loaded)
 
     @property
     def has_attention(self) -> bool:

@@ -1,0 +1,161 @@
+"""Tokens matched with word vectors: spellings, compounds, coverage, the embedding matrix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sst_keras.vectors.files import WordVectors
+from sst_keras.vocabulary import UNKNOWN
+
+_SPELLINGS = {"(": ("-lrb-", "-LRB-"), ")": ("-rrb-", "-RRB-"), UNKNOWN: ("UNK",)}
+_WAYS = ("exact", "casing", "pieces", "missing")  # to find a vector; see `match`
+_FEW = 20  # missing words in a coverage report
+
+
+def forms(token: str) -> tuple[str, ...]:
+    """Returns the spellings under which a token's vector is looked up, in order.
+
+    They are the token itself, lower case, Capitalised and UPPER case. A bracket also has its
+    treebank escape, and the unknown token has `UNK`.
+    """
+    capitalised = token[:1].upper() + token[1:].lower()
+    spellings = _SPELLINGS.get(token, ())
+    return tuple(dict.fromkeys((token, token.lower(), capitalised, token.upper(), *spellings)))
+
+
+def pieces(token: str) -> list[str]:
+    """Returns the parts of a compound between hyphens and slashes; none for other tokens."""
+    parts = [part for part in token.replace("/", "-").split("-") if part]
+    return parts if len(parts) > 1 else []
+
+
+def wanted_words(tokens: Iterable[str]) -> set[str]:
+    """Returns every word whose vector could serve one of the tokens or the unknown token."""
+    parts = (part for token in tokens for part in (token, *pieces(token)))
+    return {*forms(UNKNOWN), *(form for part in parts for form in forms(part))}
+
+
+def match(token: str, vectors: WordVectors) -> tuple[str, list[int]]:
+    """Returns how a token's vector is found, and the rows whose mean it is.
+
+    The first of the token's `forms` that has a vector serves it: `exact` for the token itself,
+    `casing` for another form. Otherwise its `pieces` serve it, as the mean of those that have a
+    vector. Otherwise the token is `missing`. `vectors.matches` keeps the result.
+    """
+    found = vectors.matches.get(token)
+    if found is None:
+        rows = _rows([token], vectors)
+        how = "exact" if token in vectors.index else "casing"
+        if not rows:
+            rows = _rows(pieces(token), vectors)
+            how = "pieces" if rows else "missing"
+        found = vectors.matches[token] = how, rows
+    return found
+
+
+def _rows(words: Iterable[str], vectors: WordVectors) -> list[int]:
+    """Returns for each word the row of the first of its forms that has one, if any has."""
+    index = vectors.index
+    found = (next((index[form] for form in forms(word) if form in index), None) for word in words)
+    return [row for row in found if row is not None]
+
+
+def has_vector(token: str, vectors: WordVectors) -> bool:
+    """Returns whether a token has a vector: its own, that of a form, or that of its pieces."""
+    return match(token, vectors)[0] != "missing"
+
+
+def embedding_matrix(tokens: Sequence[str], vectors: WordVectors, seed: int) -> np.ndarray:
+    """Returns the vectors of a vocabulary's tokens: float32[tokens, dim].
+
+    Row 0, padding, is zero. A token without a vector gets uniform random numbers whose variance in
+    each dimension is that of the given vectors, as in Kim, "Convolutional Neural Networks for
+    Sentence Classification" (EMNLP 2014). They depend on `seed` and on the token's id only.
+    """
+    matrix = np.random.default_rng(seed).uniform(-1.0, 1.0, (len(tokens), vectors.dim))
+    has_variance = len(vectors.words) > 1
+    matrix *= np.sqrt(3.0) * vectors.vectors.std(axis=0) if has_variance else 0.25
+    matrix = matrix.astype(np.float32)
+    matrix[0] = 0.0
+    ids, single_rows = [], []
+    for number, token in enumerate(tokens[1:], start=1):
+        rows = match(token, vectors)[1]
+        if len(rows) == 1:
+            ids.append(number)
+            single_rows.append(rows[0])
+        elif rows:
+            matrix[number] = vectors.vectors[rows].mean(axis=0)
+    matrix[ids] = vectors.vectors[single_rows] + 0.0  # -0.0 becomes 0.0, as it does in a mean
+    return matrix
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The share of some texts' words that have a vector.
+
+    Attributes:
+        splits: Split → figures. `types` and `tokens` are numbers of words; `types_found` and
+            `tokens_found` are the shares with a vector, 0 to 1; `exact`, `casing`, `pieces` and
+            `missing` are shares of the tokens by how their vector was found.
+        missing: The most frequent words without a vector, each with its count over all splits.
+    """
+
+    splits: dict[str, dict[str, float]]
+    missing: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def tokens_found(self) -> float:
+        """The share of all tokens that have a vector, 0 to 1."""
+        total = sum(figures["tokens"] for figures in self.splits.values())
+        found = sum(figures["tokens"] * figures["tokens_found"] for figures in self.splits.values())
+        return found / total if total else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the figures for JSON."""
+        return {"splits": self.splits, "missing": [list(pair) for pair in self.missing]}
+
+    def __str__(self) -> str:
+        """Returns one line per split, and one with the most frequent missing words."""
+        lines = [
+            f"  {split:<5} {figures['types_found']:6.1%} of {figures['types']:,} types, "
+            f"{figures['tokens_found']:6.1%} of {figures['tokens']:,} tokens have a vector"
+            for split, figures in self.splits.items()
+        ]
+        if self.missing:
+            words = ", ".join(f"{word} ({count})" for word, count in self.missing[:8])
+            lines.append(f"  most frequent without: {words}")
+        return "\n".join(lines)
+
+
+def measure_coverage(counts: Mapping[str, Mapping[str, int]], vectors: WordVectors) -> Coverage:
+    """Measures the share of some texts' words that have a vector.
+
+    Args:
+        counts: Split → token → how often it occurs.
+        vectors: The vectors.
+    """
+    splits = {}
+    missing: Counter[str] = Counter()
+    for split, words in counts.items():
+        types, tokens = Counter(), Counter()
+        for word, count in words.items():
+            how = match(word, vectors)[0]
+            types[how] += 1
+            tokens[how] += count
+            if how == "missing":
+                missing[word] += count
+        shares = {how: tokens[how] / max(tokens.total(), 1) for how in _WAYS}
+        splits[split] = {
+            "types": types.total(),
+            "tokens": tokens.total(),
+            "types_found": 1 - types["missing"] / max(types.total(), 1),
+            "tokens_found": 1 - shares["missing"],
+            **shares,
+        }
+    frequent = sorted(missing.items(), key=lambda pair: (-pair[1], pair[0]))[:_FEW]
+    return Coverage(splits, tuple(frequent))

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+import sst_keras
+from sst_keras.classifier import Classifier
+from sst_keras.corpora import load_corpus
+from sst_keras.errors import InputError, UsageError
+from sst_keras.serving.export import export
+
+
+def test_probabilities_are_in_the_splits_order(trained_run):
+    classifier = Classifier.load(trained_run)
+    split = load_corpus(trained_run.pipeline.data).dev
+    probabilities = classifier.probabilities(split, batch_size=7)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
+    for row in (0, 77, 149):
+        ids = classifier.encoder(split.tokens[row : row + 1]).to_tensor()
+        logits = np.asarray(classifier.model({"token_ids": ids}))[0]
+        expected = np.exp(logits) / np.exp(logits).sum()
+        np.testing.assert_allclose(probabilities[row], expected, atol=1e-5)
+
+
+def test_a_run_and_its_export_predict_the_same(trained_run, tmp_path):
+    folder = export(trained_run, tmp_path / "1")
+    texts = ["A wonderful film.", "", "It's not good."]
+    model, exported = sst_keras.load(trained_run.path), sst_keras.load(folder)
+    assert model.class_names == exported.class_names and model.has_attention
+    for ours, theirs in zip(model.predict(texts, explain=True), map(exported, texts), strict=True):
+        assert ours.class_name == theirs.class_name and ours.tokens == theirs.tokens
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-5)
+        assert ours.attention == pytest.approx(theirs.attention, abs=1e-5)
+
+
+def test_a_damaged_model(run_copy):
+    run_copy.model_file.write_bytes(run_copy.model_file.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"model\.keras"):
+        Classifier.load(run_copy)
+
+
+def test_a_vocabulary_of_another_size(run_copy):
+    words = run_copy.vocabulary_file.read_text("utf-8")
+    run_copy.vocabulary_file.write_text(words + "another\n", "utf-8")
+    with pytest.raises(InputError, match=r"vocabulary\.txt: expected 227 words.*Received 228"):
+        Classifier.load(run_copy)
+
+
+def test_no_model(tmp_path):
+    with pytest.raises(UsageError, match="no run 'nothing'"):
+        sst_keras.load("nothing")
+    with pytest.raises(UsageError, match="not a trained run"):
+        sst_keras.load(tmp_path)

@@ -1,0 +1,64 @@
+"""Runs that other versions of the package saved: they evaluate, export and predict.
+
+`runs/format-1` was trained by version 0.1.0 at cee8f4f, before formats were numbered. It stays.
+"""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sst_keras.config import load_pipeline
+from sst_keras.errors import UsageError
+from sst_keras.evaluation import evaluate
+from sst_keras.runs import RunDirectory
+from sst_keras.serving.export import export
+from sst_keras.serving.prediction import Predictor
+from sst_keras.settings import FORMAT
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    folder = shutil.copytree(Path(__file__).parent / "runs" / "format-1", tmp_path / "run")
+    return RunDirectory(Path(folder))
+
+
+def warnings(caplog):
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.WARNING and "another version" in record.getMessage()
+    ]
+
+
+def test_a_run_of_format_1(old_run, caplog):
+    scores = evaluate(old_run).to_dict()
+    assert scores["accuracy"] == old_run.metrics()["test"]["accuracy"]
+    assert scores["loss"] == pytest.approx(old_run.metrics()["test"]["loss"], abs=1e-6)
+    prediction = Predictor.load(export(old_run))("Not bad.")
+    assert prediction.tokens == ("Not", "bad", ".")
+    (warning,) = warnings(caplog)
+    assert "training.checks_per_epoch, training.score_last" in warning
+    # In format 1, training.seed split a single file.
+    assert "data.split_seed = 3" in warning and old_run.pipeline.data.split_seed == 3
+
+
+def test_settings_that_this_version_does_not_know_or_that_are_missing(run_copy, caplog):
+    text = run_copy.pipeline_file.read_text("utf-8")
+    assert f"format = {FORMAT}" in text
+    text = text.replace("[model]", "[model]\nflux_capacitor = 3").replace("clip_norm = 0.0\n", "")
+    run_copy.pipeline_file.write_text(text, "utf-8")
+    assert evaluate(run_copy).to_dict() == run_copy.metrics()["test"]
+    (warning,) = warnings(caplog)
+    assert "model.flux_capacitor" in warning and "training.clip_norm = 0.0" in warning
+    assert load_pipeline(run_copy.pipeline_file).model.units == 16  # as `train` reads it
+    summary = run_copy.summary()
+    assert summary["finished"] and summary["dataset"] == "sample"
+
+
+def test_a_newer_format_is_refused(run_copy):
+    text = run_copy.pipeline_file.read_text("utf-8")
+    run_copy.pipeline_file.write_text(text.replace(f"format = {FORMAT}", "format = 99"), "utf-8")
+    with pytest.raises(UsageError, match="Received: 99.*update the package"):
+        evaluate(run_copy)
