@@ -1,20 +1,19 @@
 """Makes the bundled sample: short made-up reviews as sentiment trees, and word vectors from them.
 
-    python data/make_sample.py            write data/sample/ anew
-    python data/make_sample.py --check    compare data/sample/'s trees with what would be written
+    python data/make_sample.py            write data/sample/ again
+    python data/make_sample.py --check    check that the trees are what would be written
 
-A small grammar builds each review and a score from -1 to 1 for every part of it, so that a part's
-label follows from its own parts:
+A small grammar builds each review with a score from -1 to 1 for every part, so that the label of a
+part follows from its own parts:
 
-- a word has its own score: `superb` 0.9, `good` 0.45, `plot` 0, `dull` -0.45, `awful` -0.9;
-- an intensifier makes it 1.6 times as strong, `almost` a fifth as strong;
-- a negation shifts it by 0.9 to the other side (Taboada et al., "Lexicon-Based Methods for
-  Sentiment Analysis", Computational Linguistics 2011): `not good` is negative, `not superb`
-  neutral;
-- of two clauses with a contrast the main one counts three quarters, the other a quarter;
-- of two clauses side by side both count seven tenths.
+- A word has its own score: `superb` 0.9, `good` 0.45, `plot` 0, `dull` -0.45, `awful` -0.9.
+- An intensifier multiplies it by 1.6, `almost` by 0.2.
+- A negation shifts it by 0.9 towards the other side: `not good` is negative, `not superb` neutral
+  (Taboada et al., "Lexicon-Based Methods for Sentiment Analysis", Computational Linguistics 2011).
+- Two contrasting clauses: the main one counts three quarters, the other one quarter.
+- Two clauses joined by `and`: each counts seven tenths.
 
-A score's label is 0 below -0.6, 1 below -0.15, 2 up to 0.15, 3 up to 0.6, 4 above.
+Labels: 0 below -0.6, 1 below -0.15, 2 up to 0.15, 3 up to 0.6, 4 above.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ NEGATIONS = ("not", "never", "hardly")
 
 @dataclass(frozen=True)
 class Phrase:
-    """A part of a review: a token, or two parts; and its score, from -1 to 1."""
+    """A part of a review, a token or two parts, with its score from -1 to 1."""
 
     score: float
     token: str | None = None
@@ -131,14 +130,14 @@ def word(token: str, score: float = 0.0) -> Phrase:
 
 
 def pair(left: Phrase, right: Phrase, score: float | None = None) -> Phrase:
-    """Returns two parts; without a score of its own the pair has that of the stronger part."""
+    """Returns two parts as one; its default score is that of the stronger part."""
     if score is None:
         score = max(left.score, right.score, key=abs)
     return Phrase(score, None, (left, right))
 
 
 def chain(text: str, score: float = 0.0) -> Phrase:
-    """Returns neutral tokens, branching to the right, the whole with a score."""
+    """Returns neutral tokens as a right-branching tree with a score at its root."""
     tokens = text.split()
     phrase = word(tokens[-1], score if len(tokens) == 1 else 0.0)
     for token in reversed(tokens[:-1]):
@@ -154,7 +153,7 @@ def before(text: str, phrase: Phrase) -> Phrase:
 
 
 def adjective(rng: random.Random, score: float) -> Phrase:
-    """Returns an adjective of a score."""
+    """Returns a random adjective with this score."""
     return word(rng.choice(ADJECTIVES[score].split()), score)
 
 
@@ -173,14 +172,14 @@ def adjective_phrase(rng: random.Random) -> Phrase:
 
 
 def article(phrase: Phrase) -> str:
-    """Returns `a` or `an`, as the phrase's first letter asks."""
+    """Returns `a` or `an`, depending on the phrase's first letter."""
     while phrase.token is None:
         phrase = phrase.parts[0]
     return "an" if phrase.token[0] in "aeiou" else "a"
 
 
 def noun_phrase(rng: random.Random) -> Phrase:
-    """Returns such as `a very charming film`."""
+    """Returns a noun phrase such as `a very charming film`."""
     described = adjective_phrase(rng)
     while described.parts and described.parts[0].token in NEGATIONS:
         described = adjective_phrase(rng)
@@ -189,7 +188,7 @@ def noun_phrase(rng: random.Random) -> Phrase:
 
 
 def clause(rng: random.Random) -> Phrase:
-    """Returns a subject with what is said of it."""
+    """Returns a subject and a predicate."""
     subject = chain(rng.choice(SUBJECTS))
     kind = rng.random()
     if kind < 0.4:
@@ -210,7 +209,7 @@ def clause(rng: random.Random) -> Phrase:
 
 
 def lower_first(phrase: Phrase) -> Phrase:
-    """Returns the phrase with a small first letter, as within a sentence."""
+    """Returns the phrase with its first letter in lower case."""
     if phrase.token is not None:
         return Phrase(phrase.score, phrase.token[0].lower() + phrase.token[1:])
     left, right = phrase.parts
@@ -218,7 +217,7 @@ def lower_first(phrase: Phrase) -> Phrase:
 
 
 def contrast(rng: random.Random) -> Phrase:
-    """Returns two clauses, the second of which counts more."""
+    """Returns two contrasting clauses; the second one counts more."""
     lesser, main = clause(rng), lower_first(clause(rng))
     score = contrasted(lesser.score, main.score)
     if rng.random() < 0.35:
@@ -229,13 +228,13 @@ def contrast(rng: random.Random) -> Phrase:
 
 
 def addition(rng: random.Random) -> Phrase:
-    """Returns two clauses side by side."""
+    """Returns two clauses joined by `and`."""
     first, second = clause(rng), lower_first(clause(rng))
     return pair(first, before("and", second), added(first.score, second.score))
 
 
 def aside(rng: random.Random) -> Phrase:
-    """Returns a clause, and a neutral remark in brackets."""
+    """Returns a clause and a neutral remark in brackets."""
     remark = pair(before("(", lower_first(chain(rng.choice(NEUTRAL)))), word(")"))
     return pair(clause(rng), remark)
 
@@ -247,7 +246,7 @@ def titled(rng: random.Random) -> Phrase:
 
 
 def neutral(rng: random.Random) -> Phrase:
-    """Returns a statement of fact, or two."""
+    """Returns one or two statements of fact."""
     first = chain(rng.choice(NEUTRAL))
     if rng.random() < 0.5:
         return first
@@ -255,7 +254,7 @@ def neutral(rng: random.Random) -> Phrase:
 
 
 def question(rng: random.Random) -> Phrase:
-    """Returns a question whose answer is plain."""
+    """Returns a rhetorical question."""
     score = rng.choice((0.9, 0.45, -0.45, -0.9))
     start = (
         ("Who could resist something so", "When was a film last this")
@@ -278,13 +277,13 @@ KINDS: tuple[tuple[Callable[[random.Random], Phrase], float, str], ...] = (
 
 
 def review(rng: random.Random) -> Phrase:
-    """Returns a whole review."""
+    """Returns a complete review."""
     kind, _, end = rng.choices(KINDS, [weight for _, weight, _ in KINDS])[0]
     return pair(kind(rng), word(end))
 
 
 def make_trees(seed: int) -> dict[str, list[Tree]]:
-    """Returns the splits: all classes alike in number, and no review twice in any of them."""
+    """Returns the splits, with equally many reviews per class and no review twice."""
     rng = random.Random(seed)
     seen: set[tuple[str, ...]] = set()
     splits = {}
@@ -326,7 +325,7 @@ def make_vectors(trees: list[Tree], seed: int) -> str:
         sg=1,
         epochs=40,
         seed=seed,
-        workers=1,  # more would make the order, and so the numbers, a matter of chance
+        workers=1,  # with more, the order and therefore the numbers are random
         hashfxn=lambda text: crc32(text.encode()),  # Python's own hash differs from run to run
     )
     words = model.wv.index_to_key
@@ -336,9 +335,9 @@ def make_vectors(trees: list[Tree], seed: int) -> str:
 
 @click.command()
 @click.option("--seed", default=SEED, show_default=True)
-@click.option("--check", is_flag=True, help="Write nothing; fail if the trees would differ.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if the trees differ.")
 def main(seed: int, check: bool) -> None:
-    """Make the bundled sample anew."""
+    """Write the bundled sample again."""
     splits = make_trees(seed)
     for split, trees in splits.items():
         path = FOLDER / f"{split}.txt"
