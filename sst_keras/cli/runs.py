@@ -35,25 +35,12 @@ def runs(folder: str, as_json: bool) -> None:
         click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
         return
 
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"{len(rows)} run{'s' * (len(rows) != 1)} below {folder}/"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("run", "data", "vectors"):
-        table.add_column(column, overflow="fold", min_width=8)
-    for column in ("epoch", "dev", "test", "time"):
-        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = ["unfinished", "", "", ""]
+        click.secho(row["run"], bold=True)  # on a line of its own, so that it can be copied
+        scores = "unfinished"
         if row["finished"]:
-            cells = [
-                f"{row['best_epoch']}/{row['epochs']}",
-                f"{row['dev']['accuracy']:.1%}",
-                f"{row['test']['accuracy']:.1%}",
-                f"{row['seconds']:.0f} s",
-            ]
-        vectors = " + ".join(row["vectors"])
-        table.add_row(row["run"], row["dataset"], vectors, *cells)
-    Console().print(table)
+            scores = (
+                f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, epoch "
+                f"{row['best_epoch']} of {row['epochs']}, {row['seconds']:.0f} s"
+            )
+        click.echo(f"    {row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
