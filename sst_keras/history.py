@@ -1,7 +1,6 @@
-"""`history.csv`: what training logs, one row an epoch.
+"""`history.csv`: what training logs, one row per epoch.
 
-The schema stands here once: training writes it, plots and reports read it, and neither needs the
-other.
+Training writes it; plots and reports read it. Its columns are defined only here.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ COLUMNS = (
     "dev_loss",  # after the epoch
     "dev_accuracy",
     "learning_rate",
-    "embedding_learning_rate",  # only where the embeddings have a rate of their own
-    "seconds",  # of training alone
+    "embedding_learning_rate",  # only if the embeddings have their own
+    "seconds",  # of training, without scoring dev
     "examples_per_second",
 )
 OPTIONAL_COLUMNS = ("embedding_learning_rate",)
@@ -36,7 +35,7 @@ class History:
     """The rows of a `history.csv`.
 
     Attributes:
-        rows: Column → value, an epoch a row. A value is nan where training had no number.
+        rows: Column → value, one row per epoch. A value that training could not compute is nan.
     """
 
     rows: tuple[dict[str, float], ...]
@@ -47,32 +46,32 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the highest dev accuracy; among equals of the lowest dev loss, the first.
-
-        It is 0 where no epoch has a dev accuracy.
-        """
+        """The epoch that ranks first, from 1; 0 if no epoch has a dev accuracy."""
         scored = [row for row in self.rows if not math.isnan(row["dev_accuracy"])]
-        return int(min(scored, key=_rank)["epoch"]) if scored else 0
+        best = min(scored, key=lambda row: rank(row["dev_accuracy"], row["dev_loss"]), default=None)
+        return int(best["epoch"]) if best else 0
 
 
-def _rank(row: Mapping[str, float]) -> tuple[float, float]:
-    """Returns what orders epochs, the best lowest; a dev loss of nan counts as the highest."""
-    loss = row["dev_loss"]
-    return (-row["dev_accuracy"], math.inf if math.isnan(loss) else loss)
+def rank(accuracy: float, loss: float) -> tuple[float, float]:
+    """Returns a key that sorts epochs best first: higher dev accuracy, then lower dev loss.
+
+    A loss of nan counts as infinite.
+    """
+    return -accuracy, math.inf if math.isnan(loss) else loss
 
 
 def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes a history so that it reads back exactly; the file appears whole or not at all.
+    """Writes a history so that it reads back exactly.
 
     Args:
         path: The file.
-        rows: Column → value, an epoch a row, each with the first one's columns.
+        rows: Column → value, one row per epoch, all with the same columns.
 
     Raises:
-        ValueError: If there are no rows, or a row's columns are not those of a history.
+        ValueError: If there are no rows, or a row does not have the columns of a history.
     """
     if not rows:
-        raise ValueError("Expected a row for each epoch. Received none")
+        raise ValueError("Expected one row per epoch. Received none")
     columns = [name for name in COLUMNS if name in rows[0] or name not in OPTIONAL_COLUMNS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -80,7 +79,7 @@ def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None
     for row in rows:
         if set(row) != set(columns):
             raise ValueError(f"Expected the columns {columns}. Received: {list(row)}")
-        # Python writes a float with the digits it takes to read it back; NumPy's float32 does not.
+        # Python's float is written with all digits needed to read it back; NumPy's float32 is not.
         writer.writerow([int(row["epoch"]), *(float(row[name]) for name in columns[1:])])
     files.write_text(path, text.getvalue())
 
@@ -89,10 +88,10 @@ def read_history(path: str | Path) -> History:
     """Reads a `history.csv`.
 
     Args:
-        path: The file. Columns may stand in any order, and others beside them.
+        path: The file. The order of its columns does not matter; further columns are ignored.
 
     Raises:
-        InputError: If it is not there, empty, or lacks a column, or a value is no number.
+        InputError: If it is missing, empty, or lacks a column, or a value is not a number.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:  # Excel writes a BOM.
@@ -114,14 +113,14 @@ def read_history(path: str | Path) -> History:
         raise InputError(f"{path}: expected a training history. {error}") from None
     if not rows:
         raise InputError(
-            f"{path}: expected a row for each epoch. Received the header alone: no epoch was "
+            f"{path}: expected one row per epoch. Received only the header: no epoch was "
             f"finished. Train the run again."
         )
     return History(rows)
 
 
 def _number(row: Mapping[str, str | None], column: str, source: str) -> float:
-    """Returns a cell's number; `source` is what an error calls the line."""
+    """Returns the number in a cell; errors call its line `source`."""
     text = row[column]
     try:
         number = float(text if text is not None else "")

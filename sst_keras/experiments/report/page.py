@@ -1,19 +1,24 @@
-"""Markdown with images → one page of HTML that needs nothing beside it."""
+"""Sections of a report → one Markdown text, and one HTML page with its figures inside."""
 
 from __future__ import annotations
 
 import base64
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import markdown as markdown_library
+from matplotlib.figure import Figure
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
@@ -54,12 +59,45 @@ td:first-child, td:first-child + td:last-child {{ white-space: normal; min-width
 """
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        paragraphs: Its Markdown, in which figures have the address `FIGURES/<name>.png`. Empty
+            paragraphs are left out.
+        figures: Name → figure.
+        summary: The scores behind the text, for JSON.
+    """
+
+    paragraphs: tuple[str, ...] = ()
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def markdown(self) -> str:
+        """The text."""
+        return "\n\n".join(filter(None, self.paragraphs)) + "\n"
+
+
+def join(sections: Iterable[Section]) -> Section:
+    """Returns one section with the content of several."""
+    paragraphs: tuple[str, ...] = ()
+    figures: dict[str, Figure] = {}
+    summary: dict[str, Any] = {}
+    for section in sections:
+        paragraphs += section.paragraphs
+        figures |= section.figures
+        summary |= section.summary
+    return Section(paragraphs, figures, summary)
+
+
 def to_html(markdown: str, images: Mapping[str, Path]) -> str:
-    """Returns the page of a Markdown text.
+    """Returns a Markdown text as an HTML page that needs no other file.
 
     Args:
-        markdown: The text; its first heading is the page's title.
-        images: An image's address in the text → the PNG file that is put in its place.
+        markdown: The text. Its first heading is the title of the page.
+        images: Address of an image in the text → the PNG file with that image.
     """
     body = markdown_library.markdown(
         markdown, extensions=["tables", "toc", "sane_lists"], output_format="html"
