@@ -15,13 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
-from sst_keras.experiments.records import (
-    RunKey,
-    RunRecord,
-    Weights,
-    differing_settings,
-    recorded_settings,
-)
+from sst_keras.experiments import records as recorded
+from sst_keras.experiments.records import RunKey, RunRecord, Weights
 from sst_keras.settings import SETTINGS, is_read
 
 if TYPE_CHECKING:
@@ -36,21 +31,39 @@ Pair = tuple[Key, Key]  # two experiments that are compared: from, to
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, standard deviation (n - 1; None for one seed) and number of scores, one per seed."""
+    """Scores, or differences between scores, over seeds.
+
+    Attributes:
+        mean: Their mean.
+        sd: Their standard deviation, with n - 1; None for one seed.
+        n: Number of seeds.
+    """
 
     mean: float
     sd: float | None
     n: int
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the mean, `mean ± t · sd / √n`; None for one seed.
 
-@dataclass(frozen=True)
-class Difference:
-    """A mean difference over seeds and the ends of its 95 % t interval; None for one seed."""
+        `t` is the 97.5 % point of Student's distribution with n - 1 degrees of freedom.
+        """
+        return self._interval(1 / self.n)
 
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
+    @property
+    def expected_range(self) -> tuple[float, float] | None:
+        """The interval that is expected to contain 95 % of further single runs.
+
+        It is the prediction interval `mean ± t · sd · √(1 + 1/n)`; None for one seed.
+        """
+        return self._interval(1 + 1 / self.n)
+
+    def _interval(self, variance: float) -> tuple[float, float] | None:
+        if self.sd is None:
+            return None
+        half = float(stdtrit(self.n - 1, 0.975)) * self.sd * math.sqrt(variance)
+        return self.mean - half, self.mean + half
 
     @property
     def sign(self) -> int:
@@ -59,9 +72,14 @@ class Difference:
         It is 0 too if all seeds differ by the same amount, as with a small test set: that is no
         sign of certainty.
         """
-        if self.low is None or self.high is None or self.low == self.high:
+        if not self.sd:
             return 0
-        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+        low, high = self.interval
+        return 1 if low > 0 else -1 if high < 0 else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the summary for JSON."""
+        return vars(self) | {"interval": self.interval}
 
 
 def summarize(values: Iterable[float]) -> Summary:
@@ -71,29 +89,9 @@ def summarize(values: Iterable[float]) -> Summary:
     return Summary(float(array.mean()), sd, len(array))
 
 
-def difference(values: Iterable[float]) -> Difference:
-    """Returns the mean of one difference per seed with its interval `mean ± t · sd / √n`.
-
-    `t` is the 97.5 % point of Student's distribution with n - 1 degrees of freedom.
-    """
-    summary = summarize(values)
-    return Difference(summary.mean, *_interval(summary, 1 / summary.n), summary.n)
-
-
-def expected_range(summary: Summary) -> tuple[float | None, float | None]:
-    """Returns the interval that is expected to contain 95 % of further single runs.
-
-    It is the prediction interval `mean ± t · sd · √(1 + 1/n)`; None for one seed.
-    """
-    return _interval(summary, 1 + 1 / summary.n)
-
-
-def _interval(summary: Summary, variance: float) -> tuple[float | None, float | None]:
-    """Returns mean ± t · sd · √variance."""
-    if summary.sd is None:
-        return None, None
-    half = float(stdtrit(summary.n - 1, 0.975)) * summary.sd * math.sqrt(variance)
-    return summary.mean - half, summary.mean + half
+def as_json(found: Mapping[Weights, Summary | None]) -> dict[str, Any]:
+    """Returns what was found with each set of weights for JSON, under `last` and `best`."""
+    return {weights.key: one and one.to_dict() for weights, one in found.items()}
 
 
 @dataclass(frozen=True)
@@ -106,24 +104,19 @@ class Band:
 
 
 def band(series: Iterable[Mapping[str, Sequence[float]]], column: str) -> Band:
-    """Returns the mean and standard deviation over seeds of a column, epoch by epoch.
-
-    Args:
-        series: Per seed, column → values. One of the columns is `epoch`.
-        column: Which column.
-    """
+    """Returns the band of a column; `series` has per seed column → values, with `epoch`."""
     values: dict[float, list[float]] = {}
     for one in series:
         for epoch, value in zip(one["epoch"], one[column], strict=True):
             values.setdefault(float(epoch), []).append(math.nan if value is None else value)
     summaries = [summarize(values[epoch]) for epoch in sorted(values)]
-    means = np.array([summary.mean for summary in summaries])
-    return Band(np.sort(list(values)), means, np.array([one.sd for one in summaries], dtype=float))
+    numbers = np.array([[one.mean, one.sd] for one in summaries], dtype=float)
+    return Band(np.sort(list(values)), *numbers.T)
 
 
-def lowest(values: Sequence[float]) -> int:
-    """Returns the index of the lowest value that is not nan."""
-    array = np.array(values, dtype=float)
+def lowest(values: Sequence[float], sign: int = 1) -> int:
+    """Returns the index of the lowest value that is not nan; with sign -1, of the highest."""
+    array = sign * np.array(values, dtype=float)
     return int(np.argmin(np.where(np.isnan(array), np.inf, array)))
 
 
@@ -174,17 +167,13 @@ class Runs:
 
     def of(self, *keys: Key) -> list[RunRecord]:
         """Returns the finished records of some experiments; of all if there are no `keys`."""
-        return [
-            record
-            for key in keys or self.finished
-            for record in self.finished.get(key, {}).values()
-        ]
+        return [one for key in keys or self.finished for one in self.finished[key].values()]
 
     def scores(self, key: Key, weights: Weights, split: str = "test") -> dict[int, float]:
         """Returns seed → score of an experiment on `split`, `test` or `dev`."""
         return {
             seed: 100 * getattr(record.scores(weights), split)
-            for seed, record in self.finished.get(key, {}).items()
+            for seed, record in self.finished[key].items()
         }
 
     def mean(self, key: Key, weights: Weights, split: str = "test") -> Summary | None:
@@ -196,20 +185,21 @@ class Runs:
 def sort_records(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> Runs:
     """Returns the records by experiment and seed."""
     planned = {
-        (item.row, item.variant): recorded_settings(item.pipeline) for item in sweep.experiments
+        (item.row, item.variant): recorded.recorded_settings(item.pipeline)
+        for item in sweep.experiments
     }
     finished: dict[Key, dict[int, RunRecord]] = {key: {} for key in planned}
     failed, unused = [], []
     for record in sorted(records.values(), key=lambda record: record.key.seed):
-        key = (record.key.row, record.key.variant)
-        if key not in planned:
+        _, row, variant, seed = record.key
+        if (row, variant) not in planned:
             unused.append((record, "the sweep has no such row"))
         elif record.error is not None:
             failed.append(record)
-        elif other := differing_settings(planned[key], record.settings):
+        elif other := recorded.differing_settings(planned[row, variant], record.settings):
             unused.append((record, f"run with other settings than the sweep's: {', '.join(other)}"))
         else:
-            finished[key][record.key.seed] = record
+            finished[row, variant][seed] = record
     return Runs(sweep, finished, failed, unused)
 
 
@@ -233,18 +223,14 @@ class Effect:
     before: Any
     after: Any
     pairs: tuple[Pair, ...]
-    differences: Mapping[Weights, Difference | None]
+    differences: Mapping[Weights, Summary | None]
     published: float | None
 
     @property
-    def last(self) -> Difference | None:
-        """The difference with the last epoch's weights."""
-        return self.differences[Weights.LAST]
-
-    @property
-    def best(self) -> Difference | None:
-        """The difference with the weights of the best epoch by dev."""
-        return self.differences[Weights.BEST]
+    def n(self) -> int:
+        """The number of seeds compared."""
+        found = self.differences[Weights.LAST]
+        return found.n if found else 0
 
     @property
     def is_nested(self) -> bool:
@@ -253,30 +239,19 @@ class Effect:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the effect for JSON."""
-        return {
-            "setting": self.setting,
-            "from": self.before,
-            "to": self.after,
-            "pairs": [["/".join(filter(None, key)) for key in pair] for pair in self.pairs],
-            **as_json(self.differences),
-            "published": self.published,
-        }
-
-
-def as_json(found: Mapping[Weights, Any]) -> dict[str, Any]:
-    """Returns what was found with each set of weights for JSON, under `last` and `best`."""
-    return {weights.key: one and vars(one) for weights, one in found.items()}
+        fields = {name: getattr(self, name) for name in ("setting", "before", "after", "published")}
+        pairs = [["/".join(filter(None, key)) for key in pair] for pair in self.pairs]
+        return fields | {"pairs": pairs} | as_json(self.differences)
 
 
 def differing(one: Experiment, other: Experiment) -> list[str]:
     """Returns the settings, apart from the seed, that both read and in which they differ."""
-    sides = one.pipeline.settings(), other.pipeline.settings()
+    first, second = one.pipeline.settings(), other.pipeline.settings()
+    names = [name for name, value in first.items() if value != second[name]]
     return [
         name
-        for name, value in sides[0].items()
-        if name != "training.seed"
-        and value != sides[1][name]
-        and all(is_read(name, settings) for settings in sides)
+        for name in names
+        if name != "training.seed" and is_read(name, first) and is_read(name, second)
     ]
 
 
@@ -291,35 +266,35 @@ def find_pairs(experiments: Iterable[Experiment]) -> dict[tuple[str, Any, Any], 
         if len(names) != 1:
             continue
         before, after = (item.pipeline.settings()[names[0]] for item in (one, other))
-        if (_are_numbers(before, after) and before > after) or (names[0], after, before) in pairs:
+        if (isinstance(before, (int, float)) and before > after) or (
+            *names,
+            after,
+            before,
+        ) in pairs:
             before, after, one, other = after, before, other, one
         pair = (one.row, one.variant), (other.row, other.variant)
         pairs.setdefault((names[0], before, after), []).append(pair)
     order = list(SETTINGS)
 
     def place(change: tuple[str, Any, Any]) -> tuple:
-        return order.index(change[0]), change[1:] if _are_numbers(*change[1:]) else ()
+        setting, *values = change
+        return order.index(setting), values if isinstance(values[0], (int, float)) else []
 
     return {change: pairs[change] for change in sorted(pairs, key=place)}
 
 
-def _are_numbers(*values: Any) -> bool:
-    return all(isinstance(value, (int, float)) for value in values)
-
-
-def paired_difference(runs: Runs, pairs: Sequence[Pair], weights: Weights) -> Difference | None:
+def paired_difference(runs: Runs, pairs: Sequence[Pair], weights: Weights) -> Summary | None:
     """Returns the difference (to - from) in test accuracy: over pairs within a seed, then seeds.
 
     A seed counts if all pairs have it on both sides; None if there is no such seed.
     """
     sides = [[runs.scores(key, weights) for key in pair] for pair in pairs]
     seeds = set.intersection(*(set(side) for pair in sides for side in pair)) if sides else set()
-    if not seeds:
-        return None
-    return difference(
+    differences = [
         float(np.mean([after[seed] - before[seed] for before, after in sides]))
         for seed in sorted(seeds)
-    )
+    ]
+    return summarize(differences) if differences else None
 
 
 def find_effects(runs: Runs) -> list[Effect]:
@@ -334,12 +309,12 @@ def check_finding(runs: Runs, finding: Finding) -> Effect:
 
     Rows are compared; variants too if no two rows with runs differ only in this setting.
     """
+    setting, worse, better = finding.setting, finding.worse, finding.better
     for keys in (runs.rows, runs.experiments):
         pairs = find_pairs(runs.experiments[key] for key in keys)
-        forward = pairs.get((finding.setting, finding.worse, finding.better), [])
-        back = pairs.get((finding.setting, finding.better, finding.worse), [])
-        both = [*forward, *(pair[::-1] for pair in back)]
-        effect = _effect(runs, finding.setting, finding.worse, finding.better, both)
+        back = (pair[::-1] for pair in pairs.get((setting, better, worse), ()))
+        both = [*pairs.get((setting, worse, better), ()), *back]
+        effect = _effect(runs, setting, worse, better, both)
         if effect.pairs:
             break
     return effect
@@ -348,16 +323,10 @@ def check_finding(runs: Runs, finding: Finding) -> Effect:
 def _effect(runs: Runs, setting: str, before: Any, after: Any, pairs: Sequence[Pair]) -> Effect:
     """Returns what a change does over those of `pairs` that have a seed on both sides."""
     used = tuple(pair for pair in pairs if paired_difference(runs, [pair], Weights.LAST))
-    published = [
-        runs.published[to] - runs.published[start]
-        for start, to in used
-        if start in runs.published and to in runs.published
-    ]
-    return Effect(
-        setting,
-        before,
-        after,
-        used,
-        {weights: paired_difference(runs, used, weights) for weights in Weights},
-        float(np.mean(published)) if used and len(published) == len(used) else None,
-    )
+    known = [all(key in runs.published for key in pair) for pair in used]
+    published = None
+    if used and all(known):
+        gaps = [runs.published[to] - runs.published[start] for start, to in used]
+        published = float(np.mean(gaps))
+    differences = {weights: paired_difference(runs, used, weights) for weights in Weights}
+    return Effect(setting, before, after, used, differences, published)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sst_keras.experiments.report import figures, wording
 from sst_keras.experiments.report.comparison import Band, Key, Runs, band, lowest
-from sst_keras.experiments.report.page import Section
+from sst_keras.experiments.report.page import Picture, Section
 from sst_keras.plotting import PANELS
 
 
@@ -18,42 +18,23 @@ def epoch_curves(runs: Runs) -> Section:
     keys = [(row, None) for row in runs.sweep.curves if runs.of((row, None))]
     if not keys:
         return Section()
-    bands = {
-        key: {name: band([record.history for record in runs.of(key)], name) for name in PANELS}
-        for key in keys
-    }
-    table = []
-    for key, curves in bands.items():
-        scores = curves["dev_accuracy"]
-        table.append(
-            [
-                wording.name(key),
-                str(len(runs.of(key))),
-                f"{scores.epochs[-1]:g}",
-                f"{100 * curves['accuracy'].means[-1]:.1f}",
-                f"{scores.epochs[lowest(curves['dev_loss'].means)]:g}",
-                f"{scores.epochs[lowest(-scores.means)]:g}",
-                f"{100 * np.nanmax(scores.means):.1f}",
-                f"{100 * scores.means[-1]:.1f}",
-            ]
-        )
-    headings = [
-        "row", "n", "epochs", "training accuracy, end", "lowest dev loss: epoch",
-        "highest dev accuracy: epoch", "dev accuracy there", "dev accuracy, end",
-    ]  # fmt: skip
-    lines = {f"{key[0]} (n = {len(runs.of(key))})": curves for key, curves in bands.items()}
-    return Section(
-        (
-            "## Curves",
-            wording.caption(runs, keys),
-            wording.image(
-                "curves", f"Loss and accuracy by epoch of {', '.join(k[0] for k in keys)}"
-            ),
-            "Values of the mean curves:",
-            wording.table(headings, table, "lr"),
-        ),
-        {"curves": figures.plot_bands(lines, wording.title(runs, keys, "training and dev"))},
-    )
+    lines, table = {}, []
+    for key in keys:
+        series = [record.history for record in runs.of(key)]
+        bands = {column: band(series, column) for column in PANELS}
+        lines[f"{key[0]} (n = {len(series)})"] = bands
+        head = {
+            "row": wording.name(key),
+            "n": str(len(series)),
+            "epochs": f"{bands['loss'].epochs[-1]:g}",
+            "training accuracy, end": f"{100 * bands['accuracy'].means[-1]:.1f}",
+        }
+        table.append(head | _turns(bands))
+    title = wording.title(runs, keys, "training and dev")
+    alt = f"Loss and accuracy by epoch of {', '.join(key[0] for key in keys)}"
+    picture = Picture("curves", alt, figures.plot_bands(lines, title))
+    values = ("Values of the mean curves:", wording.table(table))
+    return Section(("## Curves", wording.caption(runs, keys), picture, *values))
 
 
 def dev_checks(runs: Runs, keys: Sequence[Key], file: str) -> Section:
@@ -64,83 +45,67 @@ def dev_checks(runs: Runs, keys: Sequence[Key], file: str) -> Section:
         keys: The experiments.
         file: The name of the figure.
     """
-    series = {key: [one.checks for one in runs.of(key) if one.checks] for key in keys}
-    series = {key: some for key, some in series.items() if some}
-    if not series:
-        return Section()
-    columns = ("dev_loss", "dev_accuracy")
-    bands = {key: {name: band(some, name) for name in columns} for key, some in series.items()}
-    turns = []
-    for key, some in series.items():
-        scores = bands[key]["dev_accuracy"].means
-        ends = [100 * (one["dev_accuracy"][-1] - max(one["dev_accuracy"])) for one in some]
-        turns.append(
-            [
-                wording.name(key),
-                str(len(some)),
-                _turn(bands[key]["dev_loss"], some, "dev_loss", 1),
-                _turn(bands[key]["dev_accuracy"], some, "dev_accuracy", -1),
-                f"{100 * np.nanmax(scores):.1f}",
-                f"{100 * scores[-1]:.1f}",
-                wording.points(float(np.mean(ends))),
-            ]
+    lines, table, cells = {}, [], {}
+    for key in keys:
+        if not (series := [record.checks for record in runs.of(key) if record.checks]):
+            continue
+        bands = {column: band(series, column) for column in ("dev_loss", "dev_accuracy")}
+        lines["/".join(filter(None, key))] = bands
+        falls = [one["dev_accuracy"][-1] - max(one["dev_accuracy"]) for one in series]
+        end = {"end of a run minus its highest": wording.points(100 * float(np.mean(falls)))}
+        table.append(
+            {"row": wording.name(key), "n": str(len(series))} | _turns(bands, series) | end
         )
-    headings = [
-        "row", "n", "lowest dev loss: epoch", "highest dev accuracy: epoch",
-        "dev accuracy there", "dev accuracy, end", "end of a run minus its highest",
-    ]  # fmt: skip
-    epochs = sorted({epoch for one in bands.values() for epoch in one["dev_loss"].epochs.tolist()})
+        cells[f"{wording.name(key)}: dev loss"] = _values(bands["dev_loss"], 1, 3)
+        cells[f"{wording.name(key)}: dev accuracy"] = _values(bands["dev_accuracy"], 100, 1)
+    if not lines:
+        return Section()
+    epochs = sorted({epoch for values in cells.values() for epoch in values})
     if len(epochs) > 20:  # most changes early; the figure shows the rest
         epochs = [epoch for epoch in epochs if epoch <= 2 or epoch.is_integer()]
-    table = [
-        [
-            f"{epoch:.4g}",
-            *(_at(one[name], epoch, name) for one in bands.values() for name in columns),
-        ]
+    values = [
+        {"epoch": f"{epoch:.4g}"} | {name: of.get(epoch, "–") for name, of in cells.items()}
         for epoch in epochs
     ]
-    names = {key: wording.name(key) for key in bands}
-    lines = {"/".join(filter(None, key)): curves for key, curves in bands.items()}
+    alt = f"Dev loss and accuracy within epochs of {', '.join(lines)}"
     return Section(
         (
             "Dev was scored several times per epoch. Overfitting starts where the dev loss is "
             "lowest: from there on, training makes the model more confident, and worse on texts "
             "that it has not seen. The dev accuracy may still rise for a while. Epochs are those "
             "of the mean curve, with the lowest and highest of single seeds in brackets.",
-            wording.caption(runs, names),
-            wording.image(file, f"Dev loss and accuracy within epochs of {', '.join(lines)}"),
-            wording.table(headings, turns, "lr"),
+            wording.caption(runs, keys),
+            Picture(file, alt, figures.plot_bands(lines, wording.title(runs, keys, "dev"))),
+            wording.table(table),
             "Means ± standard deviations:",
-            wording.table(
-                [
-                    "epoch",
-                    *(f"{n}: {w}" for n in names.values() for w in ("dev loss", "dev accuracy")),
-                ],
-                table,
-                "r",
-            ),
-        ),
-        {file: figures.plot_bands(lines, wording.title(runs, names, "dev"))},
+            wording.table(values, "r"),
+        )
     )
 
 
-def _turn(
-    curve: Band, series: Sequence[Mapping[str, Sequence[float]]], column: str, sign: int
-) -> str:
-    """Returns the epoch of a mean curve's lowest point and the range over single seeds.
+def _turns(
+    bands: Mapping[str, Band], series: Sequence[Mapping[str, Sequence[float]]] = ()
+) -> dict[str, str]:
+    """Returns where mean curves turn, with the range over single seeds if there is a `series`."""
+    epochs = {}
+    for column, sign in (("dev_loss", 1), ("dev_accuracy", -1)):
+        epochs[column] = f"{bands[column].epochs[lowest(bands[column].means, sign)]:.4g}"
+        if len(series) > 1:
+            single = [one["epoch"][lowest(one[column], sign)] for one in series]
+            epochs[column] += f" [{min(single):.4g}–{max(single):.4g}]"
+    accuracies = 100 * bands["dev_accuracy"].means
+    return {
+        "lowest dev loss: epoch": epochs["dev_loss"],
+        "highest dev accuracy: epoch": epochs["dev_accuracy"],
+        "dev accuracy there": f"{np.nanmax(accuracies):.1f}",
+        "dev accuracy, end": f"{accuracies[-1]:.1f}",
+    }
 
-    With a `sign` of -1 it is the highest point.
-    """
-    at = curve.epochs[lowest(sign * curve.means)]
-    single = [one["epoch"][lowest(sign * np.array(one[column], dtype=float))] for one in series]
-    return f"{at:.4g}" + (f" [{min(single):.4g}–{max(single):.4g}]" if len(single) > 1 else "")
 
-
-def _at(curve: Band, epoch: float, column: str) -> str:
-    """Returns a mean curve's value at an epoch, with its standard deviation."""
-    if epoch not in curve.epochs:
-        return "–"
-    place = curve.epochs.tolist().index(epoch)
-    scale, digits = (100, 1) if column.endswith("accuracy") else (1, 3)
-    mean, sd = scale * curve.means[place], scale * curve.sds[place]
-    return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}")
+def _values(curve: Band, scale: int, digits: int) -> dict[float, str]:
+    """Returns epoch → mean ± standard deviation."""
+    return {
+        epoch: f"{scale * mean:.{digits}f}"
+        + ("" if math.isnan(sd) else f" ± {scale * sd:.{digits}f}")
+        for epoch, mean, sd in zip(curve.epochs.tolist(), curve.means, curve.sds, strict=True)
+    }

@@ -13,6 +13,8 @@ from typing import Any
 import markdown as markdown_library
 from matplotlib.figure import Figure
 
+from sst_keras.experiments.report.wording import text
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -60,36 +62,49 @@ td:first-child, td:first-child + td:last-child {{ white-space: normal; min-width
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure in a text, with the name of its file and a description."""
+
+    name: str
+    alt: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a report.
 
     Attributes:
-        paragraphs: Its Markdown, in which figures have the address `FIGURES/<name>.png`. Empty
-            paragraphs are left out.
-        figures: Name → figure.
+        parts: Its paragraphs, as Markdown, and its pictures. Empty ones are left out.
         summary: The scores behind the text, for JSON.
     """
 
-    paragraphs: tuple[str, ...] = ()
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    parts: tuple[str | Picture, ...] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def figures(self) -> dict[str, Figure]:
+        """The figures by name."""
+        return {part.name: part.figure for part in self.parts if isinstance(part, Picture)}
+
+    @property
     def markdown(self) -> str:
-        """The text."""
-        return "\n\n".join(filter(None, self.paragraphs)) + "\n"
+        """The text, in which figures have the address `FIGURES/<name>.png`."""
+        return "\n\n".join(
+            f"![{text(part.alt)}](FIGURES/{part.name}.png)" if isinstance(part, Picture) else part
+            for part in self.parts
+            if part
+        )
 
 
 def join(sections: Iterable[Section]) -> Section:
     """Returns one section with the content of several."""
-    paragraphs: tuple[str, ...] = ()
-    figures: dict[str, Figure] = {}
+    parts: tuple[str | Picture, ...] = ()
     summary: dict[str, Any] = {}
     for section in sections:
-        paragraphs += section.paragraphs
-        figures |= section.figures
+        parts += section.parts
         summary |= section.summary
-    return Section(paragraphs, figures, summary)
+    return Section(parts, summary)
 
 
 def to_html(markdown: str, images: Mapping[str, Path]) -> str:

@@ -7,7 +7,7 @@ date of its own and no name of a machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -22,12 +22,13 @@ from sst_keras.experiments.records import RunKey, RunRecord, Weights
 from sst_keras.experiments.report import curves, effects, figures, published, wording
 from sst_keras.experiments.report.comparison import (
     Effect,
+    Key,
     Runs,
     as_json,
     differing,
     sort_records,
 )
-from sst_keras.experiments.report.page import Section, join, to_html
+from sst_keras.experiments.report.page import Picture, Section, join, to_html
 from sst_keras.plotting import plot_confusion_matrix, save_figures
 from sst_keras.settings import SETTINGS, label
 
@@ -116,12 +117,12 @@ def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
     runs = _comparable(sweep, records, f"results/{sweep.name}")
     table = []
     for key in runs.rows:
-        some = runs.of(key)
-        scores = (wording.spread(runs.mean(key, Weights.BEST, split)) for split in ("test", "dev"))
-        vectors = ", ".join(wording.vectors(some)) or "–"
-        table.append([wording.name(key), vectors, *scores, str(len(some)), _seconds(some)])
-    headings = ["row", "vectors", "test accuracy, %", "dev accuracy, %", "n", "seconds (median)"]
-    return wording.table(headings, table, "llr")
+        cells = {"row": wording.name(key), "vectors": ", ".join(wording.vectors(runs.of(key)))}
+        for split in ("test", "dev"):
+            cells[f"{split} accuracy, %"] = wording.spread(runs.mean(key, Weights.BEST, split))
+        counts = {"n": str(len(runs.of(key))), "seconds (median)": _seconds(runs.of(key))}
+        table.append(cells | counts)
+    return wording.table(table, "llr")
 
 
 def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Runs:
@@ -173,7 +174,7 @@ def _head(runs: Runs) -> Section:
         else ""
     )
     title = f"# Results of the sweep {wording.code(sweep.name)}"
-    return Section((title, wording.text(sweep.description), source), summary={"sweep": sweep.name})
+    return Section((title, wording.text(sweep.description), source), {"sweep": sweep.name})
 
 
 def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Section:
@@ -199,54 +200,52 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Section:
 
 def _rows(runs: Runs) -> Section:
     """Returns the table of rows, with its figure and what is remarkable about it."""
-    columns, source = _setting_columns(runs), [runs.source] if runs.published else []
+    ours = {weights: "ours, " * bool(runs.published) + weights.value for weights in Weights}
     table, summary = [], []
     for key in runs.rows:
-        pipeline = runs.experiments[key].pipeline
+        pipeline, score = runs.experiments[key].pipeline, runs.published.get(key)
         settings, means = pipeline.settings(), {w: runs.mean(key, w) for w in Weights}
-        score = runs.published.get(key)
-        table.append(
-            [
-                wording.name(key) + published.mark(runs, key),
-                wording.model(pipeline),
-                *(wording.value(settings[name]) for name in columns),
-                *(wording.published(score) for _ in source),
-                *map(wording.mean, means.values()),
-                _seconds(runs.of(key)),
-            ]
-        )
+        cells = {"row": wording.name(key) + published.mark(runs, key)}
+        cells["model"] = wording.model(pipeline)
+        cells |= {label(name): wording.value(settings[name]) for name in _setting_columns(runs)}
+        if runs.published:
+            cells[runs.source] = wording.published(score)
+        cells |= {ours[weights]: wording.mean(mean) for weights, mean in means.items()}
+        table.append(cells | {"seconds (median)": _seconds(runs.of(key))})
         summary.append({"row": key[0], "published": score} | as_json(means))
-    ours = {weights: "ours, " * len(source) + weights.value for weights in Weights}
-    headings = ["row", "model", *map(label, columns), *source, *ours.values(), "seconds (median)"]
     best = []
     for weights in Weights:
-        keys = sorted(runs.run_rows, key=lambda key: -runs.mean(key, weights).mean)[:5]
-        rows = (f"{wording.name(k)} {wording.number(runs.mean(k, weights).mean)}" for k in keys)
-        best.append(f"**{weights.value}:** {', '.join(rows)}")
-    best += [published.five_best(runs)] * len(source)
+        scores = {key: runs.mean(key, weights).mean for key in runs.run_rows}
+        best.append(_highest(weights.value, scores, "{:.1f}".format))
+    if runs.published:
+        best.append(_highest(wording.text(runs.source), runs.published, wording.published))
     remarks = (published.constants(runs, runs.rows), published.nearness(runs))
-    figure = figures.plot_accuracies(
+    figure = figures.plot_rows(
         [key[0] for key in runs.rows],
         {ours[weights]: [runs.mean(key, weights) for key in runs.rows] for weights in Weights},
         wording.title(runs, runs.rows),
-        [runs.published.get(key) for key in runs.rows],
-        f"{runs.source} (one run)",
+        {f"{runs.source} (one run)": [runs.published.get(key) for key in runs.rows]}
+        if runs.published
+        else {},
     )
-    return Section(
-        (
-            "## All rows",
-            _common_settings(runs),
-            wording.caption(runs, runs.rows),
-            wording.table(headings, table, "llr"),
-            *(remarks if runs.sweep.published else ()),
-            "The rows with the highest mean test accuracy (neighbours in such a list may differ "
-            "only by chance):",
-            wording.bullets(best),
-            wording.image("rows", "Test accuracy of each row, with standard deviations"),
-        ),
-        {"rows": figure},
-        {"rows": summary},
+    parts = (
+        "## All rows",
+        _common_settings(runs),
+        wording.caption(runs, runs.rows),
+        wording.table(table, "llr"),
+        *(remarks if runs.sweep.published else ()),
+        "The rows with the highest mean test accuracy (neighbours in such a list may differ only "
+        "by chance):",
+        wording.bullets(best),
+        Picture("rows", "Test accuracy of each row, with standard deviations", figure),
     )
+    return Section(parts, {"rows": summary})
+
+
+def _highest(what: str, scores: Mapping[Key, float], show: Callable[[float], str]) -> str:
+    """Returns the five experiments with the highest scores."""
+    keys = sorted(scores, key=lambda key: -scores[key])[:5]
+    return f"**{what}:** " + ", ".join(f"{wording.name(key)} {show(scores[key])}" for key in keys)
 
 
 def _setting_columns(runs: Runs) -> list[str]:
@@ -273,7 +272,7 @@ def _common_settings(runs: Runs) -> str:
 
 def _seconds(records: Iterable[RunRecord]) -> str:
     times = [record.seconds for record in records]
-    return wording.seconds(median(times) if times else None)
+    return f"{median(times):.{0 if median(times) >= 10 else 1}f}" if times else "–"
 
 
 def _confusion(runs: Runs) -> Section:
@@ -283,36 +282,29 @@ def _confusion(runs: Runs) -> Section:
     records, names = runs.of(key), runs.of(key)[0].class_names
     matrix = np.sum([one.best.confusion_matrix for one in records], axis=0)  # int[true, predicted]
     right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    table = [
-        [
-            wording.text(names[place]),
-            *(f"{count:,}" for count in row),
-            wording.share(right[place], true[place]),
-            wording.share(right[place], predicted[place]),
-        ]
-        for place, row in enumerate(matrix)
-    ]
+    table = []
+    for place, name in enumerate(names):
+        cells = {"true class": wording.text(name)}
+        cells |= {wording.text(n): f"{c:,}" for n, c in zip(names, matrix[place], strict=True)}
+        cells["recall, %"] = wording.share(right[place], true[place])
+        cells["precision, %"] = wording.share(right[place], predicted[place])
+        table.append(cells)
     near = sum(np.diag(matrix, offset).sum() for offset in (-1, 0, 1))
     title = f"{wording.title(runs, [key])}: {key[0]}, {wording.counted(len(records), 'seed')}"
-    return Section(
-        (
-            "## Confusion matrix",
-            f"{wording.name(key)} has the highest mean accuracy on dev with the weights of the "
-            f"best epoch by dev: {wording.mean(runs.mean(key, Weights.BEST, 'dev'))}. The table "
-            f"adds up its test predictions over seeds. Row: true class; column: predicted class.",
-            wording.caption(runs, [key]),
-            wording.image("confusion", f"Confusion matrix of {'/'.join(filter(None, key))}"),
-            wording.table(
-                ["true class", *map(wording.text, names), "recall, %", "precision, %"], table, "lr"
-            ),
-            f"{wording.share(near, matrix.sum())} % of the predictions are right or off by one "
-            f"class."
-            if len(names) > 2
-            else "",
-        ),
-        {"confusion": plot_confusion_matrix(matrix, names, title)},
-        {"confusion": {"row": key[0], "matrix": matrix.tolist()}},
+    figure = plot_confusion_matrix(matrix, names, title)
+    parts = (
+        "## Confusion matrix",
+        f"{wording.name(key)} has the highest mean accuracy on dev with the weights of the best "
+        f"epoch by dev: {wording.mean(runs.mean(key, Weights.BEST, 'dev'))}. The table adds up its "
+        f"test predictions over seeds. Row: true class; column: predicted class.",
+        wording.caption(runs, [key]),
+        Picture("confusion", f"Confusion matrix of {'/'.join(filter(None, key))}", figure),
+        wording.table(table),
+        f"{wording.share(near, matrix.sum())} % of the predictions are right or off by one class."
+        if len(names) > 2
+        else "",
     )
+    return Section(parts, {"confusion": {"row": key[0], "matrix": matrix.tolist()}})
 
 
 def _notes(runs: Runs) -> Section:
@@ -337,7 +329,7 @@ def _left_out(runs: Runs) -> Section:
         text = f"Finished runs, of those planned: {', '.join(missing.values())}."
         paragraphs += ("## Not run yet", text)
     summary = {"failed": len(runs.failed), "unused": len(runs.unused)}
-    return Section(paragraphs, summary=summary)
+    return Section(paragraphs, summary)
 
 
 def _bookkeeping(runs: Runs, source: str | Path) -> Section:
@@ -357,7 +349,7 @@ def _bookkeeping(runs: Runs, source: str | Path) -> Section:
         f"({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
         "word vectors": "; ".join(wording.vectors(records)),
         "finished runs": f"{len(records)}, {planned} planned; {len(runs.failed)} failed",
-        "seeds": wording.ranges(sorted({record.key.seed for record in records})),
+        "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
         "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
         "from the first start to the last end, with pauses": "; ".join(
             f"{name} {_wall_minutes(some):,.0f} min"
@@ -380,9 +372,9 @@ def _bookkeeping(runs: Runs, source: str | Path) -> Section:
             "## Runs",
             f"`sst-keras report {runs.sweep.name}` wrote this file from the records in "
             f"{wording.code(folder)}.",
-            wording.table(["", ""], facts.items(), "l"),
+            wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l"),
         ),
-        summary={"runs": len(records), "seconds": seconds},
+        {"runs": len(records), "seconds": seconds},
     )
 
 

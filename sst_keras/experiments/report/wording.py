@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sst_keras.experiments.records import RunRecord, Weights
-from sst_keras.experiments.report.comparison import Difference, Effect, Key, Runs, Summary
+from sst_keras.experiments.report.comparison import Effect, Key, Runs, Summary
 from sst_keras.settings import Pipeline, label
 
 _VALUES = {
@@ -16,12 +16,9 @@ _VALUES = {
     "lstm": "LSTM", "mlp": "MLP", "cnn": "CNN", "cnn-multichannel": "CNN, multichannel",
 }  # fmt: skip
 _POOLINGS = {
-    "attention": " + attention",
-    "last": "",
-    "last_padded": ", last step of padding",
-    "mean": " + mean",
-    "max": " + maximum",
-}
+    "attention": " + attention", "last": "", "last_padded": ", last step of padding",
+    "mean": " + mean", "max": " + maximum",
+}  # fmt: skip
 NOT_COMPARABLE = "not comparable"
 
 
@@ -33,7 +30,7 @@ def text(value: object) -> str:
     flat = " ".join(str(value).split())
     flat = re.sub(r"&(?=#?\w+;)", "&amp;", flat).replace("<", "&lt;").replace("~", "&#126;")
     flat = re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", flat)
-    # A heading, list or quotation, if it begins a paragraph.
+    # What would begin a heading, a list or a quotation.
     return re.sub(r"^(\d*)([#>]|[.)](?= )|[+-](?=[ +-]|$))", r"\1\\\2", flat)
 
 
@@ -47,36 +44,27 @@ def bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], sides: str) -> str:
+def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
     """Returns a table.
 
     Args:
-        headings: The head of each column.
-        rows: The cells of each row, as Markdown.
-        sides: `l` or `r` for each column, its alignment; the last letter is repeated.
+        rows: The rows: heading → cell, as Markdown. All have the same headings.
+        sides: The alignment of each column, `l` or `r`; the last letter is repeated.
     """
-    rules = ["---:" if side == "r" else "---" for side in sides.ljust(len(headings), sides[-1])]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rules, *rows))
-
-
-def slug(name: str) -> str:
-    """Returns a name that is safe as the name of a file."""
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    rules = ["---:" if side == "r" else "---" for side in sides.ljust(len(rows[0]), sides[-1])]
+    return "\n".join(
+        f"| {' | '.join(cells)} |" for cells in (rows[0], rules, *(row.values() for row in rows))
+    )
 
 
 # === Numbers ===
 
 
-def number(value: float | None) -> str:
-    """Returns an accuracy in percent."""
-    return "–" if value is None else f"{value:.1f}"
-
-
 def spread(summary: Summary | None) -> str:
-    """Returns mean ± standard deviation."""
-    if summary is None or summary.sd is None:
-        return number(summary and summary.mean)
-    return f"{summary.mean:.1f} ± {summary.sd:.1f}"
+    """Returns mean ± standard deviation, in percent."""
+    if summary is None:
+        return "–"
+    return f"{summary.mean:.1f}" + ("" if summary.sd is None else f" ± {summary.sd:.1f}")
 
 
 def mean(summary: Summary | None) -> str:
@@ -86,7 +74,7 @@ def mean(summary: Summary | None) -> str:
 
 def published(value: float | None) -> str:
     """Returns a published accuracy in percent, with the digits that it was published with."""
-    return number(value) if value is None or value == round(value, 1) else f"{value:g}"
+    return "–" if value is None else f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
 
 
 def points(value: float | None, digits: int = 1) -> str:
@@ -97,16 +85,15 @@ def points(value: float | None, digits: int = 1) -> str:
     return shown.replace("-", "−") if float(shown) else shown[1:]
 
 
-def difference(value: Difference | None) -> str:
+def difference(value: Summary | None) -> str:
     """Returns a difference with its interval; bold if the interval excludes 0.
 
     The ends of the interval have a digit more, to show on which side of 0 they are.
     """
-    if value is None:
-        return "–"
-    if value.low is None:
-        return f"{points(value.mean)} (one seed)"
-    shown = f"{points(value.mean)} [{points(value.low, 2)}, {points(value.high, 2)}]"
+    if value is None or value.interval is None:
+        return f"{points(value.mean)} (one seed)" if value else "–"
+    low, high = (points(end, 2) for end in value.interval)
+    shown = f"{points(value.mean)} [{low}, {high}]"
     return f"**{shown}**" if value.sign else shown
 
 
@@ -115,25 +102,9 @@ def share(part: float, total: float) -> str:
     return f"{100 * part / total:.1f}" if total else "–"
 
 
-def seconds(value: float | None) -> str:
-    """Returns a time."""
-    return "–" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
 def counted(count: int, noun: str) -> str:
     """Returns a number of things."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Returns sorted whole numbers, consecutive ones as a range: 1–3, 5."""
-    runs: list[list[int]] = []
-    for value in numbers:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
 # === Names ===
@@ -146,15 +117,11 @@ def name(key: Key) -> str:
 
 def value(of_setting: Any) -> str:
     """Returns the value of a setting."""
-    if isinstance(of_setting, bool):
-        return "yes" if of_setting else "no"
-    if of_setting in _VALUES:
-        return _VALUES[of_setting]
-    if isinstance(of_setting, float):
-        return f"{of_setting:g}"
-    if isinstance(of_setting, tuple):
+    if isinstance(of_setting, (bool, float)):
+        return f"{of_setting:g}" if isinstance(of_setting, float) else ("no", "yes")[of_setting]
+    if isinstance(of_setting, tuple) and of_setting not in _VALUES:
         return " + ".join(text(str(entry).rpartition("/")[2]) for entry in of_setting)
-    return text(of_setting)
+    return _VALUES.get(of_setting) or text(of_setting)
 
 
 def model(pipeline: Pipeline) -> str:
@@ -163,7 +130,7 @@ def model(pipeline: Pipeline) -> str:
     words = value(settings.name)
     if settings.name == "lstm":
         words = ("Bi" if settings.bidirectional else "") + words + _POOLINGS[settings.pooling]
-    return words + (", no pretrained vectors" * (pipeline.embedding.vectors == ("none",)))
+    return words + ", no pretrained vectors" * (pipeline.embedding.vectors == ("none",))
 
 
 def change(effect: Effect) -> str:
@@ -188,23 +155,18 @@ def caption(runs: Runs, keys: Iterable[Key]) -> str:
     """Returns the line that names the word vectors behind a table or figure."""
     groups: dict[str, list[str]] = {}
     for key in dict.fromkeys(keys):
-        if records := runs.of(key):
-            groups.setdefault(", or ".join(vectors(records)), []).append(name(key))
+        for kind in vectors(runs.of(key)):
+            groups.setdefault(kind, []).append(name(key))
     most = max(groups, key=lambda kind: len(groups[kind]), default="")
     others = [f"{kind} ({', '.join(groups[kind])})" for kind in groups if kind != most]
     return f"*Word vectors: {'; '.join([most, *others])}.*" if groups else ""
-
-
-def image(file: str, alt: str) -> str:
-    """Returns a figure's place in the text."""
-    return f"![{text(alt)}](FIGURES/{file}.png)"
 
 
 # === Verdicts ===
 
 
 def by_weights(found: Mapping[Weights, str]) -> str:
-    """Returns a phrase for each set of weights, joined: `X with the weights of the last epoch…`."""
+    """Joins a phrase for each set of weights."""
     return ", and ".join(f"{one} with the weights of the {w.value}" for w, one in found.items())
 
 
@@ -218,13 +180,6 @@ def verdict(effect: Effect, weights: Weights) -> str:
     return {1: "holds", -1: "the opposite holds", 0: "not shown"}[found.sign]
 
 
-def direction(found: Difference) -> str:
-    """Returns what a difference shows."""
-    if found.low is None:
-        return "a single seed shows nothing"
-    return {1: "better", -1: "worse", 0: "neither is shown to be better"}[found.sign]
-
-
 def reason(effect: Effect) -> str:
     """Returns why a finding's verdict is what it is: the rows compared, and their scores."""
     setting = label(effect.setting)
@@ -235,21 +190,22 @@ def reason(effect: Effect) -> str:
     words = f"{setting.capitalize()}, {values}: {pairs}."
     if any(variant for pair in effect.pairs for _, variant in pair):
         words += " No two rows differ only in this, so variants are compared."
-    if effect.last is None or effect.best is None:
+    last, best = effect.differences.values()
+    if last is None or best is None:
         return f"{words} No seed was run in all of them."
-    shown = {w: f"{difference(found)} points" for w, found in effect.differences.items()}
-    words += f" The difference is {by_weights(shown)}; n = {effect.last.n}."
+    shown = {weights: f"{difference(one)} points" for weights, one in effect.differences.items()}
+    words += f" The difference is {by_weights(shown)}; n = {last.n}."
     if effect.published is not None:
         words += f" The published difference is {points(effect.published)}."
-    if effect.last.low is None:
+    if last.interval is None:
         return f"{words} A single seed has no interval and shows nothing."
-    if not effect.last.sign:
+    if not last.sign:
         words += " The interval contains 0: the true difference may have either sign."
     if effect.is_nested:
         words += (
             " The best epoch by dev cannot settle this: the longer run contains the shorter one, "
             "so its best epoch can be worse only by chance."
         )
-    elif effect.best.sign != effect.last.sign:
+    elif best.sign != last.sign:
         words += f" With the weights of the best epoch by dev: {verdict(effect, Weights.BEST)}."
     return words
