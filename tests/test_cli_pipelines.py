@@ -15,12 +15,13 @@ def test_each_pipeline_with_what_it_changes():
     assert "model.num_layers = 2" in listing
 
 
-def test_sweeps_stand_below():
-    (sweep,) = json.loads(CliRunner().invoke(main, ["pipelines", "--json"]).stdout)["sweeps"]
-    assert sweep["name"] == "paper" and "paper/V2.3" in sweep["pipelines"]
-    assert "paper/V4.1/momentum" in sweep["pipelines"]
+def test_sweeps_are_listed_below():
+    sweeps = json.loads(CliRunner().invoke(main, ["pipelines", "--json"]).stdout)["sweeps"]
+    pipelines = {sweep["name"]: sweep["pipelines"] for sweep in sweeps}
+    assert "main/cnn" in pipelines["main"] and "paper/V2.3" in pipelines["paper"]
+    assert "paper/V4.1/momentum" in pipelines["paper"]
     listing = CliRunner().invoke(main, ["pipelines"]).stdout
-    assert "paper/V4.7" in listing and "such as paper/V1.1/frozen: frozen, own_rate" in listing
+    assert "V4.7" in listing and "such as paper/V1.1/frozen: frozen, own_rate" in listing
 
 
 def test_every_setting():

@@ -1,94 +1,164 @@
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
+from sst_keras.config import load_pipeline, with_settings
 from sst_keras.errors import InputError, UsageError
-from sst_keras.experiments.records import RecordsFile, read_records, read_runs
+from sst_keras.experiments.records import (
+    RunKey,
+    RunRecord,
+    Scores,
+    Weights,
+    differing_settings,
+    read_records,
+    recorded_settings,
+    write_record,
+)
+from sst_keras.settings import Pipeline
+
+FAILED = RunRecord(
+    key=RunKey("own", "a", None, 1),
+    settings=recorded_settings(Pipeline()),
+    seconds=1.5,
+    ended="2030-01-02T03:04:05+00:00",
+    jobs=2,
+    cores=1,
+    error="ValueError: é",
+)
+DONE = replace(
+    FAILED,
+    key=RunKey("own", "a", "frozen", 2),
+    error=None,
+    epochs=2,
+    last=Scores(2, 0.5, 0.25, [[1, 1], [2, 0]]),
+    best=Scores(1, 0.75, 0.5, [[1, 1], [1, 1]]),
+    commit="0" * 40,
+    versions={"keras": "3"},
+    data_fingerprint="f",
+    class_names=("bad", "good"),
+    history={"epoch": [1, 2], "dev_accuracy": [0.75, 0.5]},
+    checks={"epoch": [0.5, 1.0]},
+)
 
 
-def run(number, **more):
-    """A failed run's record: the shortest there is."""
-    head = {"pipeline": "x/a", "tag": "a", "variant": None, "seed": number, "settings": {}}
-    return head | {"seconds": 1.5, "error": "é"} | more
+def saved(record):
+    """The record as JSON reads it back."""
+    return json.loads(json.dumps(record.to_dict()))
 
 
-def line(record):
-    return json.dumps(record).encode() + b"\n"
+@pytest.mark.parametrize("record", [FAILED, DONE, replace(DONE, checks=None)])
+def test_a_record_is_read_as_it_was_written(tmp_path, record):
+    assert RunRecord.from_dict(record.to_dict()) == record
+    assert RunRecord.from_dict(saved(record)) == record
+    write_record(tmp_path, record)
+    assert read_records(tmp_path) == {record.key: record}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "results" / "x.jsonl"
+def test_each_run_has_a_file(tmp_path):
+    write_record(tmp_path / "x", FAILED)
+    write_record(tmp_path / "x", DONE)
+    write_record(tmp_path / "x", replace(FAILED, seconds=2.0))  # takes the place of the first
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json"))
+    assert files == ["x/a-seed1.json", "x/frozen/a-seed2.json"]
+    assert read_records(tmp_path / "x")[FAILED.key].seconds == 2.0
+    assert str(DONE.key) == "own/a/frozen, seed 2"
 
 
-def test_records_are_added_and_read_again(path):
-    with RecordsFile(path) as file:
-        file.append(run(1))
-        assert read_runs(path) == [run(1)]  # on the disk at once
-        file.append(run(2))
-    with RecordsFile(path) as file:
-        assert file.records == [run(1), run(2)]
-        file.append(run(3))
-    assert read_runs(path) == read_records(path) == [run(1), run(2), run(3)]
+def test_a_failed_run_has_no_scores():
+    assert "last" not in saved(FAILED) and saved(FAILED)["error"] == "ValueError: é"
+    assert "error" not in saved(DONE)
+    assert DONE.scores(Weights.LAST).test == 0.25 and DONE.scores(Weights.BEST).epoch == 1
 
 
-@pytest.mark.parametrize("torn", [b'{"a": 2', b'{"a": 2}', b'{"n": "\xc3', b"\x00\x00"])
-def test_a_line_without_its_end_is_no_record_and_is_taken_away(path, torn):
-    path.parent.mkdir()
-    path.write_bytes(line(run(1)) + torn)
-    assert read_runs(path) == [run(1)]
-    with RecordsFile(path) as file:
-        assert file.records == [run(1)]
-        file.append(run(3))
-    assert [json.loads(line) for line in path.read_bytes().splitlines()] == [run(1), run(3)]
+def test_a_loss_that_is_no_number_stays_none(tmp_path):
+    write_record(tmp_path, replace(DONE, history={"epoch": [1], "dev_loss": [math.inf]}))
+    (record,) = read_records(tmp_path).values()
+    assert math.isnan(record.history["dev_loss"][0])
 
 
-def test_a_file_torn_in_its_first_line(path):
-    path.parent.mkdir()
-    path.write_bytes(b'{"a"')
-    with RecordsFile(path) as file:
-        assert file.records == []
-    assert path.read_bytes() == b""
+def test_records_of_other_versions_are_read():
+    """A setting that is unknown here is ignored, and one that is missing has its default."""
+    other = saved(DONE)
+    other["settings"]["model.gates"] = 3
+    del other["settings"]["data.batch_size"]
+    assert RunRecord.from_dict(other) == DONE
+    other["settings"] = {"training.epochs": 2}
+    assert differing_settings(DONE.settings, RunRecord.from_dict(other).settings) == [
+        "training.epochs"
+    ]
 
 
-def test_records_can_be_left_out(path):
-    with RecordsFile(path) as file:
-        for number in range(3):
-            file.append(run(number))
-        file.keep(record for record in file.records if record["seed"] != 1)
-        assert file.records == [run(0), run(2)]
-        file.append(run(4))
-    assert read_runs(path) == [run(0), run(2), run(4)]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "expected format 1 to 1. Received: 2"),
+        ({"format": []}, "expected the record of a run"),
+        ({"settings": [1]}, "expected the record of a run"),
+        ({"last": {"epoch": 1}}, "expected the record of a run"),
+        ({"last": None}, "expected the record of a run"),
+        ({"history": [1]}, "expected the record of a run"),
+        ({"scores": 1}, "expected the record of a run"),
+        ({"seed": 7}, r"expected the record of this file's run. Received one of own/a/frozen, se"),
+    ],
+)
+def test_what_is_not_the_record_of_its_file(tmp_path, change, message):
+    write_record(tmp_path, DONE)
+    path = DONE.key.file(tmp_path)
+    path.write_text(json.dumps(saved(DONE) | change), "utf-8")
+    with pytest.raises(InputError, match=f"a-seed2.json: {message}"):
+        read_records(tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [b"not json", b"[1]", b"\xff"])
-def test_a_whole_line_that_is_no_record(path, wrong):
-    path.parent.mkdir()
-    path.write_bytes(line(run(1)) + wrong + b"\n")
-    for read in (read_records, lambda path: RecordsFile(path).__enter__()):
-        with pytest.raises(InputError, match=r"x\.jsonl, line 2: expected a record"):
-            read(path)
-    assert path.read_bytes() == line(run(1)) + wrong + b"\n"  # nothing is lost
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", "null", '"x"', '["abc"]', "{}"])
+def test_a_file_that_is_no_record(tmp_path, text):
+    (tmp_path / "a-seed1.json").write_text(text, "utf-8")
+    with pytest.raises(InputError, match=r"a-seed1.json: expected (a JSON file|the record)"):
+        read_records(tmp_path)
 
 
-def test_a_record_of_something_else(path):
-    path.parent.mkdir()
-    finished = {key: value for key, value in run(2).items() if key != "error"}
-    for record, missing in (({}, "pipeline, tag, variant, seed"), (finished, "epochs, best_epoch")):
-        path.write_bytes(line(run(1)) + line(record))
-        assert len(read_records(path)) == 2
-        for read in (read_runs, lambda path: RecordsFile(path).__enter__()):
-            with pytest.raises(InputError, match=f"record 2: expected .* Missing: {missing}"):
-                read(path)
+def test_a_folder_without_records(tmp_path):
+    assert read_records(tmp_path / "gone") == {}
+    (tmp_path / ".runs-x" / "1").mkdir(parents=True)  # what a killed sweep leaves
+    (tmp_path / ".runs-x" / "1" / "metrics.json").write_text("{}")
+    (tmp_path / ".a-seed1.0123.json").write_text("{")
+    assert read_records(tmp_path) == {}
+    (tmp_path / "x.jsonl").write_text("{}")
+    with pytest.raises(UsageError, match="expected a folder"):
+        read_records(tmp_path / "x.jsonl")
 
 
-def test_one_writer_at_a_time(path):
-    with RecordsFile(path), pytest.raises(UsageError, match="another sweep"):
-        RecordsFile(path).__enter__()
-    with RecordsFile(path):
-        pass
+def test_settings_are_recorded_without_paths():
+    pipeline = load_pipeline("lstm", ["data.dataset=/a/b/own.csv", "embedding.vectors=c/d.txt"])
+    settings = recorded_settings(pipeline)
+    assert settings["data.dataset"] == "own.csv"
+    assert settings["embedding.vectors"] == ("d.txt",)
+    assert settings["model.pooling"] == "last" and len(settings) == len(pipeline.settings())
+    # Only what was found for `auto` replaces what was planned.
+    changes = {"embedding.vectors": ["glove"], "data.dataset": "x/sst5", "data.labels": ["a", "b"]}
+    found = with_settings(pipeline, changes, "test")
+    assert recorded_settings(pipeline, found) == settings
+    auto = load_pipeline("lstm", ["data.dataset=auto", "embedding.vectors=auto"])
+    assert recorded_settings(auto, found) == recorded_settings(auto) | {
+        "data.dataset": "sst5",
+        "embedding.vectors": ("glove",),
+    }
 
 
-def test_no_file(path):
-    with pytest.raises(InputError, match="expected a file of records"):
-        read_records(path)
+def test_the_same_settings():
+    def differing(planned, recorded):
+        return differing_settings(
+            recorded_settings(load_pipeline("lstm", planned)),
+            recorded_settings(load_pipeline("lstm", recorded)),
+        )
+
+    assert differing([], ["training.seed=7"]) == []
+    assert differing(["model.units=3"], ["data.batch_size=32"]) == [
+        "data.batch_size", "model.units",
+    ]  # fmt: skip
+    assert differing([], ["embedding.vectors=glove", "data.dataset=auto"]) == []
+    assert differing(["embedding.vectors=glove"], []) == []
+    assert differing(["embedding.vectors=glove"], ["embedding.vectors=none"]) == [
+        "embedding.vectors"
+    ]

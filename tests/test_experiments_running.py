@@ -1,27 +1,34 @@
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from sst_keras.config import with_setting
-from sst_keras.errors import UsageError
-from sst_keras.experiments import running as reproduction
-from sst_keras.experiments.records import RecordsFile, read_records
+from sst_keras import training
+from sst_keras.config import with_settings
+from sst_keras.engines import local
+from sst_keras.errors import InputError, UsageError
+from sst_keras.experiments import running
+from sst_keras.experiments.records import (
+    RunRecord,
+    Scores,
+    read_records,
+    recorded_settings,
+    write_record,
+)
 from sst_keras.experiments.running import (
     check_sources,
     pending_jobs,
-    recorded_settings,
-    reproduce,
     run_job,
+    run_sweep,
     seconds_left,
 )
 from sst_keras.experiments.sweep import load_sweep
+from sst_keras.history import History
 
 SWEEP = """
 pipeline = "mlp"
@@ -39,7 +46,7 @@ broken = { training.epochs = 1, training.optimizer = "sgd", training.learning_ra
 [variants.checked]
 rows = ["a"]
 seeds = 1
-training.checks_per_epoch = 2
+dev_checks = 2
 """
 
 
@@ -51,60 +58,173 @@ def sweep(tmp_path):
 
 def record(job, seconds=1.0, epochs=2, **more):
     experiment, seed = job
-    return {
-        "pipeline": experiment.row,
-        "variant": experiment.variant,
-        "seed": seed,
-        "settings": recorded_settings(experiment),
-        "seconds": seconds,
-        "epochs": epochs,
-    } | more
+    settings = recorded_settings(experiment.pipeline)
+    return RunRecord(experiment.key(seed), settings, seconds, "", 1, 1, epochs=epochs, **more)
+
+
+def by_key(*records):
+    return {record.key: record for record in records}
+
+
+# === Which runs are missing ===
 
 
 def test_what_has_no_record_is_pending(sweep):
     jobs = sweep.select(["a", "b"])  # a 1, b 1, a 2, b 2
-    assert pending_jobs(jobs, []) == jobs
-    done = [record(jobs[0]), record(jobs[3])]
-    assert pending_jobs(jobs, done) == jobs[1:3]
-    # A failed run is a run; a variant of the same row and seed is another one.
-    failed = {key: value for key, value in record(jobs[1]).items() if key != "epochs"}
-    variant = record(sweep.select(variants=["checked"])[0])
-    assert pending_jobs(jobs, [failed | {"error": "x"}, variant]) == [jobs[0], *jobs[2:]]
+    assert pending_jobs(jobs, {}) == jobs
+    assert pending_jobs(jobs, by_key(record(jobs[0]), record(jobs[3]))) == jobs[1:3]
+    # A variant of the same row and seed is another run.
+    (variant,) = sweep.select(variants=["checked"])
+    assert pending_jobs(jobs, by_key(record(variant))) == jobs
 
 
-def test_records_of_other_settings_are_not_mixed_in(sweep):
+def test_a_failed_run_is_pending_when_it_is_retried(sweep):
+    jobs = sweep.select(["a"])
+    records = by_key(record(jobs[0], error="x"), record(jobs[1]))
+    assert pending_jobs(jobs, records) == []
+    assert pending_jobs(jobs, records, retry=True) == jobs[:1]
+
+
+def test_records_of_other_settings_are_refused(sweep):
     jobs = sweep.select(["a"])
     other = record(jobs[0])
-    other["settings"] = other["settings"] | {"model.units": 8}
-    with pytest.raises(UsageError, match=r"own/a, seed 1, with other settings \(model.units\)"):
-        pending_jobs(jobs, [other])
+    other = replace(other, settings=other.settings | {"model.units": 8, "training.seed": 9})
+    message = "the record of own/a, seed 1 has other settings: model.units is 8, not 4. Choose"
+    with pytest.raises(UsageError, match=message):
+        pending_jobs(jobs, by_key(other))
+    assert pending_jobs(jobs[1:], by_key(other)) == jobs[1:]
 
 
 def test_the_time_that_is_left(sweep):
     a1, b1, _, a2, b2, broken2 = sweep.select()
     assert seconds_left([a1], [], 1) is None
-    # a took 10 s for 2 epochs, b 30 s for 3: an epoch takes 8 s in all.
+    assert seconds_left([a1], [record(a1, error="x")], 1) is None
+    # a took 10 s for 2 epochs and b took 30 s for 3: an epoch takes 8 s on average.
     done = [record(a1, 10.0, 2), record(b1, 30.0, 3), record(b2, 0.0, error="x")]
     assert seconds_left([a2], done, 1) == 10
     assert seconds_left([a2, b2], done, 2) == 20
-    assert seconds_left([a2, broken2], done, 1) == 10 + 8  # one epoch of what was not run yet
+    assert seconds_left([a2, broken2], done, 1) == 10 + 8  # one epoch of a row without a record
 
 
-def test_a_record_tells_all(sweep, tmp_path):
+def test_missing_sources_are_one_error(sweep, tmp_path, offline):
+    jobs = sweep.select()
+    check_sources(jobs)  # the sample, and no vectors
+    for settings, message in (
+        ({"data.dataset": str(tmp_path / "gone.csv")}, "no file or folder .*gone.csv"),
+        ({"data.dataset": "sst5"}, "SST-5"),
+        ({"embedding.vectors": "gone"}, "no vectors 'gone'"),
+    ):
+        pipeline = with_settings(jobs[0][0].pipeline, settings, "test")
+        with pytest.raises(InputError, match=message):
+            check_sources([(replace(jobs[0][0], pipeline=pipeline), 1)])
+
+
+# === Running them ===
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replaces training by a function that returns fixed scores, and lists its calls."""
+    calls = []
+
+    def train(pipeline, run, data_dir=None, callbacks=(), dev_checks=1):
+        calls.append((pipeline.name, pipeline.training.seed, data_dir, dev_checks))
+        assert run.path.is_dir()
+        if pipeline.name == "own/broken":
+            raise ValueError(f"{run.path}/x.csv: no")
+        environment = {"git_commit": "c", "versions": {"keras": "3"}, "data_fingerprint": "f"}
+        rows = tuple(
+            {"epoch": epoch, "loss": 1.0, "accuracy": 0.5, "dev_loss": 2.0, "dev_accuracy": 0.1}
+            | {"seconds": 1.0}
+            for epoch in (1, 2, 3)
+        )
+
+        def scores(dev, test, matrix):
+            return {
+                name: SimpleNamespace(
+                    metrics=SimpleNamespace(accuracy=accuracy, confusion_matrix=matrix),
+                    class_names=("bad", "good"),
+                )
+                for name, accuracy in (("dev", dev), ("test", test))
+            }
+
+        return SimpleNamespace(
+            run=SimpleNamespace(environment=lambda: environment),
+            pipeline=with_settings(pipeline, {"data.labels": ["bad", "good"]}, "test"),
+            history=History(rows),
+            best_epoch=2,
+            best=scores(0.75, 0.5, [[1, 0], [1, 0]]),
+            last=scores(0.5, 0.25, [[1, 2], [1, 0]]),
+            checks=({"epoch": 0.5, "dev_loss": 1.5, "dev_accuracy": 0.2},) * (dev_checks - 1),
+            seconds=4.0,
+            notes=(),
+        )
+
+    monkeypatch.setattr(training, "train", train)
+    return calls
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Replaces the engine by a loop in this process."""
+
+    def run(jobs, work, processes):
+        for job in jobs:
+            try:
+                result = work(job)
+            except Exception as error:
+                result = local.JobError(f"{type(error).__name__}: {error}", 1.5)
+            yield job, result
+
+    monkeypatch.setattr(running.local, "run", run)
+
+
+def test_the_record_of_a_run(sweep, tmp_path, trained):
     ((experiment, seed),) = sweep.select(variants=["checked"])
-    found = run_job(experiment, seed, tmp_path / "run")
-    assert found["pipeline"] == "own/a" and found["tag"] == "a" and found["variant"] == "checked"
-    assert found["seed"] == 1 and found["epochs"] == 2 and found["vectors"] == ["none"]
-    assert found["settings"]["training.checks_per_epoch"] == 2
-    assert found["history"]["epoch"] == [1, 2]
-    assert found["dev"] == pytest.approx(found["history"]["dev_accuracy"][-1])
-    assert found["dev_at_best"] == pytest.approx(max(found["history"]["dev_accuracy"]))
-    matrix = found["confusion_matrix"]
-    hits = sum(matrix[place][place] for place in range(5))
-    assert found["test"] == pytest.approx(hits / sum(map(sum, matrix)))
-    assert found["checks"]["epoch"][-1] == 2
-    assert {"test_at_best_dev", "commit", "versions", "seconds"} <= set(found)
-    assert str(tmp_path) not in json.dumps(found)
+    found = run_job(experiment, seed, tmp_path / "run", "data")
+    assert trained == [("own/a/checked", 1, "data", 2)]
+    assert found.key == experiment.key(1) and found.error is None
+    assert found.settings == recorded_settings(experiment.pipeline)
+    assert found.last == Scores(3, 0.5, 0.25, [[1, 2], [1, 0]])
+    assert found.best == Scores(2, 0.75, 0.5, [[1, 0], [1, 0]])
+    assert (found.epochs, found.seconds, found.cores) == (3, 4.0, local.cores())
+    assert found.class_names == ("bad", "good") and found.ended.endswith("+00:00")
+    assert found.checks == {"epoch": [0.5], "dev_loss": [1.5], "dev_accuracy": [0.2]}
+    assert set(found.history) == {"epoch", "loss", "accuracy", "dev_loss", "dev_accuracy"}
+    assert found.history["epoch"] == [1, 2, 3]
+    assert pending_jobs([(experiment, seed)], by_key(found)) == []
+
+
+def test_each_record_is_written_before_it_is_returned(sweep, tmp_path, trained, in_this_process):
+    folder = tmp_path / "records"
+    jobs = sweep.select(["a", "broken"])
+    for number, found in enumerate(run_sweep(jobs, folder, processes=9), 1):
+        assert read_records(folder)[found.key] == found
+        assert len(read_records(folder)) == number
+        assert found.jobs == 4  # no more runs at a time than there are
+        assert [path.name for path in folder.iterdir() if path.is_dir()] != []
+    records = read_records(folder)
+    assert [key.row for key in records] == ["a", "a", "broken", "broken"]
+    assert pending_jobs(jobs, records) == []
+    failed = records[jobs[1][0].key(2)]
+    assert failed.error == "ValueError: x.csv: no" and failed.seconds == 1.5
+    assert failed.settings["training.seed"] == 2 and failed.last is None
+    assert not [path for path in folder.iterdir() if path.is_dir()]  # no scratch is left
+    assert list(run_sweep([], tmp_path / "none")) == [] and not (tmp_path / "none").exists()
+
+
+def test_a_sweep_that_is_left_early_leaves_no_files(sweep, tmp_path, trained, in_this_process):
+    results = run_sweep(sweep.select(["a"]), tmp_path / "records")
+    next(results)
+    results.close()
+    assert [path.name for path in (tmp_path / "records").iterdir()] == ["a-seed1.json"]
+
+
+def test_a_record_is_replaced(sweep, tmp_path, trained, in_this_process):
+    jobs = sweep.select(["a"], seeds=1)
+    write_record(tmp_path / "x", record(jobs[0], error="x"))
+    (found,) = run_sweep(jobs, tmp_path / "x")
+    assert read_records(tmp_path / "x") == by_key(found) and found.error is None
 
 
 @pytest.mark.parametrize(
@@ -119,57 +239,28 @@ def test_a_record_tells_all(sweep, tmp_path):
         ("1/2 and data/sample/train.txt", "1/2 and data/sample/train.txt"),
     ],
 )
-def test_of_a_path_the_last_part_is_kept(message, kept):
-    assert reproduction._without_paths(message) == kept
+def test_errors_name_no_folders_of_this_machine(message, kept):
+    assert running._without_paths(message) == kept
 
 
-def test_sources_that_are_missing_are_told_once(sweep, tmp_path, offline):
-    jobs = sweep.select()
-    check_sources(jobs)  # the sample, and no vectors
-    for setting, message in (
-        (("data", "dataset", str(tmp_path / "gone.csv")), "gone.csv"),
-        (("data", "dataset", "sst5"), "SST-5 cannot be had"),
-        (("embedding", "vectors", "gone"), "no vectors 'gone'"),
-    ):
-        pipeline = with_setting(jobs[0][0].pipeline, *setting)
-        with pytest.raises(UsageError, match=message):
-            check_sources([(replace(jobs[0][0], pipeline=pipeline), 1)])
+# === With real training, in processes ===
 
 
-def test_failures_are_recorded_without_paths(sweep, tmp_path):
-    experiment, _ = sweep.select(["broken"])[0]
-    found = run_job(experiment, 1, tmp_path / "run")
-    assert "TrainingDiverged" in found["error"] and "test" not in found
-    (tmp_path / "file").write_text("")
-    found = run_job(experiment, 1, tmp_path / "file")
-    assert "'file'" in found["error"] and str(tmp_path) not in found["error"]
-
-
-def test_a_sweep_in_two_processes_goes_on_where_it_was(sweep, tmp_path):
+def test_a_sweep_in_two_processes(sweep, tmp_path):
     jobs = sweep.select(["a", "broken"], seeds=1) + sweep.select(variants=["checked"])
-    with RecordsFile(tmp_path / "x.jsonl") as file:
-        first = list(reproduce(jobs[:2], file, processes=2))
-        assert {found["tag"]: "error" in found for found in first} == {"a": False, "broken": True}
-        (second,) = reproduce(jobs, file, processes=2)  # of the three, two are done
-        assert list(reproduce(jobs, file)) == []
-    assert read_records(tmp_path / "x.jsonl") == [*first, second]
-    # Scoring dev more often changes no figure.
-    plain = next(found for found in first if found["tag"] == "a")
-    assert second["variant"] == "checked" and second["test"] == plain["test"]
-    assert second["history"] == plain["history"]
-    assert (second["jobs"], plain["jobs"]) == (2, 2) and plain["cores"] >= 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.toml", "x.jsonl"]
-
-
-def end_this_process():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_process_that_dies_is_a_failed_run(sweep, tmp_path):
-    with RecordsFile(tmp_path / "x.jsonl") as file:
-        found = list(reproduce(sweep.select(["a"]), file, prepare=end_this_process))
-    assert [record["seed"] for record in found] == [1, 2]
-    assert all("ended with code -9" in record["error"] for record in found)
+    list(run_sweep(jobs, tmp_path / "x", processes=2))
+    plain, broken, checked = (read_records(tmp_path / "x")[item.key(1)] for item, _ in jobs)
+    assert broken.error.startswith("TrainingDiverged: ") and str(tmp_path) not in broken.error
+    # Scoring dev more often changes no score.
+    assert checked.history == plain.history and checked.best == plain.best
+    assert checked.checks["epoch"][-1] == 2 and plain.checks is None
+    assert plain.last.dev == pytest.approx(plain.history["dev_accuracy"][-1])
+    assert plain.best.dev == pytest.approx(max(plain.history["dev_accuracy"]))
+    hits = sum(plain.last.confusion_matrix[place][place] for place in range(5))
+    assert plain.last.test == pytest.approx(hits / sum(map(sum, plain.last.confusion_matrix)))
+    assert (plain.jobs, broken.jobs) == (2, 2) and plain.cores >= 1
+    assert str(tmp_path) not in plain.key.file(tmp_path / "x").read_text("utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.toml", "x"]
 
 
 def children_of(process):
@@ -178,37 +269,33 @@ def children_of(process):
 
 
 def test_killed_and_started_again(sweep, tmp_path):
-    """Every run once, with an undisturbed sweep's figures; and no process is left behind."""
+    """A killed sweep leaves no processes, and then has the scores of an undisturbed one."""
     command = [sys.executable, "-m", "sst_keras", "reproduce", str(tmp_path / "own.toml")]
     command += ["--rows", "[ab]", "--jobs", "1"]
-    killed, whole = tmp_path / "killed.jsonl", tmp_path / "whole.jsonl"
+    killed, complete = tmp_path / "killed", tmp_path / "complete"
     process = subprocess.Popen([*command, "--records", str(killed)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (killed.exists() and killed.read_bytes()) and time.monotonic() < deadline:
+    while not list(killed.glob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
     children = children_of(process.pid)
     process.kill()
     process.wait()
-    with killed.open("ab") as file:
-        file.write(b'{"pipeline": "own/b", "va')  # as a kill within a write leaves it
     for child in children:
         while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not os.path.exists(f"/proc/{child}")
-    assert 1 <= len(read_records(killed)) < 4
+    first = read_records(killed)
+    assert 1 <= len(first) < 4
 
-    for path in (killed, whole):
-        done = subprocess.run([*command, "--records", str(path)], capture_output=True, text=True)
+    for folder in (killed, complete):
+        done = subprocess.run([*command, "--records", str(folder)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    def figures(path):
-        timeless = ("seconds", "ended")
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        return sorted(
-            json.dumps({key: value for key, value in line.items() if key not in timeless})
-            for line in lines
-        )
+    def scores(folder):
+        return {
+            key: json.dumps(record.to_dict() | {"seconds": 0, "ended": ""})
+            for key, record in read_records(folder).items()
+        }
 
-    assert figures(killed) == figures(whole)
-    assert len(figures(killed)) == 4
-    assert not re.search(rf"{tmp_path}", killed.read_text("utf-8"))
+    assert scores(killed) == scores(complete) and len(scores(killed)) == 4
+    assert all(read_records(killed)[key] == record for key, record in first.items())

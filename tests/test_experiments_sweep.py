@@ -2,15 +2,21 @@ import csv
 
 import pytest
 
-from sst_keras.config import load_pipeline
+from sst_keras.config import load_pipeline, pipeline_names
 from sst_keras.errors import UsageError
-from sst_keras.experiments.sweep import find_pipeline, load_sweep, sweep_names
+from sst_keras.experiments.records import RunKey
+from sst_keras.experiments.sweep import (
+    Finding,
+    Published,
+    find_pipeline,
+    load_sweep,
+    sweep_names,
+)
 
 OWN = """
 description = "mine"
 pipeline = "lstm"
 seeds = 3
-curves = ["wide"]
 [base]
 training.epochs = 4
 [rows]
@@ -21,12 +27,23 @@ question = "Should vectors train?"
 rows = ["wide"]
 seeds = 2
 embedding.trainable = false
-[[findings]]
+[report]
+notes = ["A note."]
+curves = ["wide"]
+[published]
+source = "A Paper"
+short = "the paper"
+readings = { rows = ["wide"], variants = ["frozen"] }
+[[published.findings]]
 claim = "Wide is better."
 setting = "model.units"
 better = 256
 worse = 128
 """
+
+
+PUBLISHED = "[rows]\na = {}\n[published]\nsource = 'A Paper'\n"
+FINDING = "findings = [{{ claim = 'x', setting = {}, better = {}, worse = {} }}]"
 
 
 @pytest.fixture
@@ -40,26 +57,71 @@ def write(tmp_path):
 
 
 def names(jobs):
-    return [(experiment.pipeline.name, seed) for experiment, seed in jobs]
+    return [(experiment.name, seed) for experiment, seed in jobs]
 
 
 def test_rows_and_variants_are_differences_from_one_base(write):
     sweep = load_sweep(write(OWN))
     plain, wide, frozen = sweep.experiments
-    assert (plain.tag, plain.row, plain.variant, plain.published) == (
-        "plain", "own/plain", None, None,
-    )  # fmt: skip
+    assert (plain.row, plain.variant, plain.published) == ("plain", None, None)
     assert plain.pipeline.changes() == {"model.pooling": "last", "training.epochs": 4}
     assert wide.pipeline.changes() == plain.pipeline.changes() | {"model.units": 256}
     assert frozen.pipeline.changes() == wide.pipeline.changes() | {"embedding.trainable": False}
     assert (frozen.row, frozen.variant, frozen.published, frozen.seeds) == (
-        "own/wide", "frozen", 44.9, 2,
+        "wide", "frozen", 44.9, 2,
     )  # fmt: skip
-    assert frozen.pipeline.name == "own/wide/frozen"
+    assert frozen.name == frozen.pipeline.name == "own/wide/frozen"
+    assert frozen.key(2) == RunKey("own", "wide", "frozen", 2)
     assert sweep.questions == {"frozen": "Should vectors train?"}
-    assert sweep.curves == ("wide",)
-    (finding,) = sweep.findings
-    assert (finding.setting, finding.better, finding.worse) == ("model.units", 256, 128)
+
+
+def test_what_a_report_and_a_published_source_say(write):
+    sweep = load_sweep(write(OWN))
+    assert (sweep.notes, sweep.curves) == (("A note.",), ("wide",))
+    assert (sweep.out, sweep.html) == ("results/own.md", "results/own.html")
+    assert sweep.published == Published(
+        "A Paper", "the paper", (Finding("Wide is better.", "model.units", 256, 128),),
+        ("wide",), ("frozen",),
+    )  # fmt: skip
+    bare = load_sweep(write("[rows]\na = {}\n[report]\nout = 'OWN.md'"))
+    assert (bare.out, bare.published, bare.notes) == ("OWN.md", None, ())
+    short = load_sweep(write("[rows]\na = {}\n[published]\nsource = 'A'")).published
+    assert short == Published("A", "published")
+
+
+def test_a_row_may_start_from_another_pipeline(write):
+    write("[model]\nunits = 7\n", "beside.toml")
+    text = """
+pipeline = "lstm"
+[base]
+embedding.dropout = 0.1
+[rows]
+default = {}
+cnn = { pipeline = "cnn", model.filters = 9 }
+beside = { pipeline = "beside.toml" }
+"""
+    default, cnn, beside = (item.pipeline for item in load_sweep(write(text)).experiments)
+    assert (default.model.pooling, default.embedding.dropout) == ("last", 0.1)
+    assert (cnn.model.name, cnn.model.filters, cnn.embedding.dropout) == ("cnn", 9, 0.1)
+    assert (beside.model.units, beside.embedding.dropout) == (7, 0.1)
+
+
+def test_dev_checks_are_the_variants_and_no_setting(write):
+    text = "[rows]\na = {}\n[variants.v]\ndev_checks = 4\n"
+    row, variant = load_sweep(write(text)).experiments
+    assert (row.dev_checks, variant.dev_checks) == (1, 4)
+    assert row.pipeline.settings() == variant.pipeline.settings()
+
+
+def test_changed_settings(write):
+    text = "[rows]\na = {}\nb = { embedding.vectors = ['none'] }\n"
+    a, b = load_sweep(write(text)).experiments
+    assert a.changed() == a
+    changed = a.changed(["x", "y"], ["model.units=3"]).pipeline
+    assert (changed.embedding.vectors, changed.model.units) == (("x", "y"), 3)
+    assert b.changed(["x"]).pipeline.embedding.vectors == ("none",)
+    with pytest.raises(UsageError, match="each entry once"):
+        a.changed(["x", "x"])
 
 
 def test_seed_by_seed(write):
@@ -69,36 +131,29 @@ def test_seed_by_seed(write):
     ]  # fmt: skip
     assert names(sweep.select(rows=["w*"])) == [("own/wide", seed) for seed in (1, 2, 3)]
     assert names(sweep.select(variants=["*"])) == [("own/wide/frozen", 1), ("own/wide/frozen", 2)]
-    with pytest.raises(UsageError, match=r"--rows: nothing fits 'x\*'. There are plain, wide"):
+    with pytest.raises(UsageError, match=r"rows: nothing matches 'x\*'. Expected one of plain"):
         sweep.select(rows=["x*"])
-    with pytest.raises(UsageError, match="--variant: nothing fits 'tuned'. There are frozen"):
+    with pytest.raises(UsageError, match="nothing matches 'tuned'. Expected one of frozen"):
         sweep.select(variants=["tuned"])
 
 
 def test_a_grid_is_every_combination(write):
     text = "[grid]\nmodel.units = [64, 128]\nmodel.pooling = ['last', 'mean']\n"
     grid = load_sweep(write(text)).experiments
-    assert [item.tag for item in grid] == [
+    assert [item.row for item in grid] == [
         "units=64,pooling=last", "units=64,pooling=mean",
         "units=128,pooling=last", "units=128,pooling=mean",
     ]  # fmt: skip
     assert grid[1].pipeline.model.units == 64 and grid[1].pipeline.model.pooling == "mean"
     rows = load_sweep(write(text + "[rows]\na = {}\nb = { training.l2 = 0.1 }\n")).experiments
-    assert len(rows) == 8 and rows[4].tag == "b,units=64,pooling=last"
+    assert len(rows) == 8 and rows[4].row == "b,units=64,pooling=last"
     assert rows[4].pipeline.training.l2 == 0.1
 
 
 def test_settings_of_one_name_are_told_apart(write):
     text = "[grid]\nmodel.dropout = [0.1]\nembedding.dropout = [0.2]\nmodel.units = [3]\n"
     (only,) = load_sweep(write(text)).experiments
-    assert only.tag == "model.dropout=0.1,units=3,embedding.dropout=0.2"
-
-
-def test_readings(write):
-    text = OWN + "[readings]\nrows = ['wide']\nvariants = ['frozen']\n"
-    readings = load_sweep(write(text)).readings
-    assert (readings.rows, readings.variants) == (("wide",), ("frozen",))
-    assert load_sweep(write(OWN)).readings is None
+    assert only.row == "model.dropout=0.1,units=3,embedding.dropout=0.2"
 
 
 def test_a_row_can_be_trained_alone(write):
@@ -111,7 +166,12 @@ def test_a_row_can_be_trained_alone(write):
         ("paper/V2.9", "did you mean 'V2.7'"),
         ("paper/V1.1/frosen", "did you mean 'V1.1/frozen'"),
         ("papper/V1.1", "no pipeline 'papper/V1.1'"),
-        ("paper/", "no pipeline 'paper/'"),
+        (
+            "paper",
+            "paper is a sweep .* `sst-keras reproduce paper` .* `sst-keras train paper/V1.1`",
+        ),
+        ("paper/", "paper is a sweep"),
+        (str(write(OWN)), r"own\.toml is a sweep"),
     ):
         with pytest.raises(UsageError, match=message):
             find_pipeline(name)
@@ -121,42 +181,60 @@ def test_a_row_can_be_trained_alone(write):
     ("text", "message"),
     [
         ("", r"expected a sweep, with \[rows\] or \[grid\]"),
-        ("[model]\nunits = 3\n[rows]\na = {}", "unknown 'model'"),
+        ("[model]\nunits = 3\n[rows]\na = {}", "no key 'model'"),
         ("sedes = 3\n[rows]\na = {}", "did you mean 'seeds'"),
         ("seeds = 0\n[rows]\na = {}", "seeds: expected a number of at least 1. Received: 0"),
-        ("rows = 3", r"expected \[rows\] to hold tables"),
-        ("[rows]\na = 3", r"expected \[rows\] to hold tables"),
+        ("seeds = true\n[rows]\na = {}", "seeds: expected a number of at least 1"),
+        ("rows = 3", "rows: expected a table"),
+        ("[rows]\na = 3", "rows: a: expected a table"),
         ("[rows]\na = { model.unit = 3 }", "rows.a: unknown setting 'model.unit'"),
-        ("[rows]\na = { published = 'x' }", "rows.a.published: expected an accuracy"),
-        ("[rows]\na = { published = nan }", "rows.a.published: expected an accuracy"),
-        ("[rows]\n", "expected rows with names"),
-        ("[rows]\n'a/b' = {}", "without '/'. Received: 'a/b'"),
-        ("base = 3\n[rows]\na = {}", r"expected \[base\] to hold tables"),
+        ("[rows]\na = { pipeline = 3 }", "a: pipeline: expected text"),
+        ("[rows]\na = { published = 'x' }", "a: published: expected an accuracy"),
+        ("[rows]\na = { published = nan }", "a: published: expected an accuracy"),
+        ("[rows]\na = { published = true }", "a: published: expected an accuracy"),
+        ("[rows]\n", "expected names .* Received: ''"),
+        ("[rows]\n'a/b' = {}", "without '/'.* Received: 'a/b'"),
+        ("[rows]\n'..' = {}", "expected names .* Received: '..'"),
+        ("[rows]\n'.a' = {}", "expected names .* Received: '.a'"),
+        ('[rows]\n"a\\n" = {}', "without control characters"),
+        (f"[rows]\n{'a' * 151} = {{}}", "at most 150 bytes"),
+        (f"[rows]\n'{'é' * 75}' = {{}}\n[variants.v]", "at most 150 bytes"),
+        ("[rows]\na = {}\n[variants.'..']", "variants: expected names .* Received: '..'"),
+        ("[rows]\na = {}\n[variants.'']", "variants: expected names"),
+        ("base = 3\n[rows]\na = {}", "base: expected a table"),
         ("pipeline = 3\n[rows]\na = {}", "pipeline: expected text"),
-        ("notes = 'x'\n[rows]\na = {}", "notes: expected a list"),
-        ("curves = ['b']\n[rows]\na = {}", "curves: there is no row 'b'"),
-        ("readings = 3\n[rows]\na = {}", "readings: expected rows and variants"),
-        ("[rows]\na = {}\n[readings]\nrows = ['b']", "readings: there is no row 'b'"),
+        ("[rows]\na = {}\n[report]\nnotes = 'x'", "notes: expected a list"),
+        ("[rows]\na = {}\n[report]\nnotes = [1]", "notes: expected text. Received: 1"),
+        ("[rows]\na = {}\n[report]\ncurves = ['b']", "curves: there is no row 'b'"),
+        ("[rows]\na = {}\n[published]", "published: expected 'source'"),
+        (PUBLISHED + "readings = 3", "readings: expected a table"),
+        (PUBLISHED + "readings = { rows = ['b'] }", "readings: there is no row 'b'"),
         (
-            "[rows]\na = {}\n[readings]\nrows = ['a']\nvariants = ['v']",
-            "readings: there is no variant of a row 'v/a'",
+            PUBLISHED + "readings = { rows = ['a'], variants = ['v'] }",
+            "readings: there is no row 'a/v'",
         ),
-        ("[rows]\na = {}\n[variants.v]\nrows = 'a'", "variants.v: expected a list of rows"),
-        ("[rows]\na = {}\n[variants.v]\nrows = ['a', 'a']", "'own/a/v' several times"),
+        ("[rows]\na = {}\n[variants.v]\nrows = 'a'", "v: rows: expected a list"),
+        ("[rows]\na = {}\n[variants.v]\nrows = [['a']]", "v: rows: expected text"),
+        ("[rows]\na = {}\n[variants.v]\nrows = ['a', 'a']", "'a/v' several times"),
+        ("[rows]\na = {}\n[variants.v]\ndev_checks = 0", "dev_checks: expected a number of at"),
         ("[base]\nmodel.units = 0\n[rows]\na = {}", "base: model.units: expected at least 1"),
         ("pipeline = 'x'\n[rows]\na = {}", "no pipeline 'x'"),
-        ("[grid]\nmodel.units = 3", "expected a list of values of model.units"),
-        ("[grid]\nmodel.units = []", "expected a list of values of model.units"),
+        ("[grid]\nmodel.units = 3", "units: expected a list"),
+        ("[grid]\nmodel = 3", "model: expected a table"),
+        ("[grid]\nmodel.units = []", "expected 1 to 10,000 combinations. Received: 0"),
         ("[grid]\nmodel.units = ['x']", "grid: model.units: expected a whole number"),
+        ("[grid]\nmodel.units = [{}]", "grid: model.units: expected a whole number"),
+        ("[grid]\nmodel.unit = [3]", "did you mean 'model.units'"),
         ("[grid]\nmodel.units = [3, 3]", "each value of model.units once"),
         ("[grid]\ntraining.l2 = [1, 1.0]", "each value of training.l2 once"),
+        (f"[grid]\ntraining.seed = {list(range(10001))}", "Received: 10,001"),
         ("[rows]\na = {}\n[variants.v]\nrows = ['b']", "variants.v: there is no row 'b'"),
-        ("[rows]\na = {}\n[variants.v]\nseeds = 'x'", "variants.v: seeds"),
-        ("[rows]\na = {}\n[[findings]]\nclaim = 'x'", "findings: expected claim, setting"),
-        (
-            "[rows]\na = {}\n[[findings]]\nclaim = 'x'\nsetting = 5\nbetter = 1\nworse = 2",
-            "findings: expected claim, setting",
-        ),
+        ("[rows]\na = {}\n[variants.v]\nseeds = 'x'", "v: seeds: expected a number"),
+        (PUBLISHED + "findings = 3", "findings: expected a list"),
+        (PUBLISHED + "findings = [{ claim = 'x' }]", "findings: expected 'setting'"),
+        (PUBLISHED + FINDING.format("5", 1, 2), "setting: expected text"),
+        (PUBLISHED + FINDING.format("'model.unit'", 1, 2), "did you mean 'model.units'"),
+        (PUBLISHED + FINDING.format("'model.units'", 0, 2), "findings: model.units: expected at"),
     ],
 )
 def test_what_a_sweep_cannot_state(write, text, message):
@@ -166,26 +244,50 @@ def test_what_a_sweep_cannot_state(write, text, message):
 
 
 def test_sweeps_that_are_not_there(tmp_path):
-    with pytest.raises(UsageError, match=r"no sweep 'lstm'. Expected one of paper"):
+    with pytest.raises(UsageError, match=r"no sweep 'lstm'. Expected one of main, paper"):
         load_sweep("lstm")
-    with pytest.raises(UsageError, match="no sweep file"):
+    with pytest.raises(UsageError, match="gone.toml: expected a TOML file"):
         load_sweep(tmp_path / "gone.toml")
 
 
-def test_the_reports_table_has_all_its_rows():
-    assert sweep_names() == ["paper"]
+def test_the_main_sweep_has_every_named_pipeline():
+    sweep = load_sweep("main")
+    found = {item.row: item.pipeline for item in sweep.experiments}
+    assert {item.seeds for item in sweep.experiments} == {3} and not sweep.questions
+    for name in pipeline_names():
+        pipeline = load_pipeline(name, ["data.dataset=sst5"])
+        assert found.pop(name).settings() == pipeline.settings()
+    base = load_pipeline("lstm-attention").settings()
+    changes = {
+        row: {key: value for key, value in pipeline.settings().items() if value != base[key]}
+        for row, pipeline in found.items()
+    }
+    assert changes == {
+        "lstm-attention-384": {"model.units": 384},
+        "lstm-attention-384-bfloat16": {"model.units": 384, "model.matmul_dtype": "bfloat16"},
+        "lstm-attention-phrases": {"data.examples": "unique-phrases"},
+    }
+
+
+def test_the_published_table_has_all_its_rows():
+    assert sweep_names() == ["main", "paper"]
     sweep = load_sweep("paper")
     rows = [item for item in sweep.experiments if item.variant is None]
     assert len(rows) == 27 and len(sweep.select()) == 135
     assert all(item.published for item in rows)
     assert all(sweep.questions.values())
+    assert (sweep.out, sweep.html) == ("RESULTS.md", "docs/results.html")
+    assert sweep.published.source == "SST Classification with RNN (LSTM)"
+    assert len(sweep.published.findings) == 8 and sweep.published.reading_rows[0] == "V3.1"
+    checks = {item.variant: item.dev_checks for item in sweep.experiments if item.dev_checks > 1}
+    assert checks == {"quarters": 4}
 
 
-def test_the_reports_table_says_what_the_report_says(real_data):
+def test_the_paper_sweep_has_the_settings_of_the_published_table(real_data):
     source = real_data.parent / "source" / "table-2-1.csv"
     if not source.is_file():
         pytest.skip(f"the report's table is not beside the real data: {source}")
-    rows = {item.tag: item for item in load_sweep("paper").experiments if item.variant is None}
+    rows = {item.row: item for item in load_sweep("paper").experiments if item.variant is None}
     with source.open(encoding="utf-8") as file:
         for line in csv.DictReader(file):
             row = rows.pop(line["tag"])

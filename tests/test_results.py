@@ -1,43 +1,82 @@
-"""The records and results that the repository holds, against the sweep that made them."""
+"""The committed records, against the sweep that they belong to."""
 
+import dataclasses
+import json
 import re
 from pathlib import Path
 
-from sst_keras.experiments.records import read_records
+import pytest
+
+from sst_keras.errors import UsageError
+from sst_keras.experiments.records import RunRecord, read_records
 from sst_keras.experiments.running import pending_jobs
 from sst_keras.experiments.sweep import load_sweep
 
 REPOSITORY = Path(__file__).parents[1]
-RECORDS = REPOSITORY / "results" / "paper.jsonl"
+FOLDER = REPOSITORY / "results" / "paper"
 
 
-def test_every_row_and_variant_has_all_its_seeds_once():
-    sweep, records = load_sweep("paper"), read_records(RECORDS)
-    jobs = [*sweep.select(), *sweep.select(variants=["*"])]
-    assert len(sweep.select()) == 27 * 5
-    assert pending_jobs(jobs, records) == []  # of these very settings, too
-    assert len(records) == len(jobs)
-    assert len({(row["pipeline"], row["variant"], row["seed"]) for row in records}) == len(jobs)
+@pytest.fixture(scope="module")
+def records():
+    return read_records(FOLDER)
 
 
-def test_every_record_is_whole_and_from_a_clean_checkout():
-    for record in read_records(RECORDS):
-        assert "error" not in record
-        assert re.fullmatch(r"[0-9a-f]{40}", record["commit"])
-        assert {"tensorflow", "keras", "sst_keras"} <= set(record["versions"])
-        assert record["dataset"] == "sst5" and record["seconds"] > 0
-        assert record["epochs"] == len(record["history"]["epoch"])
-        for name, matrix in (
-            ("test", "confusion_matrix"),
-            ("test_at_best_dev", "confusion_matrix_at_best"),
-        ):
-            counts = record[matrix]
+def jobs():
+    sweep = load_sweep("paper")
+    return [*sweep.select(), *sweep.select(variants=["*"])]
+
+
+def test_every_row_and_variant_has_all_its_seeds_with_these_settings(records):
+    assert len(load_sweep("paper").select()) == 27 * 5
+    assert pending_jobs(jobs(), records) == []
+    assert len(records) == len(jobs()) == 206
+    assert set(records) == {experiment.key(seed) for experiment, seed in jobs()}
+
+
+def test_another_default_is_not_taken_for_the_recorded_one(records):
+    """A record states every setting, so a default that changes later is a difference."""
+
+    def with_batches_of_32(pipeline):
+        data = dataclasses.replace(pipeline.data, batch_size=32)
+        return dataclasses.replace(pipeline, data=data)
+
+    planned = [
+        (dataclasses.replace(item, pipeline=with_batches_of_32(item.pipeline)), seed)
+        for item, seed in jobs()
+    ]
+    for job in planned:
+        with pytest.raises(UsageError, match="data.batch_size is 64, not 32"):
+            pending_jobs([job], records)
+    for path in FOLDER.rglob("*.json"):  # the file itself, before defaults fill what it lacks
+        settings = json.loads(path.read_text("utf-8"))["settings"]
+        assert settings["data.batch_size"] == 64 and len(settings) >= 36
+
+
+def test_records_survive_being_written_and_read(records):
+    for record in records.values():
+        assert RunRecord.from_dict(record.to_dict()) == record
+
+
+def test_every_record_is_complete_and_from_a_clean_checkout(records):
+    for record in records.values():
+        assert record.error is None
+        assert re.fullmatch(r"[0-9a-f]{40}", record.commit)
+        assert {"tensorflow", "keras", "sst_keras"} <= set(record.versions)
+        assert record.dataset == "sst5" and record.seconds > 0 and len(record.class_names) == 5
+        assert record.epochs == record.last.epoch == len(record.history["epoch"])
+        assert record.best.dev == pytest.approx(max(record.history["dev_accuracy"]))
+        assert (record.checks is not None) == (record.key.variant == "quarters")
+        for scores in (record.last, record.best):
+            counts = scores.confusion_matrix
             assert sum(map(sum, counts)) == 2210
-            assert record[name] == sum(counts[place][place] for place in range(5)) / 2210
+            assert scores.test == sum(counts[place][place] for place in range(5)) / 2210
 
 
 def test_no_path_of_a_machine_is_in_the_records():
-    for file in (REPOSITORY / "results").glob("*.jsonl"):
+    for file in [
+        *(REPOSITORY / "results").glob("*.jsonl"),
+        *(REPOSITORY / "results").rglob("*.json"),
+    ]:
         text = file.read_text("utf-8")
         assert not re.search(
             r'"/|(?<![\w.])/(?:home|root|tmp|work|Users|var|mnt)/|[A-Z]:\\', text

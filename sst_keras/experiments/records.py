@@ -7,6 +7,7 @@ whose file exists is done; deleting the file makes it run again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sst_keras import files
 from sst_keras.config import complete
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import FORMAT, Pipeline
 
 
@@ -72,6 +73,7 @@ class Scores:
     confusion_matrix: list[list[int]]
 
 
+_AUTO = ("auto", ("auto",))
 # What the record of a failed run has, too.
 _HEAD = ("format", *RunKey._fields, "settings", "seconds", "ended", "jobs", "cores")
 
@@ -141,7 +143,7 @@ class RunRecord:
         return {name: fields[name] for name in (*_HEAD, "error")}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], source: str) -> RunRecord:
+    def from_dict(cls, saved: Mapping[str, Any], source: str = "record") -> RunRecord:
         """Reads what `to_dict` returned.
 
         Args:
@@ -152,7 +154,7 @@ class RunRecord:
             InputError: If it is not a record, or a newer version wrote it.
         """
         try:
-            fields = dict(saved)
+            fields = {**saved}
             format = fields.pop("format")
             key = RunKey(*(fields.pop(name) for name in RunKey._fields))
             settings, _ = complete(fields["settings"], format, source)
@@ -161,6 +163,9 @@ class RunRecord:
                     fields[weights.key] = Scores(**fields[weights.key])
             fields["settings"] = {name: _hashable(value) for name, value in settings.items()}
             fields["class_names"] = tuple(fields.get("class_names", ()))
+            for name in ("history", "checks"):
+                if fields.get(name):
+                    fields[name] = {key: _numbers(row) for key, row in fields[name].items()}
             return cls(key, **fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -169,21 +174,20 @@ class RunRecord:
             ) from None
 
 
-def recorded_settings(
-    pipeline: Pipeline, dataset: str = "", vectors: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def recorded_settings(pipeline: Pipeline, found: Pipeline | None = None) -> dict[str, Any]:
     """Returns a pipeline's settings as a record has them, without the paths of this machine.
 
     Args:
         pipeline: The pipeline.
-        dataset: The data set that was found; empty for the one that the pipeline names.
-        vectors: The vectors that were found, likewise.
+        found: The pipeline as it was trained, with what was found for `auto`.
     """
-    settings = {name: _portable(value) for name, value in pipeline.settings().items()}
-    if dataset:
-        settings["data.dataset"] = _portable(dataset)
-    if vectors:
-        settings["embedding.vectors"] = vectors
+    settings = pipeline.settings()
+    for name in ("data.dataset", "embedding.vectors"):
+        value = settings[name]
+        if found is not None and value in _AUTO:
+            value = found.settings()[name]
+        names = tuple(Path(entry).name for entry in ([value] if isinstance(value, str) else value))
+        settings[name] = names[0] if isinstance(value, str) else names
     return settings
 
 
@@ -192,14 +196,13 @@ def differing_settings(planned: Mapping[str, Any], recorded: Mapping[str, Any]) 
 
     This is the only rule of "the same settings". `auto` equals whatever was found in its place.
     """
-    auto = ("auto", ("auto",))
     return [
         name
         for name, value in planned.items()
         if name != "training.seed"
         and value != recorded.get(name)
-        and value not in auto
-        and recorded.get(name) not in auto
+        and value not in _AUTO
+        and recorded.get(name) not in _AUTO
     ]
 
 
@@ -212,11 +215,14 @@ def read_records(folder: Path) -> dict[RunKey, RunRecord]:
     """Reads all records below a folder; none if there is no such folder.
 
     Raises:
-        InputError: If a file is not the record that its name says.
+        InputError: If a file is not the record of the run in its name.
     """
+    if folder.is_file():
+        raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting="records")
     records: dict[RunKey, RunRecord] = {}
     for path in sorted(folder.rglob("*.json")):
-        if path.name.startswith("."):  # what a killed writer left
+        # Hidden files and folders are left by writers and sweeps that were killed.
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         record = RunRecord.from_dict(files.read_json(path), str(path))
         if record.key.file(folder) != path:
@@ -228,13 +234,11 @@ def read_records(folder: Path) -> dict[RunKey, RunRecord]:
     return records
 
 
-def _portable(value: Any) -> Any:
-    """Returns a setting's value with absolute paths cut to their last part."""
-    if isinstance(value, tuple):
-        return tuple(map(_portable, value))
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-
-
 def _hashable(value: Any) -> Any:
     """Returns a value read from JSON as settings have it: lists as tuples."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def _numbers(row: list[float | None]) -> list[float]:
+    """Returns a row of numbers read from JSON, which has null for nan."""
+    return [math.nan if value is None else value for value in row]

@@ -52,18 +52,28 @@ from sst_keras.errors import UsageError
 from sst_keras.experiments.records import RunKey
 from sst_keras.settings import Pipeline
 
-# The keys of a sweep's file and of its tables, with the type of each value.
-_SWEEP = {
-    "description": str, "pipeline": str, "seeds": int, "base": dict, "rows": dict, "grid": dict,
-    "variants": dict, "report": dict, "published": dict,
-}  # fmt: skip
-_REPORT = {"notes": list, "curves": list, "out": str, "html": str}
-_PUBLISHED = {"source": str, "short": str, "findings": list, "readings": dict}
-_READINGS = {"rows": list, "variants": list}
+# The tables of a sweep's file: a key → the type of its value; "*" for any other key. A whole number
+# is at least 1, and a float is an accuracy in percent.
 _FINDING = {"claim": str, "setting": str, "better": object, "worse": object}
-_TYPES = {str: "text", int: "a whole number", list: "a list", dict: "a table"}
+_VARIANT = {"question": str, "rows": [str], "seeds": int, "dev_checks": int}
+_TABLES = {
+    "description": str, "pipeline": str, "seeds": int, "base": dict,
+    "rows": {"*": {"published": float, "pipeline": str, "*": object}},
+    "grid": {"*": {"*": list}},
+    "variants": {"*": {**_VARIANT, "*": object}},
+    "report": {"notes": [str], "curves": [str], "out": str, "html": str},
+    "published": {
+        "source": str, "short": str, "findings": [_FINDING],
+        "readings": {"rows": [str], "variants": [str]},
+    },
+}  # fmt: skip
+_REQUIRED = ("source", *_FINDING)
+_NAMES = {
+    str: "text", int: "a number of at least 1", float: "an accuracy in percent", list: "a list",
+    dict: "a table",
+}  # fmt: skip
 _MOST_POINTS = 10_000  # of a grid
-_MOST_BYTES = 150  # of a row's and a variant's name, which become the names of files
+_MOST_BYTES = 150  # of a row's and a variant's name together, which become the names of files
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class Experiment:
         """Returns the experiment with other settings.
 
         Args:
-            vectors: Word vectors; a pipeline that learns its vectors from scratch keeps doing so.
+            vectors: Other word vectors. Vectors that are learned from scratch stay so.
             overrides: Settings as `section.key=value`.
 
         Raises:
@@ -109,8 +119,7 @@ class Experiment:
         """
         pipeline = self.pipeline
         if vectors and pipeline.embedding.vectors != ("none",):
-            settings = {"embedding.vectors": list(vectors)}
-            pipeline = config.with_settings(pipeline, settings, source="vectors")
+            pipeline = config.with_settings(pipeline, {"embedding.vectors": vectors}, "vectors")
         for override in overrides:
             pipeline = config.with_override(pipeline, override)
         return replace(self, pipeline=pipeline)
@@ -118,14 +127,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Finding:
-    """A published claim: of two values of a setting, all else equal, one is better.
-
-    Attributes:
-        claim: The claim in words.
-        setting: The setting, `section.key`.
-        better: The value that is claimed to be better.
-        worse: The other value.
-    """
+    """A published claim: all else equal, one value of a setting (`section.key`) beats another."""
 
     claim: str
     setting: str
@@ -142,11 +144,11 @@ class Published:
         short: What columns call it.
         findings: Its claims.
         reading_rows: The rows over which different readings of the source are compared.
-        reading_variants: The variants that are such readings; every one has all `reading_rows`.
+        reading_variants: The variants that are such readings; each has all `reading_rows`.
     """
 
     source: str
-    short: str
+    short: str = "published"
     findings: tuple[Finding, ...] = ()
     reading_rows: tuple[str, ...] = ()
     reading_variants: tuple[str, ...] = ()
@@ -161,10 +163,10 @@ class Sweep:
         description: One line for `sst-keras pipelines`.
         experiments: The rows in the file's order, then the variants.
         questions: A variant's name → the question that it answers.
-        notes: What a reader of the results should know.
-        curves: The rows whose learning curves the report draws.
         out: The report's Markdown file.
         html: The report's HTML page.
+        notes: What a reader of the results should know.
+        curves: The rows whose learning curves the report draws.
         published: What a published source reports about the rows; None if there is none.
     """
 
@@ -172,10 +174,10 @@ class Sweep:
     description: str
     experiments: tuple[Experiment, ...]
     questions: Mapping[str, str]
-    notes: tuple[str, ...]
-    curves: tuple[str, ...]
     out: str
     html: str
+    notes: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
     published: Published | None = None
 
     def experiment(self, row: str, variant: str | None = None) -> Experiment:
@@ -185,13 +187,10 @@ class Sweep:
             UsageError: If there is none with that name.
         """
         found = {(item.row, item.variant): item for item in self.experiments}
-        if (row, variant) in found:
-            return found[row, variant]
-        wanted, known = row, {item.row for item in self.experiments}
-        if variant is not None and row in known:
-            wanted = f"{row}/{variant}"
-            known = {f"{item.row}/{item.variant}" for item in self.experiments if item.variant}
-        raise _unknown(self.name, "row" if wanted == row else "variant", wanted, sorted(known))
+        if (row, variant) not in found:
+            known = ["/".join(filter(None, key)) for key in found if bool(key[1]) == bool(variant)]
+            raise _unknown("experiment", "/".join(filter(None, (row, variant))), known, self.name)
+        return found[row, variant]
 
     def select(
         self, rows: Sequence[str] = (), variants: Sequence[str] = (), seeds: int | None = None
@@ -235,10 +234,7 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
     path, names = Path(name_or_path), sweep_names()
     if path.suffix != ".toml":
         if str(name_or_path) not in names:
-            raise UsageError(
-                f"There is no sweep {str(name_or_path)!r}{config.suggest(name_or_path, names)}. "
-                f"Expected one of {', '.join(names)}, or the path of a .toml file."
-            )
+            raise _unknown("sweep", str(name_or_path), [*names, "the path of a .toml file"])
         path = locations.bundled("pipelines") / "sweeps" / f"{name_or_path}.toml"
     tables = config.read_toml(path)
     if not _is_sweep(tables):
@@ -246,27 +242,22 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
             f"{path}: expected a sweep, with [rows] or [grid]. `sst-keras train {path}` trains a "
             f"single pipeline."
         )
-    tables = _checked(tables, _SWEEP, str(path))
-    rows = _rows(tables, path)
-    variants = _variants(tables, rows, path)
-    report = _checked(tables.get("report", {}), _REPORT, f"{path}: report")
-    for row in report.get("curves", ()):
-        _require(row, [item.row for item in rows], "row", f"{path}: report.curves")
+    _check(tables, _TABLES, f"{path}")
+    experiments = _rows(tables, path)
+    rows = list(experiments)
+    _add_variants(experiments, tables, path)
+    report, variants = tables.get("report", {}), tables.get("variants", {})
+    _require(report.get("curves", ()), rows, f"{path}: report.curves")
     return Sweep(
         name=path.stem,
         description=tables.get("description", ""),
-        experiments=(*rows, *variants),
-        questions={
-            name: str(table.get("question", ""))
-            for name, table in tables.get("variants", {}).items()
-        },
-        notes=tuple(map(str, report.get("notes", ()))),
-        curves=tuple(report.get("curves", ())),
+        experiments=tuple(experiments.values()),
+        questions={name: table.get("question", "") for name, table in variants.items()},
         out=report.get("out", f"results/{path.stem}.md"),
         html=report.get("html", f"results/{path.stem}.html"),
-        published=_published(tables["published"], rows, variants, f"{path}: published")
-        if "published" in tables
-        else None,
+        notes=tuple(report.get("notes", ())),
+        curves=tuple(report.get("curves", ())),
+        published=_published(tables, experiments, f"{path}: published"),
     )
 
 
@@ -282,12 +273,13 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
         UsageError: If there is no such pipeline, or a setting is unknown or out of range.
     """
     file, ending, place = f"{name_or_path}/".partition(".toml/")
-    if not ending:
+    if ending:
+        file += ".toml"
+    else:
         file, _, place = f"{name_or_path}/".partition("/")
-    file, place = f"{file}{ending.rstrip('/')}", place.removesuffix("/")
     if not (_is_sweep(config.read_toml(Path(file))) if ending else file in sweep_names()):
         return config.load_pipeline(name_or_path, overrides)
-    sweep = load_sweep(file)
+    sweep, place = load_sweep(file), place.removesuffix("/")
     if not place:
         raise UsageError(
             f"{file} is a sweep of several pipelines. `sst-keras reproduce {file}` runs them; "
@@ -297,120 +289,89 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
     return sweep.experiment(row, variant or None).changed(overrides=overrides).pipeline
 
 
-# === Reading a sweep's file ===
-
-
 def _is_sweep(tables: Mapping[str, Any]) -> bool:
-    """Returns whether the tables of a TOML file are a sweep's and not a pipeline's."""
     return "rows" in tables or "grid" in tables
 
 
-def _rows(tables: Mapping[str, Any], path: Path) -> list[Experiment]:
-    """Returns the experiments of `[rows]`, each at every point of `[grid]`."""
-    default = tables.get("pipeline", "lstm-attention")
-    seeds = _count(tables, "seeds", 1, str(path))
+def _rows(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
+    """Returns each row of `[rows]` at each point of `[grid]`, by name."""
     points = _points(tables.get("grid", {}), f"{path}: grid")
-    rows = []
+    found: dict[str, Experiment] = {}
     for row, table in (tables.get("rows") or {"": {}}).items():
-        place = f"{path}: rows.{row}"
-        table = dict(_checked(table, None, place))
-        published = table.pop("published", None)
-        # Written so that nan, which compares false with everything, is refused.
-        if published is not None and not (
-            type(published) in (int, float) and 0 <= published <= 100
-        ):
-            raise UsageError(
-                f"{place}.published: expected an accuracy in percent. Received: {published!r}"
-            )
-        pipeline = config.load_pipeline(_beside(path, str(table.pop("pipeline", default))))
-        pipeline = config.with_tables(pipeline, tables.get("base", {}), f"{path}: base")
-        pipeline = config.with_tables(pipeline, table, place)
-        for labels, settings in points:
-            name = ",".join(filter(None, (row, *labels)))
+        start = table.get("pipeline", tables.get("pipeline", "lstm-attention"))
+        if start.endswith(".toml"):  # relative to the sweep's file, as in `extends`
+            start = path.parent / start
+        changes = {key: table[key] for key in table if key not in ("published", "pipeline")}
+        pipeline = config.with_tables(
+            config.load_pipeline(start), tables.get("base", {}), f"{path}: base"
+        )
+        pipeline = config.with_tables(pipeline, changes, f"{path}: rows.{row}")
+        for label, settings in points:
+            name = ",".join(filter(None, (row, label)))
             changed = config.with_settings(pipeline, settings, f"{path}: grid")
-            rows.append(_experiment(path, name, None, seeds, changed, published))
-    _refuse_equal(rows, path)
-    return rows
+            seeds, published = tables.get("seeds", 1), table.get("published")
+            item = Experiment(path.stem, name, None, seeds, changed, published)
+            _add(found, item, f"{path}: rows")
+    return found
 
 
-def _variants(
-    tables: Mapping[str, Any], rows: Sequence[Experiment], path: Path
-) -> list[Experiment]:
-    """Returns the experiments of `[variants]`."""
-    by_name = {row.row: row for row in rows}
-    variants = []
+def _add_variants(found: dict[str, Experiment], tables: Mapping[str, Any], path: Path) -> None:
+    """Adds the experiments of `[variants]` to those of the rows."""
+    rows = dict(found)
     for variant, table in tables.get("variants", {}).items():
         place = f"{path}: variants.{variant}"
-        table = dict(_checked(table, None, place))
-        table.pop("question", None)
-        seeds = _count(table, "seeds", rows[0].seeds, place)
-        checks = _count(table, "dev_checks", 1, place)
-        names = table.pop("rows", list(by_name))
-        if not isinstance(names, list):
-            raise UsageError(f"{place}: expected a list of rows. Received: {names!r}")
-        changes = {key: value for key, value in table.items() if key not in ("seeds", "dev_checks")}
-        for name in names:
-            _require(name, by_name, "row", place)
-            row = by_name[name]
-            pipeline = config.with_tables(row.pipeline, changes, place)
-            item = _experiment(path, name, variant, seeds, pipeline, row.published)
-            variants.append(replace(item, dev_checks=checks))
-    _refuse_equal(variants, path)
-    return variants
-
-
-def _experiment(
-    path: Path,
-    row: str,
-    variant: str | None,
-    seeds: int,
-    pipeline: Pipeline,
-    published: float | None,
-) -> Experiment:
-    """Returns an experiment whose pipeline has its name, which must be fit for file names."""
-    for name in (row,) if variant is None else (row, variant):
-        if not name or name.startswith(".") or "/" in name or not name.isprintable():
-            raise UsageError(
-                f"{path}: expected rows and variants with names that are printable, without '/' "
-                f"and without '.' at the start. Received: {name!r}"
+        changes = {key: table[key] for key in table if key not in _VARIANT}
+        names = table.get("rows", list(rows))
+        _require(names, rows, place)
+        for row in map(rows.__getitem__, names):
+            item = replace(
+                row,
+                variant=variant,
+                seeds=table.get("seeds", row.seeds),
+                pipeline=config.with_tables(row.pipeline, changes, place),
+                dev_checks=table.get("dev_checks", 1),
             )
-    if len(f"{row}{variant or ''}".encode()) > _MOST_BYTES:
+            _add(found, item, f"{path}: variants")
+
+
+def _add(found: dict[str, Experiment], item: Experiment, place: str) -> None:
+    """Adds an experiment whose names are new and can be names of files."""
+    name = item.row if item.variant is None else item.variant
+    if not name or name.startswith(".") or "/" in name or not name.isprintable():
         raise UsageError(
-            f"{path}: expected names of a row and its variant of at most {_MOST_BYTES} bytes "
-            f"together. Received: {row!r}{f' and {variant!r}' if variant else ''}"
+            f"{place}: expected names without '/', without '.' at the start, and without control "
+            f"characters. Received: {name!r}"
         )
-    item = Experiment(path.stem, row, variant, seeds, pipeline, published)
-    return replace(item, pipeline=replace(pipeline, name=item.name))
-
-
-def _points(grid: Mapping[str, Any], place: str) -> list[tuple[list[str], dict[str, Any]]]:
-    """Returns every combination of a grid's values: its labels, and its settings."""
-    axes = {}
-    for section, table in grid.items():
-        for key, values in _checked(table, None, f"{place}.{section}").items():
-            setting = f"{section}.{key}"
-            if not isinstance(values, list) or not values:
-                raise UsageError(
-                    f"{place}: expected a list of values of {setting}. Received: {values!r}"
-                )
-            axes[setting] = values
-    if (number := math.prod(map(len, axes.values()))) > _MOST_POINTS:
+    if len(f"{item.row}{item.variant or ''}".encode()) > _MOST_BYTES:
         raise UsageError(
-            f"{place}: expected at most {_MOST_POINTS:,} combinations. Received {number:,}."
+            f"{place}: expected names of at most {_MOST_BYTES} bytes, a row's and a variant's "
+            f"together. Received: {name!r}"
+        )
+    short = item.name.removeprefix(f"{item.sweep}/")
+    if short in found:
+        raise UsageError(f"{place}: expected each row once. Received {short!r} several times.")
+    found[short] = replace(item, pipeline=replace(item.pipeline, name=item.name))
+
+
+def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, Any]]]:
+    """Returns every combination of a grid's values: its label, such as `units=64`, and settings."""
+    axes = {f"{section}.{key}": grid[section][key] for section in grid for key in grid[section]}
+    number = math.prod(map(len, axes.values()))
+    if not 1 <= number <= _MOST_POINTS:
+        raise UsageError(
+            f"{place}: expected 1 to {_MOST_POINTS:,} combinations. Received: {number:,}"
         )
     for setting, values in axes.items():
         if len({_value(setting, value, place) for value in values}) < len(values):
-            raise UsageError(
-                f"{place}: expected each value of {setting} once. Received: {values!r}"
-            )
+            raise UsageError(f"{place}: expected each value of {setting} once.")
     # Dropout, for example, is a setting of two sections.
     keys = Counter(setting.partition(".")[2] for setting in axes)
     short = {name: name if keys[key := name.partition(".")[2]] > 1 else key for name in axes}
+    points = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
     return [
-        ([f"{short[name]}={_label(value)}" for name, value in zip(axes, point, strict=True)],
-         dict(zip(axes, point, strict=True)))
-        for point in itertools.product(*axes.values())
-    ]  # fmt: skip
+        (",".join(f"{short[name]}={_label(value)}" for name, value in point.items()), point)
+        for point in points
+    ]
 
 
 def _label(value: Any) -> str:
@@ -420,89 +381,68 @@ def _label(value: Any) -> str:
     return Path(value).name if isinstance(value, str) else str(value).lower()
 
 
-def _published(
-    table: Any, rows: Sequence[Experiment], variants: Sequence[Experiment], place: str
-) -> Published:
-    """Returns what `[published]` states."""
-    table = _checked(table, _PUBLISHED, place)
-    if "source" not in table:
-        raise UsageError(f"{place}: expected `source`, the title of what was published.")
-    readings = _checked(table.get("readings", {}), _READINGS, f"{place}.readings")
-    names, known = [item.row for item in rows], [f"{v.variant}/{v.row}" for v in variants]
-    for row in readings.get("rows", ()):
-        _require(row, names, "row", f"{place}.readings")
-        for variant in readings.get("variants", ()):
-            _require(f"{variant}/{row}", known, "variant", f"{place}.readings")
-    findings = []
-    for entry in table.get("findings", ()):
-        entry = _checked(entry, _FINDING, f"{place}.findings")
-        if missing := [name for name in _FINDING if name not in entry]:
-            raise UsageError(
-                f"{place}.findings: expected {', '.join(_FINDING)}. Missing: {', '.join(missing)}"
-            )
-        setting = entry["setting"]
-        better, worse = (
-            _value(setting, entry[name], f"{place}.findings") for name in ("better", "worse")
-        )
-        findings.append(Finding(entry["claim"], setting, better, worse))
-    return Published(
-        source=table["source"],
-        short=table.get("short", "published"),
-        findings=tuple(findings),
-        reading_rows=tuple(readings.get("rows", ())),
-        reading_variants=tuple(readings.get("variants", ())),
-    )
-
-
-def _beside(path: Path, pipeline: str) -> str | Path:
-    """Returns a pipeline's name, or its path relative to the sweep's file, as `extends` reads it."""
-    return path.parent / pipeline if pipeline.endswith(".toml") else pipeline
-
-
 def _value(setting: str, value: Any, place: str) -> Any:
     """Returns a value with the type of its setting, which must exist."""
     return config.with_settings(Pipeline(), {setting: value}, place).settings()[setting]
 
 
-def _count(table: Mapping[str, Any], key: str, default: int, place: str) -> int:
-    """Returns a number of at least 1 from a table."""
-    value = table.get(key, default)
-    if type(value) is not int or value < 1:
-        raise UsageError(f"{place}: {key}: expected a number of at least 1. Received: {value!r}")
-    return value
+def _published(
+    tables: Mapping[str, Any], experiments: Iterable[str], place: str
+) -> Published | None:
+    """Returns what `[published]` states; None without such a table."""
+    if "published" not in tables:
+        return None
+    table = tables["published"]
+    readings = table.get("readings", {})
+    rows, variants = (tuple(readings.get(name, ())) for name in ("rows", "variants"))
+    pairs = [f"{row}/{variant}" for row in rows for variant in variants]
+    _require([*rows, *pairs], experiments, f"{place}.readings")
+    findings = []
+    for entry in table.get("findings", ()):
+        values = {
+            name: _value(entry["setting"], entry[name], f"{place}.findings")
+            for name in ("better", "worse")
+        }
+        findings.append(Finding(**(entry | values)))
+    short = table.get("short", "published")
+    return Published(table["source"], short, tuple(findings), rows, variants)
 
 
-def _checked(table: Any, types: Mapping[str, type] | None, place: str) -> Mapping[str, Any]:
-    """Returns a table after a check of its keys and of their types; None allows any key."""
-    if not isinstance(table, Mapping):
-        raise UsageError(f"{place}: expected a table. Received: {table!r}")
-    for key, value in table.items() if types is not None else ():
-        if key not in types:
-            raise _unknown(place, "key", key, types)
-        if not isinstance(value, types[key]):
-            raise UsageError(f"{place}: {key}: expected {_TYPES[types[key]]}. Received: {value!r}")
-    return table
+def _check(value: Any, kind: Any, place: str) -> None:
+    """Refuses a value that is not of its kind in `_TABLES`."""
+    expected = kind if isinstance(kind, type) else type(kind)
+    fits = isinstance(value, expected)
+    if expected is int:
+        fits = type(value) is int and value >= 1
+    if expected is float:  # written so that nan, which compares false with everything, is refused
+        fits = type(value) in (int, float) and 0 <= value <= 100
+    if not fits:
+        raise UsageError(f"{place}: expected {_NAMES[expected]}. Received: {value!r}")
+    if isinstance(kind, list):
+        for entry in value:
+            _check(entry, kind[0], place)
+    if isinstance(kind, dict):
+        for key in value:
+            if key not in kind and "*" not in kind:
+                raise _unknown("key", key, kind, place)
+            _check(value[key], kind.get(key, kind.get("*")), f"{place}: {key}")
+        for key in (key for key in _REQUIRED if key in kind and key not in value):
+            raise UsageError(f"{place}: expected {key!r}. Received: {', '.join(value)}")
 
 
-def _require(name: Any, known: Iterable[str], what: str, place: str) -> None:
-    """Refuses a name that is not known."""
-    if name not in known:
-        raise _unknown(place, what, name, known)
+def _require(names: Iterable[Any], known: Iterable[str], place: str) -> None:
+    """Refuses rows and variants that are not known."""
+    for name in names:
+        if name not in known:
+            raise _unknown("row", name, known, place)
 
 
-def _unknown(place: str, what: str, name: Any, known: Iterable[str]) -> UsageError:
+def _unknown(what: str, name: Any, known: Iterable[str], place: str = "") -> UsageError:
     """Returns the error about a name that is not known."""
     return UsageError(
-        f"{place}: there is no {what} {name!r}{config.suggest(name, known)}. "
-        f"Expected one of {', '.join(known) or 'none'}."
+        f"{place}{': there' if place else 'There'} is no {what} {name!r}"
+        f"{config.suggest(name, known)}. Expected one of {', '.join(known) or 'none'}."
     )
-
-
-def _refuse_equal(experiments: Iterable[Experiment], path: Path) -> None:
-    """Refuses two experiments with the same name, because their records would be the same file."""
-    for name, number in Counter(item.name for item in experiments).items():
-        if number > 1:
-            raise UsageError(f"{path}: expected each row once. Received {name!r} {number} times.")
 
 
 def _matching(
@@ -510,13 +450,12 @@ def _matching(
 ) -> list[Experiment]:
     """Returns the experiments whose `field` matches one of the patterns; all if there are none."""
     names = dict.fromkeys(getattr(item, field) for item in experiments)
-    matched = set()
+    matched = names if not patterns else set()
     for pattern in patterns:
-        matches = {name for name in names if fnmatch.fnmatchcase(name, pattern)}
-        if not matches:
+        if not (matches := fnmatch.filter(names, pattern)):
             raise UsageError(
                 f"nothing matches {pattern!r}. Expected one of {', '.join(names) or 'none'}.",
                 setting=f"{field}s",
             )
-        matched |= matches
-    return [item for item in experiments if not patterns or getattr(item, field) in matched]
+        matched |= set(matches)
+    return [item for item in experiments if getattr(item, field) in matched]
