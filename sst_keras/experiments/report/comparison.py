@@ -72,7 +72,7 @@ class Summary:
         It is 0 too if all seeds differ by the same amount, as with a small test set: that is no
         sign of certainty.
         """
-        if not self.sd:
+        if self.sd is None or self.sd < 1e-9:  # differences of floats
             return 0
         low, high = self.interval
         return 1 if low > 0 else -1 if high < 0 else 0

@@ -30,7 +30,7 @@ def effects(runs: Runs) -> Section:
         }
         cells |= {w.value: wording.difference(one) for w, one in effect.differences.items()}
         if runs.published:
-            cells[runs.source] = wording.points(effect.published)
+            cells[wording.text(runs.source)] = wording.points(effect.published)
         table.append(cells)
     scores = [effect.published for effect in found]
     figure = figures.plot_rows(
@@ -78,7 +78,7 @@ def _answer(runs: Runs, variant: str, pairs: Sequence[tuple[Key, Key]]) -> Secti
     for row, key in pairs:
         cells = {"row": wording.text(key[0]) + published.mark(runs, key)}
         if runs.published:
-            cells[runs.source] = wording.published(runs.published.get(row))
+            cells[wording.text(runs.source)] = wording.published(runs.published.get(row))
         for weights, name in ((weights, weights.value) for weights in Weights):
             theirs, ours = runs.scores(row, weights), runs.scores(key, weights)
             common = sorted(set(theirs) & set(ours))

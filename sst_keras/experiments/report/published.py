@@ -146,7 +146,7 @@ def findings(runs: Runs, checked: Mapping[str, Effect]) -> Section:
     for claim, effect in checked.items():
         verdicts = {weights: wording.verdict(effect, weights) for weights in Weights}
         cells = {"finding": claim, "n": str(effect.n)}
-        cells[runs.source] = wording.points(effect.published)
+        cells[wording.text(runs.source)] = wording.points(effect.published)
         for weights, found in effect.differences.items():
             cells[weights.value] = wording.difference(found)
             cells[f"verdict, {weights.value}"] = verdicts[weights]
@@ -258,7 +258,9 @@ def readings(runs: Runs) -> Section:
     heads = [f"{wording.text(row)} ({count})" for row, count in zip(wanted, epochs, strict=True)]
     heads = ["reading", *heads, f"distance (n = {n})", "beyond the nearest"]
     heads += ["distance of its course", "course: beyond the nearest"]
-    table = [[runs.source, *map(wording.published, wanted.values()), "0.0", "", "0.0", ""]]
+    table = [
+        [wording.text(runs.source), *map(wording.published, wanted.values()), "0.0", "", "0.0", ""]
+    ]
     for name, one in found.items():
         cells = [wording.text(name), *(f"{mean:.1f}" for mean in one.means.values())]
         for score, beyond in ((one.distance, one.beyond), (one.course, one.course_beyond)):

@@ -209,7 +209,7 @@ def _rows(runs: Runs) -> Section:
         cells["model"] = wording.model(pipeline)
         cells |= {label(name): wording.value(settings[name]) for name in _setting_columns(runs)}
         if runs.published:
-            cells[runs.source] = wording.published(score)
+            cells[wording.text(runs.source)] = wording.published(score)
         cells |= {ours[weights]: wording.mean(mean) for weights, mean in means.items()}
         table.append(cells | {"seconds (median)": _seconds(runs.of(key))})
         summary.append({"row": key[0], "published": score} | as_json(means))

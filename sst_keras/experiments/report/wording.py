@@ -51,7 +51,8 @@ def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
         rows: The rows: heading → cell, as Markdown. All have the same headings.
         sides: The alignment of each column, `l` or `r`; the last letter is repeated.
     """
-    rules = ["---:" if side == "r" else "---" for side in sides.ljust(len(rows[0]), sides[-1])]
+    sides = sides.ljust(len(rows[0]), sides[-1])[: len(rows[0])]
+    rules = ["---:" if side == "r" else "---" for side in sides]
     return "\n".join(
         f"| {' | '.join(cells)} |" for cells in (rows[0], rules, *(row.values() for row in rows))
     )
