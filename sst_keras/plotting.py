@@ -32,11 +32,9 @@ PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#666666"
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 STYLES = [(colour, line) for line, colour in product(("-", "--", ":", "-."), _COLOURS)]
 PANELS = {
-    "loss": "Training loss",
-    "accuracy": "Training accuracy",
-    "dev_loss": "Dev loss",
-    "dev_accuracy": "Dev accuracy",
-}
+    "loss": "Training loss", "accuracy": "Training accuracy",
+    "dev_loss": "Dev loss", "dev_accuracy": "Dev accuracy",
+}  # fmt: skip
 _PALE = "#E6E6E6"
 _LONGEST_NAME = 30  # characters of a class's name
 _DPI = 120
@@ -59,9 +57,12 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
     """
     if not histories:
         raise ValueError("Expected a history to plot. Received none")
-    labels = [_legend_label(*item) for item in histories.items()]
-    labels.append("best epoch (its dev accuracy)")
-    figure = Figure(figsize=(10, 6.2), layout=_layout())
+    labels = []
+    for name, history in histories.items():
+        scores = dict(zip(history.column("epoch"), history.column("dev_accuracy"), strict=True))
+        best = history.best_epoch
+        labels.append(f"{name} ({scores[best]:.1%})" if best else name)
+    figure = new_figure("", "", width=10, height=6.2)
     axes = figure.subplots(2, 2, sharex=True)
     last = max(max(history.column("epoch")) for history in histories.values())
     handles = []
@@ -76,7 +77,7 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
         axis.set_xlabel("Epoch")
         axis.set_xlim(0.5, last + max(0.5, 0.03 * last))  # there is no epoch 0, so no tick at 0
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    add_legend(figure, [*handles, _ring(GREY)], labels)
+    add_legend(figure, [*handles, _ring(GREY)], [*labels, "best epoch (its dev accuracy)"])
     return figure
 
 
@@ -236,18 +237,13 @@ def save_figures(figures: Mapping[Path, Figure], dpi: int) -> list[Path]:
 
 
 def new_figure(what: str, title: str, width: float, height: float) -> Figure:
-    """Returns a figure with a heading, which is wrapped and adds to the height.
-
-    Args:
-        what: The first line of the heading.
-        title: What the figure is of, such as data set, split and run.
-        width: In inches.
-        height: In inches, with a heading of one line.
-    """
+    """Returns a figure with a heading of `what` and `title`; further lines make it higher."""
     fitting = int(width / _inches(1, 11))
     lines = [*textwrap.wrap(what, fitting), *textwrap.wrap(title, fitting)]
-    figure = Figure(figsize=(width, height + 0.2 * (len(lines) - 1)), layout=_layout())
-    figure.suptitle("\n".join(lines), fontsize=11, parse_math=False)
+    height += 0.2 * max(len(lines) - 1, 0)
+    figure = Figure((width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=11, parse_math=False)
     return figure
 
 
@@ -301,16 +297,6 @@ def _ring(colour: str) -> Line2D:
     ring = Line2D([], [], linestyle="", marker="o", markersize=7, color=colour, zorder=3)
     ring.set(markeredgewidth=1.5, markerfacecolor="white")
     return ring
-
-
-def _layout() -> ConstrainedLayoutEngine:
-    return ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-
-
-def _legend_label(name: str, history: History) -> str:
-    if not (best := history.best_epoch):
-        return name
-    return f"{name} ({history.column('dev_accuracy')[history.column('epoch').index(best)]:.1%})"
 
 
 def _inches(characters: int, points: float) -> float:

@@ -86,8 +86,9 @@ def test_records_are_sorted_and_nothing_is_lost():
     assert runs.scores(("a", None), Weights.LAST) == pytest.approx({1: 10, 2: 20})
     assert runs.scores(("b", None), Weights.BEST) == pytest.approx({1: 41})
     assert runs.mean(("a", None), Weights.LAST).mean == pytest.approx(15)
-    assert [str(one.key) for one in runs.failed] == ["small/a, seed 3"]
+    assert runs.failed == 1
     assert {str(one.key): reason for one, reason in runs.unused} == {
+        "small/a, seed 3": "failed: out of memory",
         "small/gone, seed 1": "the sweep has no such row",
         "small/b, seed 2": "run with other settings than the sweep's: model.units",
     }

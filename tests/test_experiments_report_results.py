@@ -243,7 +243,6 @@ def test_readings(sweep, records):
     readings = report_of(sweep, records).summary["readings"]
     # The rows: |41 - 42| + 0, 0 + 0, |43 - 42| + 0, halved: 0.5, 0, 0.5.
     assert readings["the rows, last epoch"]["distance"]["mean"] == pytest.approx(1 / 3)
-    assert readings["the rows, last epoch"]["beyond"] is None
     # Frozen: (1 + 16) / 2, (2 + 17) / 2, (3 + 18) / 2.
     assert readings["frozen, last epoch"]["distance"]["mean"] == pytest.approx(9.5)
     assert list(readings)[0] == "the rows, last epoch"
@@ -275,7 +274,7 @@ def test_failed_and_missing_runs_are_listed(sweep, records):
     report = report_of(sweep, records | {failed.key: failed})
     assert (report.summary["runs"], report.summary["failed"]) == (17, 1)
     assert "ValueError: &lt;nan>" in section(report.markdown, "## Runs that are not used")
-    assert "b (2 of 3)" in section(report.markdown, "## Not run yet")
+    assert "b: 2 of 3 runs" in section(report.markdown, "## Not run yet")
     assert report.summary["rows"][1]["last"]["n"] == 2
 
 

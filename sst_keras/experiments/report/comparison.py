@@ -77,10 +77,6 @@ class Summary:
         low, high = self.interval
         return 1 if low > 0 else -1 if high < 0 else 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the summary for JSON."""
-        return vars(self) | {"interval": self.interval}
-
 
 def summarize(values: Iterable[float]) -> Summary:
     """Returns the summary of one or more values."""
@@ -91,7 +87,7 @@ def summarize(values: Iterable[float]) -> Summary:
 
 def as_json(found: Mapping[Weights, Summary | None]) -> dict[str, Any]:
     """Returns what was found with each set of weights for JSON, under `last` and `best`."""
-    return {weights.key: one and one.to_dict() for weights, one in found.items()}
+    return {w.key: one and vars(one) | {"interval": one.interval} for w, one in found.items()}
 
 
 @dataclass(frozen=True)
@@ -130,13 +126,11 @@ class Runs:
     Attributes:
         sweep: The sweep.
         finished: Experiment → seed → record, in the sweep's order.
-        failed: The records of failed runs.
-        unused: The records that are not used, each with the reason.
+        unused: The records that are not used, each with the reason: among them failed runs.
     """
 
     sweep: Sweep
     finished: Mapping[Key, Mapping[int, RunRecord]]
-    failed: Sequence[RunRecord]
     unused: Sequence[tuple[RunRecord, str]]
 
     @cached_property
@@ -159,6 +153,11 @@ class Runs:
         """The published score of each row that has one."""
         scores = {key: self.experiments[key].published for key in self.rows}
         return {key: score for key, score in scores.items() if score is not None}
+
+    @property
+    def failed(self) -> int:
+        """The number of failed runs."""
+        return sum(record.error is not None for record, _ in self.unused)
 
     @property
     def source(self) -> str:
@@ -189,18 +188,19 @@ def sort_records(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> Runs:
         for item in sweep.experiments
     }
     finished: dict[Key, dict[int, RunRecord]] = {key: {} for key in planned}
-    failed, unused = [], []
+    unused = []
     for record in sorted(records.values(), key=lambda record: record.key.seed):
         _, row, variant, seed = record.key
         if (row, variant) not in planned:
             unused.append((record, "the sweep has no such row"))
         elif record.error is not None:
-            failed.append(record)
+            lines = record.error.strip().splitlines() or ["no message"]
+            unused.append((record, f"failed: {lines[-1]}"))
         elif other := recorded.differing_settings(planned[row, variant], record.settings):
             unused.append((record, f"run with other settings than the sweep's: {', '.join(other)}"))
         else:
             finished[row, variant][seed] = record
-    return Runs(sweep, finished, failed, unused)
+    return Runs(sweep, finished, unused)
 
 
 # === What a setting does ===
@@ -274,13 +274,11 @@ def find_pairs(experiments: Iterable[Experiment]) -> dict[tuple[str, Any, Any], 
             before, after, one, other = after, before, other, one
         pair = (one.row, one.variant), (other.row, other.variant)
         pairs.setdefault((names[0], before, after), []).append(pair)
-    order = list(SETTINGS)
-
-    def place(change: tuple[str, Any, Any]) -> tuple:
-        setting, *values = change
-        return order.index(setting), values if isinstance(values[0], (int, float)) else []
-
-    return {change: pairs[change] for change in sorted(pairs, key=place)}
+    order = {name: place for place, name in enumerate(SETTINGS)}
+    changes = sorted(
+        pairs, key=lambda c: (order[c[0]], c[1:] if isinstance(c[1], (int, float)) else ())
+    )
+    return {change: pairs[change] for change in changes}
 
 
 def paired_difference(runs: Runs, pairs: Sequence[Pair], weights: Weights) -> Summary | None:

@@ -31,24 +31,20 @@ _PAGE = """<!DOCTYPE html>
   :root {{ --text: #e4e4e4; --page: #16181b; --line: #3d4147; --dim: #a6a6a6; --shade: #22252a; }}
 }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; background: var(--page); color: var(--text);
-  font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: break-word; }}
+body {{ margin: 0; background: var(--page); color: var(--text); overflow-wrap: break-word;
+  font: 1rem/1.55 system-ui, sans-serif; }}
 main {{ max-width: 84rem; margin: 0 auto; padding: 1rem 1rem 4rem; }}
-p, ul, h1, h2, h3 {{ max-width: 44rem; }}
-h1, h2, h3 {{ line-height: 1.25; }}
+p, ul, h1, h2, h3 {{ max-width: 44rem; }}  h1, h2, h3 {{ line-height: 1.25; }}
 h2 {{ margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); }}
-h3 {{ margin-top: 2.5rem; }}
-ul {{ padding-left: 1.25rem; }}
-em {{ color: var(--dim); }}
+h3 {{ margin-top: 2.5rem; }}  ul {{ padding-left: 1.25rem; }}  em {{ color: var(--dim); }}
 code {{ background: var(--shade); padding: 0.1em 0.3em; border-radius: 3px; }}
 img {{ display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }}
 .scroll {{ overflow-x: auto; margin: 1rem 0; }}
 table {{ border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.3rem 0.6rem; text-align: left; vertical-align: top;
+th, td {{ padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--line); }}
-th {{ background: var(--shade); vertical-align: bottom; min-width: 4rem; }}
+th {{ background: var(--shade); vertical-align: bottom; min-width: 4rem; white-space: normal; }}
 th:empty {{ padding: 0; min-width: 0; }}
-td {{ white-space: nowrap; }}
 td:first-child, td:first-child + td:last-child {{ white-space: normal; min-width: 5.5rem; }}
 </style>
 </head>

@@ -252,11 +252,10 @@ def readings(runs: Runs) -> Section:
     found = compare_readings(runs, wanted, choices) if wanted else {}
     if not found:
         return Section((*opening, "No seed was run in all of them, so there is no comparison."))
-    epochs = [runs.experiments[key].pipeline.training.epochs for key in keys]
-    epochs = [wording.counted(count, "epoch") for count in epochs]
+    epochs = {key[0]: runs.experiments[key].pipeline.training.epochs for key in keys}
+    places = [f"{row} ({wording.counted(count, 'epoch')})" for row, count in epochs.items()]
     n = next(iter(found.values())).distance.n
-    heads = [f"{wording.text(row)} ({count})" for row, count in zip(wanted, epochs, strict=True)]
-    heads = ["reading", *heads, f"distance (n = {n})", "beyond the nearest"]
+    heads = ["reading", *map(wording.text, places), f"distance (n = {n})", "beyond the nearest"]
     heads += ["distance of its course", "course: beyond the nearest"]
     table = [
         [wording.text(runs.source), *map(wording.published, wanted.values()), "0.0", "", "0.0", ""]
@@ -269,7 +268,6 @@ def readings(runs: Runs) -> Section:
     keys += [(row, variant) for row in wanted for variant in source.reading_variants]
     lines = {runs.source: list(wanted.values())}
     lines |= {name: list(one.means.values()) for name, one in found.items()}
-    places = [f"{row}: {count}" for row, count in zip(wanted, epochs, strict=True)]
     figure = figures.plot_pattern(places, lines, wording.title(runs, keys))
     scores = f"the {wording.counted(len(wanted), 'published score')}"
     level = _nearest(scores, {name: (one.distance, one.beyond) for name, one in found.items()})
@@ -283,9 +281,7 @@ def readings(runs: Runs) -> Section:
     tables = wording.table([dict(zip(heads, cells, strict=True)) for cells in table])
     parts = (*opening, wording.caption(runs, keys), tables, Picture("readings", alt, figure))
     summary = {
-        name: {
-            key: one and one.to_dict() for key, one in zip(one._fields[1:], one[1:], strict=True)
-        }
+        name: {"means": one.means, "distance": vars(one.distance), "course": vars(one.course)}
         for name, one in found.items()
     }
     return Section((*parts, closing), {"readings": summary})

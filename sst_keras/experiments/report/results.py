@@ -60,7 +60,7 @@ def write_report(
     out: str | Path | None = None,
     html: str | Path | None = None,
 ) -> tuple[Section, list[Path]]:
-    """Writes a sweep's report as Markdown and as a page.
+    """Writes a sweep's report as Markdown and as a page; returns it and the files written.
 
     Args:
         sweep: The sweep.
@@ -69,9 +69,6 @@ def write_report(
         out: The Markdown file; None for the sweep's own.
         html: The page, with its figures inside; None for the sweep's own. The figures are also
             written to a folder beside it, with the same name.
-
-    Returns:
-        The report and the files written.
 
     Raises:
         InputError: If there is no finished run, or the records are not comparable.
@@ -104,7 +101,7 @@ def build_report(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str 
     sections += [curves.epoch_curves(runs), curves.dev_checks(runs, runs.run_rows, "checks")]
     sections += [effects.effects(runs), published.findings(runs, checked)]
     sections += [published.best_row(runs), effects.questions(runs), published.readings(runs)]
-    sections += [_confusion(runs), _notes(runs), _left_out(runs), _bookkeeping(runs, source)]
+    sections += [_confusion(runs), _notes(runs), _bookkeeping(runs, source)]
     return join(sections)
 
 
@@ -142,9 +139,8 @@ def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str |
     if not runs.of():
         raise InputError(
             f"{source}: expected a finished run of the sweep {sweep.name!r}. Received "
-            f"{len(records)} records, {len(runs.failed)} of them of failed runs"
-            + "".join(f", one {reason}" for _, reason in runs.unused[:1])
-            + f". Run the sweep first: `sst-keras reproduce {sweep.name}`."
+            f"{len(records)} records{''.join(f', one {reason}' for _, reason in runs.unused[:1])}. "
+            f"Run the sweep first: `sst-keras reproduce {sweep.name}`."
         )
     names = {record.data_fingerprint: record.dataset for record in runs.of()}
     if len(names) > 1:
@@ -308,28 +304,22 @@ def _confusion(runs: Runs) -> Section:
 
 
 def _notes(runs: Runs) -> Section:
-    notes = wording.bullets(map(wording.text, runs.sweep.notes))
-    return Section(("## Notes", notes) if notes else ())
-
-
-def _left_out(runs: Runs) -> Section:
-    """Returns the runs that are not used, and those that are missing."""
-    lines = []
-    for record in runs.failed:
-        error = (str(record.error).strip().splitlines() or ["no message"])[-1]
-        lines.append(f"{wording.text(record.key)}: failed: {wording.text(error)}")
-    lines += [f"{wording.text(one.key)}: {wording.text(reason)}" for one, reason in runs.unused]
-    missing = {
-        key: f"{wording.name(key)} ({len(runs.of(key))} of {one.seeds})"
-        for key, one in runs.experiments.items()
-        if len(runs.of(key)) < one.seeds
+    """Returns the notes, the runs that are not used, and those that are missing."""
+    lists = {
+        "## Notes": [wording.text(note) for note in runs.sweep.notes],
+        "## Runs that are not used": [
+            f"{wording.text(record.key)}: {wording.text(reason)}" for record, reason in runs.unused
+        ],
+        "## Not run yet": [
+            f"{wording.name(key)}: {len(runs.of(key))} of {one.seeds} runs are finished."
+            for key, one in runs.experiments.items()
+            if len(runs.of(key)) < one.seeds
+        ],
     }
-    paragraphs = ("## Runs that are not used", wording.bullets(lines)) if lines else ()
-    if missing:
-        text = f"Finished runs, of those planned: {', '.join(missing.values())}."
-        paragraphs += ("## Not run yet", text)
-    summary = {"failed": len(runs.failed), "unused": len(runs.unused)}
-    return Section(paragraphs, summary)
+    parts = [
+        part for head, lines in lists.items() if lines for part in (head, wording.bullets(lines))
+    ]
+    return Section(tuple(parts), {"failed": runs.failed, "unused": len(runs.unused)})
 
 
 def _bookkeeping(runs: Runs, source: str | Path) -> Section:
@@ -337,45 +327,31 @@ def _bookkeeping(runs: Runs, source: str | Path) -> Section:
     records, source = runs.of(), Path(source)
     seconds = sum(record.seconds for record in records)
     sizes = sorted({int(np.sum(record.last.confusion_matrix)) for record in records})
-    rows = [record for record in records if record.key.variant is None]
-    variants = [record for record in records if record.key.variant is not None]
+    kinds = {"rows": runs.of(*runs.run_rows) if runs.run_rows else []}
+    kinds["variants"] = [record for record in records if record.key.variant]
     planned = sum(one.seeds for one in runs.sweep.experiments)
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for package, version in (record.versions or {}).items():
-            versions.setdefault(package, set()).add(version)
+    versions = sorted({item for record in records for item in (record.versions or {}).items()})
+    commits = sorted({wording.code((record.commit or "unknown")[:10]) for record in records})
+    places = sorted({f"{record.jobs}, {record.cores}" for record in records})
     facts = {
         "data set": f"{wording.text(records[0].dataset)} "
         f"({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
         "word vectors": "; ".join(wording.vectors(records)),
-        "finished runs": f"{len(records)}, {planned} planned; {len(runs.failed)} failed",
+        "finished runs": f"{len(records)}, {planned} planned; {runs.failed} failed",
         "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
         "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
         "from the first start to the last end, with pauses": "; ".join(
-            f"{name} {_wall_minutes(some):,.0f} min"
-            for name, some in (("rows", rows), ("variants", variants))
-            if some
+            f"{name} {_wall_minutes(some):,.0f} min" for name, some in kinds.items() if some
         ),
-        "runs at a time, cores per run": "; ".join(
-            sorted({f"{record.jobs}, {record.cores}" for record in records})
-        ),
-        "versions": "; ".join(
-            f"{package} {', '.join(sorted(found))}" for package, found in versions.items()
-        ),
-        "commits": ", ".join(
-            sorted({wording.code((record.commit or "unknown")[:10]) for record in records})
-        ),
+        "runs at a time, cores per run": "; ".join(places),
+        "versions": "; ".join(f"{package} {version}" for package, version in versions),
+        "commits": ", ".join(commits),
     }
-    folder = source.name if source.is_absolute() else source.as_posix()
-    return Section(
-        (
-            "## Runs",
-            f"`sst-keras report {runs.sweep.name}` wrote this file from the records in "
-            f"{wording.code(folder)}.",
-            wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l"),
-        ),
-        {"runs": len(records), "seconds": seconds},
-    )
+    command = wording.code(f"sst-keras report {runs.sweep.name}")
+    folder = wording.code(source.name if source.is_absolute() else source.as_posix())
+    table = wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l")
+    parts = ("## Runs", f"{command} wrote this file from the records in {folder}.", table)
+    return Section(parts, {"runs": len(records), "seconds": seconds})
 
 
 def _wall_minutes(records: Iterable[RunRecord]) -> float:
