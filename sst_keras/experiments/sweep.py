@@ -1,7 +1,7 @@
 """A sweep: many pipelines, each trained with several seeds, described by one TOML file.
 
     description = "Hidden size and dropout."
-    pipeline = "lstm"            # the pipeline that all rows start from; default: lstm-attention
+    pipeline = "lstm"            # what all rows start from; default: lstm-attention
     seeds = 3                    # each experiment is trained with seeds 1 to 3
 
     [base]                       # settings of all rows
@@ -21,15 +21,14 @@
     dev_checks = 4               # dev is scored four times per epoch; default: once
     embedding.trainable = false
 
-    [report]                     # what `sst-keras report` writes, and where
+    [report]                     # what `sst-keras report` writes, and where (out, html)
     notes = ["What a reader of the results should know."]
     curves = ["wide"]            # the rows whose learning curves are drawn
     out = "results/own.md"
-    html = "results/own.html"
 
     [published]                  # what a published source reports about these rows
     source = "Title of the paper"
-    short = "the paper"
+    short = "the paper"          # in the columns of tables
     readings = { rows = ["wide"], variants = ["frozen"] }
     findings = [{ claim = "Wide is better.", setting = "model.units", better = 256, worse = 128 }]
 
@@ -41,6 +40,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -101,7 +101,12 @@ class Experiment:
     @property
     def name(self) -> str:
         """The name that `find_pipeline` takes, such as `paper/V2.3/frozen`."""
-        return "/".join(filter(None, (self.sweep, self.row, self.variant)))
+        return f"{self.sweep}/{self.short_name}"
+
+    @property
+    def short_name(self) -> str:
+        """The name without the sweep's: `V2.3/frozen`."""
+        return f"{self.row}/{self.variant}" if self.variant else self.row
 
     def key(self, seed: int) -> RunKey:
         """Returns the key of the run with one seed."""
@@ -186,11 +191,12 @@ class Sweep:
         Raises:
             UsageError: If there is none with that name.
         """
-        found = {(item.row, item.variant): item for item in self.experiments}
-        if (row, variant) not in found:
-            known = ["/".join(filter(None, key)) for key in found if bool(key[1]) == bool(variant)]
-            raise _unknown("experiment", "/".join(filter(None, (row, variant))), known, self.name)
-        return found[row, variant]
+        name = "/".join(filter(None, (row, variant)))
+        same_kind = [item for item in self.experiments if bool(item.variant) == bool(variant)]
+        known = {item.short_name: item for item in same_kind}
+        if name not in known:
+            raise _unknown("experiment", name, known, self.name)
+        return known[name]
 
     def select(
         self, rows: Sequence[str] = (), variants: Sequence[str] = (), seeds: int | None = None
@@ -207,7 +213,15 @@ class Sweep:
         """
         chosen = [item for item in self.experiments if bool(item.variant) == bool(variants)]
         for field, patterns in (("row", rows), ("variant", variants)):
-            chosen = _matching(chosen, field, patterns)
+            names = dict.fromkeys(getattr(item, field) for item in chosen)
+            matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+            for pattern in (pattern for pattern in patterns if not matches[pattern]):
+                known = ", ".join(names) or "none"
+                raise UsageError(
+                    f"nothing matches {pattern!r}. Expected one of {known}.", setting=f"{field}s"
+                )
+            matched = set().union(*matches.values()) if patterns else names
+            chosen = [item for item in chosen if getattr(item, field) in matched]
         most = max((seeds or item.seeds for item in chosen), default=0)
         return [
             (item, seed)
@@ -272,14 +286,11 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
     Raises:
         UsageError: If there is no such pipeline, or a setting is unknown or out of range.
     """
-    file, ending, place = f"{name_or_path}/".partition(".toml/")
-    if ending:
-        file += ".toml"
-    else:
-        file, _, place = f"{name_or_path}/".partition("/")
-    if not (_is_sweep(config.read_toml(Path(file))) if ending else file in sweep_names()):
+    file, place = re.match(r"(.+?\.toml(?=/|$)|[^/]*)/?(.*)", name_or_path).groups()
+    is_file = file.endswith(".toml")
+    if not (_is_sweep(config.read_toml(Path(file))) if is_file else file in sweep_names()):
         return config.load_pipeline(name_or_path, overrides)
-    sweep, place = load_sweep(file), place.removesuffix("/")
+    sweep = load_sweep(file)
     if not place:
         raise UsageError(
             f"{file} is a sweep of several pipelines. `sst-keras reproduce {file}` runs them; "
@@ -337,20 +348,16 @@ def _add_variants(found: dict[str, Experiment], tables: Mapping[str, Any], path:
 def _add(found: dict[str, Experiment], item: Experiment, place: str) -> None:
     """Adds an experiment whose names are new and can be names of files."""
     name = item.row if item.variant is None else item.variant
-    if not name or name.startswith(".") or "/" in name or not name.isprintable():
+    size = len(item.short_name.encode())
+    if not name.isprintable() or name[:1] in ("", ".") or "/" in name or size > _MOST_BYTES:
         raise UsageError(
-            f"{place}: expected names without '/', without '.' at the start, and without control "
-            f"characters. Received: {name!r}"
+            f"{place}: expected names without '/' and control characters, without '.' at the "
+            f"start, and of at most {_MOST_BYTES} bytes, a row's and a variant's together. "
+            f"Received: {name!r}"
         )
-    if len(f"{item.row}{item.variant or ''}".encode()) > _MOST_BYTES:
-        raise UsageError(
-            f"{place}: expected names of at most {_MOST_BYTES} bytes, a row's and a variant's "
-            f"together. Received: {name!r}"
-        )
-    short = item.name.removeprefix(f"{item.sweep}/")
-    if short in found:
-        raise UsageError(f"{place}: expected each row once. Received {short!r} several times.")
-    found[short] = replace(item, pipeline=replace(item.pipeline, name=item.name))
+    if item.short_name in found:
+        raise UsageError(f"{place}: expected {item.short_name!r} once. Received it several times.")
+    found[item.short_name] = replace(item, pipeline=replace(item.pipeline, name=item.name))
 
 
 def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, Any]]]:
@@ -361,9 +368,6 @@ def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, An
         raise UsageError(
             f"{place}: expected 1 to {_MOST_POINTS:,} combinations. Received: {number:,}"
         )
-    for setting, values in axes.items():
-        if len({_value(setting, value, place) for value in values}) < len(values):
-            raise UsageError(f"{place}: expected each value of {setting} once.")
     # Dropout, for example, is a setting of two sections.
     keys = Counter(setting.partition(".")[2] for setting in axes)
     short = {name: name if keys[key := name.partition(".")[2]] > 1 else key for name in axes}
@@ -381,11 +385,6 @@ def _label(value: Any) -> str:
     return Path(value).name if isinstance(value, str) else str(value).lower()
 
 
-def _value(setting: str, value: Any, place: str) -> Any:
-    """Returns a value with the type of its setting, which must exist."""
-    return config.with_settings(Pipeline(), {setting: value}, place).settings()[setting]
-
-
 def _published(
     tables: Mapping[str, Any], experiments: Iterable[str], place: str
 ) -> Published | None:
@@ -399,11 +398,12 @@ def _published(
     _require([*rows, *pairs], experiments, f"{place}.readings")
     findings = []
     for entry in table.get("findings", ()):
-        values = {
-            name: _value(entry["setting"], entry[name], f"{place}.findings")
-            for name in ("better", "worse")
-        }
-        findings.append(Finding(**(entry | values)))
+        setting = entry["setting"]
+        for name in ("better", "worse"):  # with the type that the setting has
+            changed = {setting: entry[name]}
+            checked = config.with_settings(Pipeline(), changed, f"{place}.findings").settings()
+            entry = entry | {name: checked[setting]}
+        findings.append(Finding(**entry))
     short = table.get("short", "published")
     return Published(table["source"], short, tuple(findings), rows, variants)
 
@@ -443,19 +443,3 @@ def _unknown(what: str, name: Any, known: Iterable[str], place: str = "") -> Usa
         f"{place}{': there' if place else 'There'} is no {what} {name!r}"
         f"{config.suggest(name, known)}. Expected one of {', '.join(known) or 'none'}."
     )
-
-
-def _matching(
-    experiments: list[Experiment], field: str, patterns: Sequence[str]
-) -> list[Experiment]:
-    """Returns the experiments whose `field` matches one of the patterns; all if there are none."""
-    names = dict.fromkeys(getattr(item, field) for item in experiments)
-    matched = names if not patterns else set()
-    for pattern in patterns:
-        if not (matches := fnmatch.filter(names, pattern)):
-            raise UsageError(
-                f"nothing matches {pattern!r}. Expected one of {', '.join(names) or 'none'}.",
-                setting=f"{field}s",
-            )
-        matched |= set(matches)
-    return [item for item in experiments if getattr(item, field) in matched]
