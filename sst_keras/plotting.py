@@ -36,8 +36,7 @@ PANELS = {
     "dev_loss": "Dev loss", "dev_accuracy": "Dev accuracy",
 }  # fmt: skip
 _PALE = "#E6E6E6"
-_LONGEST_NAME = 30  # characters of a class's name
-_DPI = 120
+_LONGEST_NAME, _DPI = 30, 120  # characters of a class's name; dots per inch
 
 
 def plot_history(histories: Mapping[str, History]) -> Figure:

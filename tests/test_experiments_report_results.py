@@ -207,7 +207,7 @@ def test_verdicts(sweep, wide, verdict):
     records = records_of(sweep, TESTS | {("b", None): wide})
     assert findings_of(sweep, records)["Narrow beats wide"]["verdicts"]["last"] == verdict
     short = section(report_of(sweep, records).markdown, "## In short")
-    assert f"Narrow beats wide: **{verdict}**" in short
+    assert f'"Narrow beats wide": **{verdict}**' in short
 
 
 def test_highest_published_accuracy(sweep, records):

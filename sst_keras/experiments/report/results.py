@@ -174,7 +174,7 @@ def _head(runs: Runs) -> Section:
 
 
 def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Section:
-    """Returns the findings for those who read no further."""
+    """Returns the best rows by dev, and which published findings hold."""
     lines = []
     for weights in Weights if runs.run_rows else ():
         key = max(runs.run_rows, key=lambda key: runs.mean(key, weights, "dev").mean)
@@ -185,12 +185,12 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Section:
     for claim, effect in checked.items():
         last, best = (wording.verdict(effect, weights) for weights in Weights)
         if last == best:
-            lines.append(f"{claim}: **{last}**.")
+            lines.append(f'"{claim}": **{last}**.')
         elif best == wording.NOT_COMPARABLE:
-            lines.append(f"{claim}: **{last}**, with the weights of the last epoch.")
+            lines.append(f'"{claim}": **{last}**, with the weights of the last epoch.')
         else:
             found = {Weights.LAST: f"**{last}**", Weights.BEST: f"**{best}**"}
-            lines.append(f"{claim}: {wording.by_weights(found)}.")
+            lines.append(f'"{claim}": {wording.by_weights(found)}.')
     return Section(("## In short", wording.bullets(lines)) if lines else ())
 
 
