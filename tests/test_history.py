@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sst_keras.errors import InputError
-from sst_keras.history import COLUMNS, TIME_COLUMNS, History, read_history, write_history
+from sst_keras.history import COLUMNS, TIME_COLUMNS, History, rank, read_history, write_history
 
 HEADER = "epoch,loss,accuracy,dev_loss,dev_accuracy,learning_rate,seconds,examples_per_second\n"
 
@@ -75,7 +75,13 @@ def test_best_epoch(scores, best):
     assert History(tuple(rows)).best_epoch == best
 
 
-def test_columns_may_stand_in_any_order_beside_others(tmp_path):
+def test_rank_sorts_best_first():
+    epochs = [(0.4, 1.0), (0.5, math.nan), (0.5, 2.0), (0.5, 1.0), (0.5, math.inf)]
+    assert sorted(epochs, key=lambda one: rank(*one))[:2] == [(0.5, 1.0), (0.5, 2.0)]
+    assert rank(0.5, math.nan) == rank(0.5, math.inf)
+
+
+def test_order_of_columns_does_not_matter(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(
         "\ufeffepoch,note,dev_accuracy,loss,accuracy,dev_loss,seconds,learning_rate,"
@@ -93,7 +99,7 @@ def test_columns_may_stand_in_any_order_beside_others(tmp_path):
     [
         ("", "Missing: epoch, loss, .* Received: an empty file"),
         ("epoch,loss\n1,2\n", "Missing: accuracy, dev_loss, .* Received: epoch, loss"),
-        (HEADER, "header alone"),
+        (HEADER, "only the header"),
         (HEADER + "1,1,1,1,1,1,1,1\n2,1,1,much,1,1,1,1\n", "line 3: .*dev_loss.* 'much'"),
         (HEADER + "1,1,1,1,1,1,1,\n", "line 2: .*examples_per_second.* ''"),
         (HEADER + "1,1,1\n", "line 2: .*column dev_loss.*cut short"),

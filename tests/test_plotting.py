@@ -5,17 +5,17 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
-from sst_keras.history import History
+from sst_keras import files
+from sst_keras.errors import InputError
+from sst_keras.history import History, write_history
 from sst_keras.metrics import compute_metrics
 from sst_keras.plotting import (
-    plot_accuracies,
-    plot_bands,
     plot_confusion_matrix,
     plot_history,
-    plot_intervals,
-    plot_pattern,
     plot_reliability,
+    save_plots,
 )
+from sst_keras.runs import RunDirectory
 
 
 def history(dev_accuracy, loss=None):
@@ -286,93 +286,38 @@ def test_bin_that_is_always_wrong_still_counts():
     assert [bar.get_height() for bar in figure.axes[1].patches] == [1]
 
 
-# === Rows of a sweep ===
+# === Saving ===
 
 
-def bars(axis):
-    """Each figure's name, its dots, and the two ends of the bars of those that are there."""
-    found = []
-    for container in axis.containers:
-        dots, _, (lines,) = container
-        ends = [segment[:, 0].tolist() for segment in lines.get_segments() if len(segment)]
-        found.append((container.get_label(), dots.get_xdata().tolist(), ends))
-    return found
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs of the same name in different folders, with scores of dev."""
+    metrics = compute_metrics([0, 1, 0], [[0.5, 0.5], [0.5, 0.5], [0.95, 0.05]])
+    scores = vars(metrics) | {"dataset": "toy", "class_names": ["bad", "good"]}
+    runs = []
+    for folder in ("one", "two"):
+        run = RunDirectory(tmp_path / folder / "run")
+        write_history(run.history_file, history([0.3, 0.4]).rows)
+        files.write_json(run.metrics_file, {"dev": scores})
+        runs.append(run)
+    return runs
 
 
-def test_accuracies_have_bars_of_one_standard_deviation():
-    figure = draw(
-        plot_accuracies(
-            ["V1", "V2", "V3"],
-            [40.0, None, 42.0],
-            {"last": [(41.0, 0.5), (39.0, None), None]},
-            "sst5, test; vectors",
-        )
-    )
-    (axis,) = figure.axes
-    ((name, dots, ends),) = bars(axis)
-    assert (name, dots[:2], np.isnan(dots[2])) == ("last", [41.0, 39.0], True)
-    assert ends == [[40.5, 41.5], [39.0, 39.0]]
-    published = axis.lines[-1].get_xdata()
-    assert published[[0, 2]].tolist() == [40.0, 42.0] and np.isnan(published[1])
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["V1", "V2", "V3"]
-    low, high = axis.get_ylim()
-    assert low > high  # the first row is at the top
-    assert figure.get_suptitle().endswith("sst5, test; vectors")
-    assert sorted(legend_texts(figure)) == ["last", "the report (one run)"]
-
-
-def test_intervals_need_not_be_there():
-    figure = draw(
-        plot_intervals(
-            ["units: 64 → 256", "epochs: 2 → 10"],
-            {"last": [(1.0, 0.5, 1.5), (2.0, None, None)], "best": [None, (-3.0, -4.0, -2.0)]},
-        )
-    )
-    (axis,) = figure.axes
-    last, best = bars(axis)
-    assert last[2] == [[0.5, 1.5], [2.0, 2.0]]
-    assert best[2] == [[-4.0, -2.0]]
-    assert legend_texts(figure) == ["last", "best"]  # no report to stand beside
-    assert axis.xaxis.get_major_formatter()(-2.0) == "−2"
-    assert axis.xaxis.get_major_formatter()(0.0) == "0"
-
-
-@pytest.mark.parametrize("count", [1, 27, 60])
-def test_rows_are_whole(count):
-    rows = [f"vectors' learning rate: 0.0005 → {n}" for n in range(count)]
-    figures = {"last": [(n, n - 1, n + 1) for n in range(count)]}
-    figure = draw(plot_intervals(rows, figures, "a title " * 12, [1.0] * count))
-    assert texts_outside(figure) == []
-    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
-    assert all(one.y0 > other.y1 for one, other in zip(boxes, boxes[1:], strict=False))
-
-
-# === Curves of a sweep ===
-
-
-def test_bands_lie_about_their_means():
-    curves = {"a": {name: ([1, 2], [0.4, 0.5], [0.1, math.nan]) for name in ("dev_loss", "loss")}}
-    figure = draw(plot_bands(curves, "sst5, dev"))
-    assert [axis.get_title() for axis in figure.axes] == ["Training loss", "Dev loss"]
-    axis = figure.axes[1]
-    assert axis.lines[0].get_ydata().tolist() == [0.4, 0.5]
-    assert axis.get_ylim()[0] < 0.3 and axis.get_ylim()[1] > 0.5
-    assert legend_texts(figure) == ["a"]
-    assert texts_outside(figure) == []
-
-
-def test_no_bands():
-    with pytest.raises(ValueError, match="Received none"):
-        plot_bands({})
-
-
-def test_pattern_stands_beside_its_first_line():
-    lines = {"the report": [43.9, 45.6, 40.6], "frozen": [42.0, 43.0, 44.0]}
-    figure = draw(plot_pattern(["1 epoch", "2 epochs", "10 epochs"], lines))
-    (axis,) = figure.axes
-    assert [line.get_ydata().tolist() for line in axis.lines] == list(lines.values())
-    assert to_rgb(axis.lines[0].get_color()) == (0, 0, 0)
-    assert [label.get_text() for label in axis.get_xticklabels()] == [
-        "1 epoch", "2 epochs", "10 epochs",
+def test_plots_of_a_run_are_in_its_folder(runs):
+    written = save_plots(runs[:1])
+    assert [path.name for path in written] == [
+        "history.png", "confusion-dev.png", "reliability-dev.png",
     ]  # fmt: skip
-    assert texts_outside(figure) == []
+    assert all(path.parent == runs[0].plots_dir and path.is_file() for path in written)
+
+
+def test_plots_of_several_runs_have_their_names(runs, tmp_path):
+    written = save_plots(runs, tmp_path / "plots")
+    assert len(set(written)) == 5 and all(path.is_file() for path in written)
+    names = " ".join(path.name for path in written)
+    assert "one-run-confusion-dev.png" in names and "two-run-reliability-dev.png" in names
+
+
+def test_run_without_a_history(tmp_path):
+    with pytest.raises(InputError, match="expected a training history"):
+        save_plots([RunDirectory(tmp_path)])

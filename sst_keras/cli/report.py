@@ -1,4 +1,4 @@
-"""`sst-keras report`: what a sweep's runs say, as Markdown, figures and one page."""
+"""`sst-keras report`: the results of a sweep as Markdown, figures and an HTML page."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ from sst_keras.cli import options
 @click.argument("sweep", default="paper")
 @click.option(
     "--records",
-    metavar="FILE",
-    help="The sweep's records, JSON lines.  [default: results/<sweep's name>.jsonl]",
+    metavar="DIR",
+    help="The folder of the sweep's records.  [default: results/<sweep's name>]",
 )
-@click.option(
-    "--out", metavar="FILE", default="RESULTS.md", show_default=True, help="The Markdown file."
-)
+@click.option("--out", metavar="FILE", help="The Markdown file.  [default: the sweep's `out`]")
 @click.option(
     "--html",
     metavar="FILE",
-    default="docs/results.html",
-    show_default=True,
-    help="The page, with its figures inside; they go into a folder beside it too.",
+    help="The HTML page. Its figures are also written to a folder beside it.  [default: the "
+    "sweep's `html`]",
 )
+@click.option("--table", is_flag=True, help="Only print the Markdown table of the rows.")
 @options.as_json
-def report(sweep: str, records: str | None, out: str, html: str, as_json: bool) -> None:
-    """Write the results of SWEEP, a sweep's name or file, out of its runs' records.
+def report(
+    sweep: str, records: str | None, out: str | None, html: str | None, table: bool, as_json: bool
+) -> None:
+    """Write the results of SWEEP, a sweep's name or file, from the records of its runs.
 
-    Without SWEEP, those of the report's table. No model is loaded: the records say all.
+    The default SWEEP is `paper`. No model is loaded.
     """
     from sst_keras.errors import UsageError
-    from sst_keras.experiments.records import read_runs
-    from sst_keras.experiments.report import write_report
+    from sst_keras.experiments.records import read_records
+    from sst_keras.experiments.report import rows_table, write_report
     from sst_keras.experiments.sweep import load_sweep
     from sst_keras.files import to_json
 
     chosen = load_sweep(sweep)
-    path = Path(records) if records else Path("results") / f"{chosen.name}.jsonl"
-    if not path.is_file():
+    folder = Path(records) if records else Path("results") / chosen.name
+    if not folder.is_dir():
         raise UsageError(
-            f"There is no file of records {str(path)!r}. Expected those of the sweep "
-            f"{chosen.name!r}. Run it first, `sst-keras reproduce {sweep}`, or give --records FILE."
+            f"There is no folder of records {str(folder)!r}. Expected those of the sweep "
+            f"{chosen.name!r}. Run it first, `sst-keras reproduce {sweep}`, or give --records DIR."
         )
-    results, paths = write_report(chosen, read_runs(path), path, out, html)
+    found = read_records(folder)
+    if table:
+        click.echo(rows_table(chosen, found))
+        return
+    results, paths = write_report(chosen, found, folder, out, html)
     if as_json:
         click.echo(to_json(results.summary | {"files": [str(path) for path in paths]}))
         return

@@ -1,9 +1,9 @@
-"""A sweep's records → `RESULTS.md`, figures, and one page of HTML. No model is loaded.
+"""A sweep's records → a Markdown file, figures, and one HTML page. No model is loaded.
 
-`results.py` is the report from top to bottom; `comparison.py` has the statistics, `wording.py` and
-`document.py` what is said of them, `curves.py` and `findings.py` sections, `page.py` the HTML.
+`results.py` is the report from top to bottom. `effects.py` and `published.py` are sections of it,
+`comparison.py` has the statistics, `figures.py` the figures, `wording.py` and `page.py` the text.
 """
 
-from sst_keras.experiments.report.results import build_report, write_report
+from sst_keras.experiments.report.results import build_report, rows_table, write_report
 
-__all__ = ["build_report", "write_report"]
+__all__ = ["build_report", "rows_table", "write_report"]

@@ -1,136 +1,111 @@
-"""Curves over epochs, and dev scores within them: the sections of a report that draw them."""
+"""The sections of a report that draw curves: by epoch, and dev scores within epochs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sst_keras import plotting
-from sst_keras.experiments.report import comparison, wording
-from sst_keras.experiments.report.comparison import Key
-from sst_keras.experiments.report.document import Document
+from sst_keras.experiments.report import figures, wording
+from sst_keras.experiments.report.comparison import Band, Key, Runs, band, lowest
+from sst_keras.experiments.report.page import Picture, Section
+from sst_keras.plotting import PANELS
 
 
-def add_curves(report: Document) -> None:
-    """Curves of the rows that the sweep names, and dev checks within epochs of any row."""
-    keys = [(tag, None) for tag in report.sweep.curves if report.runs.of((tag, None))]
-    if keys:
-        report.add("## Curves", report.caption(keys))
-        names = {key: f"{key[0]} (n = {len(report.runs.of(key))})" for key in keys}
-        columns = ("loss", "accuracy", "dev_loss", "dev_accuracy")
-        bands = {
-            key: {name: _band(report, key, "history", name) for name in columns} for key in keys
-        }
-        table = []
-        for key in keys:
-            epochs, losses, _ = bands[key]["dev_loss"]
-            _, scores, _ = bands[key]["dev_accuracy"]
-            table.append(
-                [
-                    wording.text(key[0]),
-                    str(len(report.runs.of(key))),
-                    f"{epochs[-1]:g}",
-                    f"{100 * bands[key]['accuracy'][1][-1]:.1f}",
-                    f"{epochs[comparison.lowest(losses)]:g}",
-                    f"{epochs[comparison.lowest(scores, -1)]:g}",
-                    f"{100 * np.nanmax(scores):.1f}",
-                    f"{100 * scores[-1]:.1f}",
-                ]
-            )
-        report.figure(
-            "curves",
-            f"Loss and accuracy by epoch of {', '.join(key[0] for key in keys)}",
-            plotting.plot_bands(
-                {names[key]: bands[key] for key in keys}, report.title(keys, "training and dev")
-            ),
-        )
-        headings = [
-            "row", "n", "epochs", "training accuracy, end", "lowest dev loss: epoch",
-            "highest dev accuracy: epoch", "dev accuracy there", "dev accuracy, end",
-        ]  # fmt: skip
-        report.add("Of the mean curves:", wording.table(headings, table, "l" + "r" * 7))
-    add_checks(report, [key for key in report.run_rows if has_checks(report, key)], "checks")
-
-
-def _band(report: Document, key: Key, part: str, column: str) -> tuple[list[float], ...]:
-    """Returns epochs, means and standard deviations of a column of an experiment's runs."""
-    series = [record[part] for record in report.runs.of(key) if record.get(part)]
-    return comparison.band(series, column)
-
-
-def has_checks(report: Document, key: Key) -> bool:
-    """Returns whether dev was scored within epochs."""
-    return any(record.get("checks") for record in report.runs.of(key))
-
-
-def add_checks(report: Document, keys: Sequence[Key], name: str) -> None:
-    """Dev accuracy within epochs: figure, where it turns, and a table."""
+def epoch_curves(runs: Runs) -> Section:
+    """Returns the loss and accuracy curves of the rows that the sweep names."""
+    keys = [(row, None) for row in runs.sweep.curves if runs.of((row, None))]
     if not keys:
-        return
-    columns = ("dev_loss", "dev_accuracy")
-    bands = {
-        key: {column: _band(report, key, "checks", column) for column in columns} for key in keys
-    }
-    report.add(
-        "Dev was scored several times an epoch. Overfitting starts where the dev loss is "
-        "lowest: from there on training makes the model surer, and worse on what it has not "
-        "seen. The dev accuracy may rise for a while yet. Places are those of the mean curve, "
-        "with the lowest and highest of single seeds in brackets.",
-        report.caption(keys),
-    )
-    report.figure(
-        name,
-        f"Dev loss and accuracy within epochs of {', '.join(map(wording.name, keys))}",
-        plotting.plot_bands(
-            {wording.name(key): bands[key] for key in keys}, report.title(keys, "dev")
-        ),
-    )
-    turns = []
+        return Section()
+    lines, table = {}, []
     for key in keys:
-        series = [record["checks"] for record in report.runs.of(key) if record.get("checks")]
-        epochs, scores, _ = bands[key]["dev_accuracy"]
-        ends = [100 * (one["dev_accuracy"][-1] - max(one["dev_accuracy"])) for one in series]
-        turns.append(
-            [
-                wording.name(key),
-                str(len(series)),
-                wording.turn(bands[key]["dev_loss"], series, "dev_loss", 1),
-                wording.turn(bands[key]["dev_accuracy"], series, "dev_accuracy", -1),
-                f"{100 * np.nanmax(scores):.1f}",
-                f"{100 * scores[-1]:.1f}",
-                wording.points(float(np.mean(ends))),
-            ]
+        series = [record.history for record in runs.of(key)]
+        bands = {column: band(series, column) for column in PANELS}
+        lines[f"{key[0]} (n = {len(series)})"] = bands
+        head = {
+            "row": wording.name(key),
+            "n": str(len(series)),
+            "epochs": f"{bands['loss'].epochs[-1]:g}",
+            "training accuracy, end": f"{100 * bands['accuracy'].means[-1]:.1f}",
+        }
+        table.append(head | _turns(bands))
+    title = wording.title(runs, keys, "training and dev")
+    alt = f"Loss and accuracy by epoch of {', '.join(key[0] for key in keys)}"
+    picture = Picture("curves", alt, figures.plot_bands(lines, title))
+    values = ("Values of the mean curves:", wording.table(table))
+    return Section(("## Curves", wording.caption(runs, keys), picture, *values))
+
+
+def dev_checks(runs: Runs, keys: Sequence[Key], file: str) -> Section:
+    """Returns the dev scores within epochs of those experiments that have any.
+
+    Args:
+        runs: The runs.
+        keys: The experiments.
+        file: The name of the figure.
+    """
+    lines, table, cells = {}, [], {}
+    for key in keys:
+        if not (series := [record.checks for record in runs.of(key) if record.checks]):
+            continue
+        bands = {column: band(series, column) for column in ("dev_loss", "dev_accuracy")}
+        lines["/".join(filter(None, key))] = bands
+        falls = [one["dev_accuracy"][-1] - max(one["dev_accuracy"]) for one in series]
+        end = {"end of a run minus its highest": wording.points(100 * float(np.mean(falls)))}
+        table.append(
+            {"row": wording.name(key), "n": str(len(series))} | _turns(bands, series) | end
         )
-    headings = [
-        "row", "n", "lowest dev loss: epoch", "highest dev accuracy: epoch",
-        "dev accuracy there", "dev accuracy, end", "a run's end against its highest",
-    ]  # fmt: skip
-    report.add(wording.table(headings, turns, "l" + "r" * 6))
-    epochs = sorted({epoch for key in keys for epoch in bands[key]["dev_accuracy"][0]})
-    if len(epochs) > 20:  # what happens, happens early; the figure has the rest
-        epochs = [epoch for epoch in epochs if epoch <= 2 or float(epoch).is_integer()]
-    table = []
-    for epoch in epochs:
-        cells = [f"{epoch:.4g}"]
-        for key in keys:
-            for column in columns:
-                cells.append(_at(bands[key][column], epoch, column))
-        table.append(cells)
-    headings = ["epoch"]
-    headings += [
-        f"{wording.name(key)}: {what}" for key in keys for what in ("dev loss", "dev accuracy")
+        cells[f"{wording.name(key)}: dev loss"] = _values(bands["dev_loss"], 1, 3)
+        cells[f"{wording.name(key)}: dev accuracy"] = _values(bands["dev_accuracy"], 100, 1)
+    if not lines:
+        return Section()
+    epochs = sorted({epoch for values in cells.values() for epoch in values})
+    if len(epochs) > 20:  # most changes early; the figure shows the rest
+        epochs = [epoch for epoch in epochs if epoch <= 2 or epoch.is_integer()]
+    values = [
+        {"epoch": f"{epoch:.4g}"} | {name: of.get(epoch, "–") for name, of in cells.items()}
+        for epoch in epochs
     ]
-    report.add("Means ± standard deviations:", wording.table(headings, table, "r" * len(headings)))
+    alt = f"Dev loss and accuracy within epochs of {', '.join(lines)}"
+    return Section(
+        (
+            "Dev was scored several times per epoch. Overfitting starts where the dev loss is "
+            "lowest: from there on, training makes the model more confident, and worse on texts "
+            "that it has not seen. The dev accuracy may still rise for a while. Epochs are those "
+            "of the mean curve, with the lowest and highest of single seeds in brackets.",
+            wording.caption(runs, keys),
+            Picture(file, alt, figures.plot_bands(lines, wording.title(runs, keys, "dev"))),
+            wording.table(table),
+            "Means ± standard deviations:",
+            wording.table(values, "r"),
+        )
+    )
 
 
-def _at(curve: Sequence[Sequence[float]], epoch: float, column: str) -> str:
-    """Returns a mean curve's value at an epoch, with its standard deviation."""
-    if epoch not in curve[0]:
-        return "–"
-    place = curve[0].index(epoch)
-    mean, sd = (values[place] for values in curve[1:])
-    scale, digits = (100, 1) if column.endswith("accuracy") else (1, 3)
-    spread = "" if math.isnan(sd) else f" ± {scale * sd:.{digits}f}"
-    return f"{scale * mean:.{digits}f}{spread}"
+def _turns(
+    bands: Mapping[str, Band], series: Sequence[Mapping[str, Sequence[float]]] = ()
+) -> dict[str, str]:
+    """Returns where mean curves turn, with the range over single seeds if there is a `series`."""
+    epochs = {}
+    for column, sign in (("dev_loss", 1), ("dev_accuracy", -1)):
+        epochs[column] = f"{bands[column].epochs[lowest(bands[column].means, sign)]:.4g}"
+        if len(series) > 1:
+            single = [one["epoch"][lowest(one[column], sign)] for one in series]
+            epochs[column] += f" [{min(single):.4g}–{max(single):.4g}]"
+    accuracies = 100 * bands["dev_accuracy"].means
+    return {
+        "lowest dev loss: epoch": epochs["dev_loss"],
+        "highest dev accuracy: epoch": epochs["dev_accuracy"],
+        "dev accuracy there": f"{np.nanmax(accuracies):.1f}",
+        "dev accuracy, end": f"{accuracies[-1]:.1f}",
+    }
+
+
+def _values(curve: Band, scale: int, digits: int) -> dict[float, str]:
+    """Returns epoch → mean ± standard deviation."""
+    return {
+        epoch: f"{scale * mean:.{digits}f}"
+        + ("" if math.isnan(sd) else f" ± {scale * sd:.{digits}f}")
+        for epoch, mean, sd in zip(curve.epochs.tolist(), curve.means, curve.sds, strict=True)
+    }

@@ -1,425 +1,360 @@
-"""A sweep's records → its results as Markdown, with figures, and as one page of HTML.
+"""The report of a sweep, from top to bottom.
 
-Every number comes from the records; no model is loaded. The same records give the same text, to
-the byte: it has neither a date nor the name of a machine.
+Every number comes from the records. The same records give the same text, to the byte: it has no
+date of its own and no name of a machine.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
 
-from sst_keras import files, plotting
+from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.experiments.report import comparison, curves, findings, page, wording
-from sst_keras.experiments.report.comparison import BEST, LAST, Summary
-from sst_keras.experiments.report.document import Document
-from sst_keras.settings import Pipeline
+from sst_keras.experiments.records import RunKey, RunRecord, Weights
+from sst_keras.experiments.report import curves, effects, figures, published, wording
+from sst_keras.experiments.report.comparison import (
+    Effect,
+    Key,
+    Runs,
+    as_json,
+    differing,
+    sort_records,
+)
+from sst_keras.experiments.report.page import Picture, Section, join, to_html
+from sst_keras.plotting import plot_confusion_matrix, save_figures
+from sst_keras.settings import SETTINGS, label
 
 if TYPE_CHECKING:
     from sst_keras.experiments.sweep import Sweep
 
 _DPI = 160
+_METHOD = """\
+## How to read the scores
+
+- **Accuracy** is the share of test sentences whose class is predicted correctly, in percent. \
+Differences between accuracies are in **points**: from 40.0 to 41.5 is +1.5.
+- **Mean ± standard deviation (n)**: each row is trained with n seeds, which set everything random \
+in a run. The standard deviation shows how far a single run typically is from the mean. A single \
+seed has none.
+- **Paired difference**: two rows are compared seed by seed, and the n differences are averaged.
+- **95 % interval**, in brackets: of intervals made in this way, 95 in 100 contain the true mean \
+difference (Student's t, n − 1 degrees of freedom). If the interval contains 0, these runs do not \
+show which of the two is better. It covers the chance of seeds, not the choice of test sentences. \
+Where there is no true difference, about one interval in twenty excludes 0 all the same.
+- **Two sets of weights** are scored in each run: those of the last epoch, and those of the epoch \
+with the best dev accuracy (best epoch by dev). Nothing is chosen by test scores."""
 
 
 def write_report(
     sweep: Sweep,
-    records: Sequence[Mapping[str, Any]],
+    records: Mapping[RunKey, RunRecord],
     source: str | Path,
-    out: str | Path = "RESULTS.md",
-    html: str | Path = "docs/results.html",
-) -> tuple[Document, list[Path]]:
-    """Writes a sweep's results as Markdown and as a page.
+    out: str | Path | None = None,
+    html: str | Path | None = None,
+) -> tuple[Section, list[Path]]:
+    """Writes a sweep's report as Markdown and as a page; returns it and the files written.
 
     Args:
         sweep: The sweep.
         records: Its records.
-        source: Where they were read; the text names it.
-        out: The Markdown file. Its figures go into a folder beside the page, named as the page is.
-        html: The page, with its figures inside.
-
-    Returns:
-        The report and the files written.
+        source: The folder of the records, for the text.
+        out: The Markdown file; None for the sweep's own.
+        html: The page, with its figures inside; None for the sweep's own. The figures are also
+            written to a folder beside it, with the same name.
 
     Raises:
-        InputError: If the records have no finished run of the sweep, or are of several data sets.
+        InputError: If there is no finished run, or the records are not comparable.
         UsageError: If the page's name does not end in .html.
     """
-    if Path(html).suffix != ".html" or Path(html) == Path(out):
+    out, html = Path(out or sweep.out), Path(html or sweep.html)
+    if html.suffix != ".html" or html == out:
         raise UsageError(
-            f"--html: expected a name that ends in .html, and another one than --out. "
-            f"Received: {str(html)!r}"
+            f"expected a name that ends in .html and is not the Markdown file's. "
+            f"Received: {str(html)!r}",
+            setting="html",
         )
-    out, html = Path(out), Path(html)
     report = build_report(sweep, records, source)
     folder = html.with_suffix("")
-    images = {f"FIGURES/{name}.png": folder / f"{name}.png" for name in report.figures}
-    for figure, path in zip(report.figures.values(), images.values(), strict=True):
-        with files.whole_file(path) as partial:
-            figure.savefig(partial, dpi=_DPI)
+    paths = save_figures(
+        {folder / f"{name}.png": one for name, one in report.figures.items()}, _DPI
+    )
     beside = quote(Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix())
     files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/"))
-    files.write_text(html, page.to_html(report.markdown, images))
-    return report, [out, html, *images.values()]
+    images = {f"FIGURES/{path.name}": path for path in paths}
+    files.write_text(html, to_html(report.markdown, images))
+    return report, [out, html, *paths]
 
 
-def build_report(
-    sweep: Sweep, records: Sequence[Mapping[str, Any]], source: str | Path
-) -> Document:
-    """Returns a sweep's results; see `write_report` for arguments and errors."""
-    for record in records:
-        if not str(record["pipeline"]).startswith(f"{sweep.name}/"):
-            raise InputError(
-                f"{source}: expected records of the sweep {sweep.name!r}. Received one of "
-                f"{record['pipeline']!r}. Give the sweep or the file that belong together."
-            )
-    runs = comparison.sort_records(sweep, records)
-    if not runs.records():
-        raise InputError(
-            f"{source}: expected a finished run of the sweep {sweep.name!r}. Received "
-            f"{len(records)} records, {len(runs.failed)} of them of failed runs"
-            + "".join(f", one {reason}" for _, reason in runs.unused[:1])
-            + f". Run the sweep first: `sst-keras reproduce {sweep.name}`."
-        )
-    _refuse_mixtures(runs, source)
-    report = Document(sweep, runs)
-    _add_head(report, source)
-    place = len(report.parts)
-    _add_rows(report)
-    curves.add_curves(report)
-    findings.add_effects(report)
-    findings.add_findings(report)
-    findings.add_published_best(report)
-    findings.add_questions(report)
-    findings.add_readings(report)
-    _add_confusion(report)
-    _add_left_out(report)
-    report.parts[place:place] = _in_short(report)
-    return report
+def build_report(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Section:
+    """Returns a sweep's report; see `write_report` for arguments and errors."""
+    runs = _comparable(sweep, records, source)
+    checked = published.check_findings(runs)
+    sections = [_head(runs), _in_short(runs, checked), _rows(runs), Section((_METHOD,))]
+    sections += [curves.epoch_curves(runs), curves.dev_checks(runs, runs.run_rows, "checks")]
+    sections += [effects.effects(runs), published.findings(runs, checked)]
+    sections += [published.best_row(runs), effects.questions(runs), published.readings(runs)]
+    sections += [_confusion(runs), _notes(runs), _bookkeeping(runs, source)]
+    return join(sections)
 
 
-def _refuse_mixtures(runs: comparison.Runs, source: str | Path) -> None:
-    """Refuses records whose figures are not to be compared.
+def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
+    """Returns a Markdown table of the rows, scored with the weights of the best epoch by dev.
 
     Raises:
-        InputError: If they are of several data sets, or an experiment's of several word vectors.
+        InputError: If there is no finished run, or the records are not comparable.
     """
-    names = {record["data_fingerprint"]: record["dataset"] for record in runs.records()}
+    runs = _comparable(sweep, records, f"results/{sweep.name}")
+    table = []
+    for key in runs.rows:
+        cells = {"row": wording.name(key), "vectors": ", ".join(wording.vectors(runs.of(key)))}
+        for split in ("test", "dev"):
+            cells[f"{split} accuracy, %"] = wording.spread(runs.mean(key, Weights.BEST, split))
+        counts = {"n": str(len(runs.of(key))), "seconds (median)": _seconds(runs.of(key))}
+        table.append(cells | counts)
+    return wording.table(table, "llr")
+
+
+def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Runs:
+    """Returns the records of a sweep by experiment.
+
+    Raises:
+        InputError: If they are of another sweep, of several data sets, or of different word
+            vectors in one experiment, or if there is no finished run.
+    """
+    for key in records:
+        if key.sweep != sweep.name:
+            raise InputError(
+                f"{source}: expected records of the sweep {sweep.name!r}. Received one of {key}. "
+                f"Give the sweep and the folder that belong together."
+            )
+    runs = sort_records(sweep, records)
+    if not runs.of():
+        raise InputError(
+            f"{source}: expected a finished run of the sweep {sweep.name!r}. Received "
+            f"{len(records)} records{''.join(f', one {reason}' for _, reason in runs.unused[:1])}. "
+            f"Run the sweep first: `sst-keras reproduce {sweep.name}`."
+        )
+    names = {record.data_fingerprint: record.dataset for record in runs.of()}
     if len(names) > 1:
         raise InputError(
             f"{source}: expected records of one data set. Received: {', '.join(names.values())}, "
-            f"with {len(names)} different fingerprints. Keep a file for each."
+            f"with {len(names)} different fingerprints. Keep a folder for each."
         )
-    for key, rows in runs.finished.items():
-        vectors = wording.vectors(rows.values())
-        if len(vectors) > 1:
+    for key in runs.experiments:
+        if len(vectors := wording.vectors(runs.of(key))) > 1:
             raise InputError(
                 f"{source}: expected the same word vectors in all runs of {wording.name(key)}. "
-                f"Received: {'; '.join(vectors)}. Keep a file for each."
+                f"Received: {'; '.join(vectors)}. Keep a folder for each."
             )
+    return runs
 
 
-def _add_head(report: Document, source: str | Path) -> None:
-    """Says what this is, and how to read its figures."""
-    records = report.runs.records()
-    source = Path(source)
-    name = source.name if source.is_absolute() else source.as_posix()
-    seeds = sorted({record["seed"] for record in records})
-    seconds = sum(record["seconds"] for record in records)
-    sizes = sorted({int(np.sum(record["confusion_matrix"])) for record in records})
-    facts = {
-        "data set": ", ".join(dict.fromkeys(wording.text(record["dataset"]) for record in records))
-        + f" ({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
-        "word vectors": "; ".join(map(wording.text, wording.vectors(records))),
-        "finished runs": f"{len(records)}, {sum(one.seeds for one in report.sweep.experiments)}"
-        f" planned; {len(report.runs.failed)} failed",
-        "seeds": wording.ranges(seeds),
-        "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
-        "from the first one's start to the last one's end, pauses too": "; ".join(
-            f"{name} {_wall_time(some):,.0f} min"
-            for name, some in (
-                ("rows", [record for record in records if record["variant"] is None]),
-                ("variants", [record for record in records if record["variant"] is not None]),
-            )
-            if some
-        ),
-        "runs at a time, cores": "; ".join(
-            sorted({f"{one.get('jobs', '?')}, {one.get('cores', '?')}" for one in records})
-        ),
-        "versions": "; ".join(
-            f"{package} {', '.join(sorted({one['versions'][package] for one in records}))}"
-            for package in records[0]["versions"]
-            if all(package in one["versions"] for one in records)
-        ),
-        "commits": ", ".join(
-            sorted({f"`{str(one.get('commit') or 'unknown')[:10]}`" for one in records})
-        ),
-    }
-    report.summary["sweep"] = report.sweep.name
-    report.summary["runs"] = len(records)
-    report.summary["failed"] = len(report.runs.failed)
-    report.add(
-        f"# Results of the sweep `{report.sweep.name}`",
-        report.sweep.description,
-        f"Written by `sst-keras report {report.sweep.name}` out of `{name}`, not by hand: every "
-        f"number below comes from these records.",
-        wording.table(["", ""], [[name, value] for name, value in facts.items()], "ll"),
-        "\n".join(f"- {note}" for note in report.sweep.notes),
-        "## How to read the figures",
-        "\n".join(
-            [
-                "- **Accuracy** is the share of test sentences whose class is told right, in "
-                "percent. Differences of accuracies are in **points**: from 40.0 to 41.5 is "
-                "+1.5.",
-                "- **Mean ± standard deviation (n)**: a row is run with n seeds, numbers that "
-                "all chance in a run follows from. The mean is over these runs; the standard "
-                "deviation says how far one run lies from it, typically. One seed alone has no "
-                "standard deviation.",
-                "- **Paired difference**: two rows are compared seed by seed, and the mean of "
-                "these n differences is told.",
-                "- **95 % interval**, in brackets: ranges made in this way hold the true mean "
-                "difference in 95 of 100 cases (Student's t, n − 1 degrees of freedom). If it "
-                "holds 0, these runs do not show which of the two is better. It covers the "
-                "chance of seeds, not the choice of test sentences. Of many intervals that "
-                "hold no true difference, about one in twenty leaves out 0 all the same.",
-                f"- **Two sets of weights** are scored in each run: those of the {wording.LAST}, "
-                f"and those of the epoch with the best dev accuracy ({wording.BEST}). Test chooses "
-                f"nothing.",
-            ]
-        ),
+# === Sections ===
+
+
+def _head(runs: Runs) -> Section:
+    """Returns what the sweep is."""
+    sweep = runs.sweep
+    source = (
+        f'"{wording.text(sweep.published.source)}" is the publication whose experiments are '
+        f'repeated here. The columns "{wording.text(runs.source)}" give its test accuracies.'
+        if sweep.published
+        else ""
     )
+    title = f"# Results of the sweep {wording.code(sweep.name)}"
+    return Section((title, wording.text(sweep.description), source), {"sweep": sweep.name})
 
 
-def _wall_time(records: Sequence[Mapping[str, Any]]) -> float:
-    """Returns the minutes between the first start and the last end; pauses count."""
-    ends = [datetime.fromisoformat(record["ended"]).timestamp() for record in records]
-    starts = [end - record["seconds"] for end, record in zip(ends, records, strict=True)]
-    return (max(ends) - min(starts)) / 60
-
-
-def _in_short(report: Document) -> list[str]:
-    """Says what was found, for who reads no further."""
+def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Section:
+    """Returns the best rows by dev, and which published findings hold."""
     lines = []
-    for name, figure, dev in ((wording.LAST, LAST, "dev"), (wording.BEST, BEST, "dev_at_best")):
-        if report.run_rows:
-            key = max(report.run_rows, key=lambda key: report.mean(key, dev).mean)
-            lines.append(
-                f"- The row that dev says is best, with the weights of the {name}, is "
-                f"{wording.name(key)}: test accuracy {wording.mean(report.mean(key, figure))}."
-            )
-    for finding in report.summary.get("findings", ()):
-        claim = wording.text(finding["claim"]).rstrip(".")
-        last, best = finding["verdicts"]
+    for weights in Weights if runs.run_rows else ():
+        key = max(runs.run_rows, key=lambda key: runs.mean(key, weights, "dev").mean)
+        lines.append(
+            f"With the weights of the {weights.value}, the row with the best dev accuracy is "
+            f"{wording.name(key)}: test accuracy {wording.mean(runs.mean(key, weights))}."
+        )
+    for claim, effect in checked.items():
+        last, best = (wording.verdict(effect, weights) for weights in Weights)
         if last == best:
-            lines.append(f"- {claim}: **{last}**.")
-        elif best == "cannot be told":
-            lines.append(f"- {claim}: **{last}**, with the weights of the {wording.LAST}.")
+            lines.append(f'"{claim}": **{last}**.')
+        elif best == wording.NOT_COMPARABLE:
+            lines.append(f'"{claim}": **{last}**, with the weights of the last epoch.')
         else:
-            lines.append(
-                f"- {claim}: **{last}** with the weights of the {wording.LAST}, **{best}** with "
-                f"those of the {wording.BEST}."
-            )
-    return ["## In short", "\n".join(lines)] if lines else []
+            found = {Weights.LAST: f"**{last}**", Weights.BEST: f"**{best}**"}
+            lines.append(f'"{claim}": {wording.by_weights(found)}.')
+    return Section(("## In short", wording.bullets(lines)) if lines else ())
 
 
-def _add_rows(report: Document) -> None:
-    """The table of rows, its figure, and what stands out in it."""
-    columns = _setting_columns(report)
-    headings = ["row", "model", *(wording.setting(name) for name in columns)]
-    headings += ["the report"] * report.has_published
-    headings += [f"ours, {wording.LAST}", f"ours, {wording.BEST}", "seconds (median)"]
-    table = []
-    summaries: list[dict[str, Any]] = []
-    for key in report.rows:
-        experiment, records = report.experiments[key], report.runs.of(key)
-        settings = comparison.settings_of(experiment.pipeline)
-        last, best = (report.mean(key, figure) for figure in (LAST, BEST))
-        table.append(
-            [
-                wording.text(key[0]) + report.mark(key),
-                wording.model(experiment.pipeline),
-                *(wording.value(settings[name]) for name in columns),
-                *([wording.published(experiment.published)] if report.has_published else []),
-                wording.mean(last),
-                wording.mean(best),
-                wording.seconds(median(one["seconds"] for one in records)) if records else "–",
-            ]
-        )
-        summaries.append(
-            {
-                "tag": key[0],
-                "published": experiment.published,
-                "last": vars(last) if last else None,
-                "best": vars(best) if best else None,
-            }
-        )
-    report.summary["rows"] = summaries
-    report.add("## All rows", _common_settings(report), report.caption(report.rows))
-    report.add(wording.table(headings, table, "ll" + "r" * (len(headings) - 2)))
-    report.add(report.constants(report.rows), _nearness(report), _five_best(report))
-    report.figure(
-        "rows",
-        "Test accuracy of each row, with standard deviations",
-        plotting.plot_accuracies(
-            [key[0] for key in report.rows],
-            [report.experiments[key].published for key in report.rows],
-            {
-                f"ours, {name}": [_pair(report.mean(key, figure)) for key in report.rows]
-                for name, figure in ((wording.LAST, LAST), (wording.BEST, BEST))
-            },
-            report.title(report.rows),
-        ),
+def _rows(runs: Runs) -> Section:
+    """Returns the table of rows, with its figure and what is remarkable about it."""
+    ours = {weights: "ours, " * bool(runs.published) + weights.value for weights in Weights}
+    table, summary = [], []
+    for key in runs.rows:
+        pipeline, score = runs.experiments[key].pipeline, runs.published.get(key)
+        settings, means = pipeline.settings(), {w: runs.mean(key, w) for w in Weights}
+        cells = {"row": wording.name(key) + published.mark(runs, key)}
+        cells["model"] = wording.model(pipeline)
+        cells |= {label(name): wording.value(settings[name]) for name in _setting_columns(runs)}
+        if runs.published:
+            cells[wording.text(runs.source)] = wording.published(score)
+        cells |= {ours[weights]: wording.mean(mean) for weights, mean in means.items()}
+        table.append(cells | {"seconds (median)": _seconds(runs.of(key))})
+        summary.append({"row": key[0], "published": score} | as_json(means))
+    best = []
+    for weights in Weights:
+        scores = {key: runs.mean(key, weights).mean for key in runs.run_rows}
+        best.append(_highest(weights.value, scores, "{:.1f}".format))
+    if runs.published:
+        best.append(_highest(wording.text(runs.source), runs.published, wording.published))
+    remarks = (published.constants(runs, runs.rows), published.nearness(runs))
+    figure = figures.plot_rows(
+        [key[0] for key in runs.rows],
+        {ours[weights]: [runs.mean(key, weights) for key in runs.rows] for weights in Weights},
+        wording.title(runs, runs.rows),
+        {f"{runs.source} (one run)": [runs.published.get(key) for key in runs.rows]}
+        if runs.published
+        else {},
     )
+    parts = (
+        "## All rows",
+        _common_settings(runs),
+        wording.caption(runs, runs.rows),
+        wording.table(table, "llr"),
+        *(remarks if runs.sweep.published else ()),
+        "The rows with the highest mean test accuracy (neighbours in such a list may differ only "
+        "by chance):",
+        wording.bullets(best),
+        Picture("rows", "Test accuracy of each row, with standard deviations", figure),
+    )
+    return Section(parts, {"rows": summary})
 
 
-def _setting_columns(report: Document) -> list[str]:
+def _highest(what: str, scores: Mapping[Key, float], show: Callable[[float], str]) -> str:
+    """Returns the five experiments with the highest scores."""
+    keys = sorted(scores, key=lambda key: -scores[key])[:5]
+    return f"**{what}:** " + ", ".join(f"{wording.name(key)} {show(scores[key])}" for key in keys)
+
+
+def _setting_columns(runs: Runs) -> list[str]:
     """Returns the settings that vary between rows and have a column of their own."""
-    order = list(wording.SETTINGS)
-    names = sorted(
-        report.varied - {"model.name", "model.bidirectional", "model.pooling"},
-        key=lambda name: order.index(name) if name in order else len(order),
-    )
-    kinds = {
-        comparison.settings_of(report.experiments[key].pipeline)["embedding.vectors"]
-        for key in report.rows
-    }
-    # The model's name says which rows have no pretrained vectors.
-    return [name for name in names if name != "embedding.vectors" or len(kinds) > 2]
+    first, *others = (runs.experiments[key] for key in runs.rows)
+    varied = {name for other in others for name in differing(first, other)}
+    varied -= {"model.name", "model.bidirectional", "model.pooling"}
+    kinds = {runs.experiments[key].pipeline.embedding.vectors for key in runs.rows}
+    if len(kinds) < 3:  # the column of models says which rows have no pretrained vectors
+        varied.discard("embedding.vectors")
+    return [name for name in SETTINGS if name in varied]
 
 
-def _common_settings(report: Document) -> str:
-    """Says what all rows change in the defaults."""
-    changes = [report.experiments[key].pipeline.changes() for key in report.rows]
+def _common_settings(runs: Runs) -> str:
+    """Returns the changes of the default settings that all rows share."""
+    first, *others = (runs.experiments[key].pipeline.changes() for key in runs.rows)
     common = [
-        f"{wording.SETTINGS.get(name, f'`{name}`')} {wording.value(comparison.plain(value))}"
-        for name, value in changes[0].items()
-        if all(name in one and one[name] == value for one in changes)
-        and name in comparison.settings_of(Pipeline())
+        f"{label(name)} {wording.value(value)}"
+        for name, value in first.items()
+        if name != "training.seed" and all(other.get(name) == value for other in others)
     ]
-    if not common:
-        return ""
-    return f"All rows have, other than the package's defaults: {', '.join(common)}."
+    return f"All rows change these defaults of the package: {', '.join(common)}." if common else ""
 
 
-def _nearness(report: Document) -> str:
-    """Says how far our rows lie from the report's."""
-    keys = [key for key in report.run_rows if report.experiments[key].published is not None]
-    if not keys:
-        return ""
-    texts = []
-    for name, figure in ((wording.LAST, LAST), (wording.BEST, BEST)):
-        gaps = [report.mean(key, figure).mean - report.experiments[key].published for key in keys]
-        texts.append(
-            f"{np.mean(np.abs(gaps)):.1f} points from the report's with the weights of the {name} "
-            f"(higher in {sum(gap > 0 for gap in gaps)})"
-        )
-    return f"Over {len(keys)} rows our means lie on average {', and '.join(texts)}."
+def _seconds(records: Iterable[RunRecord]) -> str:
+    times = [record.seconds for record in records]
+    return f"{median(times):.{0 if median(times) >= 10 else 1}f}" if times else "–"
 
 
-def _five_best(report: Document) -> str:
-    """Says which rows have the highest means."""
-    texts = []
-    for name, figure in ((wording.LAST, LAST), (wording.BEST, BEST)):
-        best = sorted(report.run_rows, key=lambda key: -report.mean(key, figure).mean)[:5]
-        rows = [
-            f"{wording.text(key[0])} {wording.number(report.mean(key, figure).mean)}"
-            for key in best
-        ]
-        texts.append(f"- **{name}:** {', '.join(rows)}")
-    published = [key for key in report.rows if report.experiments[key].published is not None]
-    published = sorted(published, key=lambda key: -report.experiments[key].published)[:5]
-    if published:
-        rows = [
-            f"{wording.text(k[0])} {wording.published(report.experiments[k].published)}"
-            for k in published
-        ]
-        texts.append(f"- **the report:** {', '.join(rows)}")
-    return (
-        "The rows with the highest mean test accuracy; neighbours in such a list may differ "
-        "by chance alone:\n\n" + "\n".join(texts)
-    )
-
-
-def _add_confusion(report: Document) -> None:
-    """The confusion matrix of the row that dev says is best."""
-    keys = report.run_rows or [key for key in report.experiments if report.runs.of(key)]
-    key = max(keys, key=lambda key: report.mean(key, "dev_at_best").mean)
-    records = report.runs.of(key)
-    matrix = np.sum([record["confusion_matrix_at_best"] for record in records], axis=0)
-    names = list(map(wording.text, records[0]["class_names"]))
-    dev = comparison.summarize(100 * record["dev_at_best"] for record in records)
-    right = np.diag(matrix)
-    truth, said = matrix.sum(axis=1), matrix.sum(axis=0)
+def _confusion(runs: Runs) -> Section:
+    """Returns the confusion matrix of the row with the best dev accuracy."""
+    keys = runs.run_rows or [key for key in runs.experiments if runs.of(key)]
+    key = max(keys, key=lambda key: runs.mean(key, Weights.BEST, "dev").mean)
+    records, names = runs.of(key), runs.of(key)[0].class_names
+    matrix = np.sum([one.best.confusion_matrix for one in records], axis=0)  # int[true, predicted]
+    right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    table = []
+    for place, name in enumerate(names):
+        cells = {"true class": wording.text(name)}
+        cells |= {wording.text(n): f"{c:,}" for n, c in zip(names, matrix[place], strict=True)}
+        cells["recall, %"] = wording.share(right[place], true[place])
+        cells["precision, %"] = wording.share(right[place], predicted[place])
+        table.append(cells)
     near = sum(np.diag(matrix, offset).sum() for offset in (-1, 0, 1))
-    table = [
-        [
-            name,
-            *(f"{count:,}" for count in row),
-            wording.share(right[place], truth[place]),
-            wording.share(right[place], said[place]),
-        ]
-        for place, (name, row) in enumerate(zip(names, matrix, strict=True))
-    ]
-    report.add(
+    title = f"{wording.title(runs, [key])}: {key[0]}, {wording.counted(len(records), 'seed')}"
+    figure = plot_confusion_matrix(matrix, names, title)
+    parts = (
         "## Confusion matrix",
-        f"{wording.name(key)} has the highest mean accuracy on dev with the weights of the "
-        f"{wording.BEST}: {wording.mean(dev)}. Its test predictions, added up over seeds; row: the "
-        f"true class, column: what the model said.",
-        report.caption([key]),
-    )
-    n = f"n = {len(records)} seeds" if len(records) > 1 else "one seed"
-    report.figure(
-        "confusion",
-        f"Confusion matrix of {wording.name(key)}",
-        plotting.plot_confusion_matrix(
-            matrix, records[0]["class_names"], f"{report.title([key])}: {key[0]}, {n}"
-        ),
-    )
-    report.add(
-        wording.table(
-            ["true class", *names, "recall, %", "precision, %"],
-            table,
-            "l" + "r" * (len(names) + 2),
-        ),
+        f"{wording.name(key)} has the highest mean accuracy on dev with the weights of the best "
+        f"epoch by dev: {wording.mean(runs.mean(key, Weights.BEST, 'dev'))}. The table adds up its "
+        f"test predictions over seeds. Row: true class; column: predicted class.",
+        wording.caption(runs, [key]),
+        Picture("confusion", f"Confusion matrix of {'/'.join(filter(None, key))}", figure),
+        wording.table(table),
         f"{wording.share(near, matrix.sum())} % of the predictions are right or off by one class."
         if len(names) > 2
         else "",
     )
-    report.summary["confusion"] = {"tag": key[0], "matrix": matrix.tolist()}
+    return Section(parts, {"confusion": {"row": key[0], "matrix": matrix.tolist()}})
 
 
-def _add_left_out(report: Document) -> None:
-    """Lists what counts nowhere, and what is not run yet."""
-    lines = []
-    for record in report.runs.failed:
-        error = str(record["error"]).strip().splitlines()[-1:] or ["no message"]
-        lines.append(
-            f"- failed: {wording.name((record['tag'], record.get('variant')))}, seed "
-            f"{record['seed']}: {wording.text(error[0])}"
-        )
-    for record, reason in report.runs.unused:
-        lines.append(
-            f"- {wording.name((record['tag'], record.get('variant')))}, seed {record['seed']}: "
-            f"{wording.text(reason)}"
-        )
-    short = [
-        f"{wording.name(key)} ({len(report.runs.of(key))} of {one.seeds})"
-        for key, one in report.experiments.items()
-        if len(report.runs.of(key)) < one.seeds
+def _notes(runs: Runs) -> Section:
+    """Returns the notes, the runs that are not used, and those that are missing."""
+    lists = {
+        "## Notes": [wording.text(note) for note in runs.sweep.notes],
+        "## Runs that are not used": [
+            f"{wording.text(record.key)}: {wording.text(reason)}" for record, reason in runs.unused
+        ],
+        "## Not run yet": [
+            f"{wording.name(key)}: {len(runs.of(key))} of {one.seeds} runs are finished."
+            for key, one in runs.experiments.items()
+            if len(runs.of(key)) < one.seeds
+        ],
+    }
+    parts = [
+        part for head, lines in lists.items() if lines for part in (head, wording.bullets(lines))
     ]
-    if lines:
-        report.add("## Runs that count nowhere", "\n".join(lines))
-    if short:
-        report.add("## Not run yet", f"Finished runs of planned ones: {', '.join(short)}.")
+    return Section(tuple(parts), {"failed": runs.failed, "unused": len(runs.unused)})
 
 
-def _pair(summary: Summary | None) -> tuple[float, float | None] | None:
-    """Returns a mean and its standard deviation, as figures take them."""
-    return (summary.mean, summary.sd) if summary else None
+def _bookkeeping(runs: Runs, source: str | Path) -> Section:
+    """Returns where the numbers come from."""
+    records, source = runs.of(), Path(source)
+    seconds = sum(record.seconds for record in records)
+    sizes = sorted({int(np.sum(record.last.confusion_matrix)) for record in records})
+    kinds = {"rows": runs.of(*runs.run_rows) if runs.run_rows else []}
+    kinds["variants"] = [record for record in records if record.key.variant]
+    planned = sum(one.seeds for one in runs.sweep.experiments)
+    versions = sorted({item for record in records for item in (record.versions or {}).items()})
+    commits = sorted({wording.code((record.commit or "unknown")[:10]) for record in records})
+    places = sorted({f"{record.jobs}, {record.cores}" for record in records})
+    facts = {
+        "data set": f"{wording.text(records[0].dataset)} "
+        f"({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
+        "word vectors": "; ".join(wording.vectors(records)),
+        "finished runs": f"{len(records)}, {planned} planned; {runs.failed} failed",
+        "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
+        "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
+        "from the first start to the last end, with pauses": "; ".join(
+            f"{name} {_wall_minutes(some):,.0f} min" for name, some in kinds.items() if some
+        ),
+        "runs at a time, cores per run": "; ".join(places),
+        "versions": "; ".join(f"{package} {version}" for package, version in versions),
+        "commits": ", ".join(commits),
+    }
+    command = wording.code(f"sst-keras report {runs.sweep.name}")
+    folder = wording.code(source.name if source.is_absolute() else source.as_posix())
+    table = wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l")
+    parts = ("## Runs", f"{command} wrote this file from the records in {folder}.", table)
+    return Section(parts, {"runs": len(records), "seconds": seconds})
+
+
+def _wall_minutes(records: Iterable[RunRecord]) -> float:
+    """Returns the minutes between the first start and the last end."""
+    ends = {record.key: datetime.fromisoformat(record.ended).timestamp() for record in records}
+    return (max(ends.values()) - min(ends[one.key] - one.seconds for one in records)) / 60

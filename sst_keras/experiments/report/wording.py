@@ -1,4 +1,4 @@
-"""Figures, differences, settings and verdicts in words, as Markdown has them."""
+"""Scores, settings and verdicts in words, as Markdown."""
 
 from __future__ import annotations
 
@@ -6,98 +6,76 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sst_keras.experiments.report import comparison
-from sst_keras.experiments.report.comparison import Difference, Effect, Key, Summary
-from sst_keras.settings import Pipeline
+from sst_keras.experiments.records import RunRecord, Weights
+from sst_keras.experiments.report.comparison import Effect, Key, Runs, Summary
+from sst_keras.settings import Pipeline, label
 
-LAST, BEST = "last epoch", "best epoch by dev"  # whose weights are scored
-SETTINGS = {
-    "data.batch_size": "batch size",
-    "data.examples": "training examples",
-    "data.lowercase": "lower case",
-    "embedding.vectors": "word vectors",
-    "embedding.dim": "vectors' width",
-    "embedding.trainable": "vectors trained",
-    "embedding.optimizer": "vectors' optimizer",
-    "embedding.learning_rate": "vectors' learning rate",
-    "embedding.dropout": "dropout of vectors",
-    "model.name": "model",
-    "model.bidirectional": "both directions",
-    "model.pooling": "pooling",
-    "model.num_layers": "layers",
-    "model.units": "hidden size",
-    "model.dropout": "dropout",
-    "training.learning_rate": "learning rate",
-    "training.optimizer": "optimizer",
-    "training.loss": "loss",
-    "training.label_smoothing": "label smoothing",
-    "training.l2": "L2 term",
-    "training.weight_decay": "weight decay",
-    "training.clip_norm": "gradient norm bound",
-    "training.patience": "patience",
-    "training.epochs": "epochs",
-}
 _VALUES = {
     "sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "momentum": "SGD with momentum",
     "last": "last step", "last_padded": "last step of padding", ("auto",): "pretrained",
     "lstm": "LSTM", "mlp": "MLP", "cnn": "CNN", "cnn-multichannel": "CNN, multichannel",
 }  # fmt: skip
 _POOLINGS = {
-    "attention": " + attention",
-    "last": "",
-    "last_padded": ", last step of padding",
-    "mean": " + mean",
-    "max": " + maximum",
-}
+    "attention": " + attention", "last": "", "last_padded": ", last step of padding",
+    "mean": " + mean", "max": " + maximum",
+}  # fmt: skip
+NOT_COMPARABLE = "not comparable"
 
 
 # === Markdown ===
 
 
 def text(value: object) -> str:
-    """Returns a text such that Markdown and HTML show it as it is."""
+    """Returns a text on one line, escaped so that Markdown and HTML show it as it is."""
     flat = " ".join(str(value).split())
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", flat).replace("<", "&lt;")
+    flat = re.sub(r"&(?=#?\w+;)", "&amp;", flat).replace("<", "&lt;").replace("~", "&#126;")
+    flat = re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", flat)
+    # What would begin a heading, a list or a quotation.
+    return re.sub(r"^(\d*)([#>]|[.)](?= )|[+-](?=[ +-]|$))", r"\1\\\2", flat)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], sides: str) -> str:
+def code(value: object) -> str:
+    """Returns a text as code."""
+    return f"`{str(value).replace('`', '')}`"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Returns a list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
     """Returns a table.
 
     Args:
-        headings: Its head.
-        rows: Its rows' cells, with Markdown in them.
-        sides: `l` or `r` for each column: where its cells stand.
+        rows: The rows: heading → cell, as Markdown. All have the same headings.
+        sides: The alignment of each column, `l` or `r`; the last letter is repeated.
     """
+    sides = sides.ljust(len(rows[0]), sides[-1])[: len(rows[0])]
     rules = ["---:" if side == "r" else "---" for side in sides]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rules, *rows))
-
-
-def slug(name: str) -> str:
-    """Returns a name as a file's name has it."""
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    return "\n".join(
+        f"| {' | '.join(cells)} |" for cells in (rows[0], rules, *(row.values() for row in rows))
+    )
 
 
 # === Numbers ===
 
 
-def number(value: float | None) -> str:
-    """Returns an accuracy in percent."""
-    return "–" if value is None else f"{value:.1f}"
+def spread(summary: Summary | None) -> str:
+    """Returns mean ± standard deviation, in percent."""
+    if summary is None:
+        return "–"
+    return f"{summary.mean:.1f}" + ("" if summary.sd is None else f" ± {summary.sd:.1f}")
 
 
 def mean(summary: Summary | None) -> str:
     """Returns mean ± standard deviation (n)."""
-    if summary is None:
-        return "–"
-    sd = "" if summary.sd is None else f" ± {summary.sd:.1f}"
-    return f"{summary.mean:.1f}{sd} ({summary.n})"
+    return f"{spread(summary)} ({summary.n})" if summary else "–"
 
 
 def published(value: float | None) -> str:
     """Returns a published accuracy in percent, with the digits that it was published with."""
-    if value is None or value == round(value, 1):
-        return number(value)
-    return f"{value:g}"
+    return "–" if value is None else f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
 
 
 def points(value: float | None, digits: int = 1) -> str:
@@ -108,27 +86,21 @@ def points(value: float | None, digits: int = 1) -> str:
     return shown.replace("-", "−") if float(shown) else shown[1:]
 
 
-def difference(value: Difference | None) -> str:
-    """Returns a difference with its interval; bold where the interval leaves out 0.
+def difference(value: Summary | None) -> str:
+    """Returns a difference with its interval; bold if the interval excludes 0.
 
-    The interval's ends have a digit more, so that it is seen on which side of 0 they lie.
+    The ends of the interval have a digit more, to show on which side of 0 they are.
     """
-    if value is None:
-        return "–"
-    if value.low is None:
-        return f"{points(value.mean)} (one seed)"
-    shown = f"{points(value.mean)} [{points(value.low, 2)}, {points(value.high, 2)}]"
+    if value is None or value.interval is None:
+        return f"{points(value.mean)} (one seed)" if value else "–"
+    low, high = (points(end, 2) for end in value.interval)
+    shown = f"{points(value.mean)} [{low}, {high}]"
     return f"**{shown}**" if value.sign else shown
 
 
-def share(part: float, whole: float) -> str:
+def share(part: float, total: float) -> str:
     """Returns a share in percent, without the sign."""
-    return f"{100 * part / whole:.1f}" if whole else "–"
-
-
-def seconds(value: float) -> str:
-    """Returns a time."""
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{100 * part / total:.1f}" if total else "–"
 
 
 def counted(count: int, noun: str) -> str:
@@ -136,130 +108,105 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def ranges(numbers: Sequence[int]) -> str:
-    """Returns whole numbers, sorted, the ones in a row drawn together: 1–3, 5."""
-    runs: list[list[int]] = []
-    for value in numbers:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
-
-
 # === Names ===
 
 
 def name(key: Key) -> str:
     """Returns an experiment's name."""
-    tag, variant = key
-    return text(f"{tag}/{variant}" if variant else tag)
-
-
-def setting(key: str) -> str:
-    """Returns a setting's name in plain English where it has one."""
-    return SETTINGS.get(key, f"`{key}`")
+    return text("/".join(filter(None, key)))
 
 
 def value(of_setting: Any) -> str:
-    """Returns a setting's value."""
-    if isinstance(of_setting, bool):
-        return "yes" if of_setting else "no"
-    if of_setting in _VALUES:
-        return _VALUES[of_setting]
-    if isinstance(of_setting, float):
-        return f"{of_setting:g}"
-    if isinstance(of_setting, tuple):
+    """Returns the value of a setting."""
+    if isinstance(of_setting, (bool, float)):
+        return f"{of_setting:g}" if isinstance(of_setting, float) else ("no", "yes")[of_setting]
+    if isinstance(of_setting, tuple) and of_setting not in _VALUES:
         return " + ".join(text(str(entry).rpartition("/")[2]) for entry in of_setting)
-    return text(of_setting)
+    return _VALUES.get(of_setting) or text(of_setting)
 
 
 def model(pipeline: Pipeline) -> str:
-    """Returns what a pipeline's model is, such as `LSTM + attention, no pretrained vectors`."""
+    """Returns a pipeline's model, such as `LSTM + attention, no pretrained vectors`."""
     settings = pipeline.model
     words = value(settings.name)
     if settings.name == "lstm":
         words = ("Bi" if settings.bidirectional else "") + words + _POOLINGS[settings.pooling]
-    return words + (", no pretrained vectors" * (pipeline.embedding.vectors == ("none",)))
+    return words + ", no pretrained vectors" * (pipeline.embedding.vectors == ("none",))
 
 
-def vectors(records: Iterable[Mapping[str, Any]]) -> list[str]:
+def change(effect: Effect) -> str:
+    """Returns the values of a change."""
+    return f"{value(effect.before)} → {value(effect.after)}"
+
+
+def vectors(records: Iterable[RunRecord]) -> list[str]:
     """Returns the word vectors of records, each kind once."""
-    return list(dict.fromkeys(value(tuple(record["vectors"])) for record in records))
+    return list(dict.fromkeys(value(record.vectors) for record in records))
+
+
+def title(runs: Runs, keys: Iterable[Key], split: str = "test") -> str:
+    """Returns what a figure is of: data set, split and word vectors."""
+    records = runs.of(*keys)
+    names = dict.fromkeys(record.dataset for record in records)
+    found = dict.fromkeys(" + ".join(record.vectors) for record in records)
+    return f"{', '.join(names)}, {split}; word vectors: {', '.join(found)}"
+
+
+def caption(runs: Runs, keys: Iterable[Key]) -> str:
+    """Returns the line that names the word vectors behind a table or figure."""
+    groups: dict[str, list[str]] = {}
+    for key in dict.fromkeys(keys):
+        for kind in vectors(runs.of(key)):
+            groups.setdefault(kind, []).append(name(key))
+    most = max(groups, key=lambda kind: len(groups[kind]), default="")
+    others = [f"{kind} ({', '.join(groups[kind])})" for kind in groups if kind != most]
+    return f"*Word vectors: {'; '.join([most, *others])}.*" if groups else ""
 
 
 # === Verdicts ===
 
 
-def verdict(found: Difference | None) -> str:
-    """Returns whether a finding holds, the finding being that the difference is above 0."""
+def by_weights(found: Mapping[Weights, str]) -> str:
+    """Joins a phrase for each set of weights."""
+    return ", and ".join(f"{one} with the weights of the {w.value}" for w, one in found.items())
+
+
+def verdict(effect: Effect, weights: Weights) -> str:
+    """Returns whether a finding holds, which claims that the effect is above 0."""
+    found = effect.differences[weights]
     if found is None:
-        return "cannot be told"
+        return "not tested"
+    if effect.is_nested and weights is Weights.BEST:
+        return NOT_COMPARABLE
     return {1: "holds", -1: "the opposite holds", 0: "not shown"}[found.sign]
 
 
-def nested(effect: Effect) -> bool:
-    """Returns whether one side's epochs are the first ones of the other's."""
-    return effect.setting == "training.epochs"
-
-
-def direction(found: Difference) -> str:
-    """Returns what a difference shows."""
-    if found.low is None:
-        return "one seed alone shows nothing"
-    return {1: "better", -1: "worse", 0: "neither shown to be better"}[found.sign]
-
-
 def reason(effect: Effect) -> str:
-    """Returns why a finding's verdict is what it is: figures, and the rows compared."""
-    change = f"{value(effect.after)} against {value(effect.before)}"
+    """Returns why a finding's verdict is what it is: the rows compared, and their scores."""
+    setting = label(effect.setting)
+    values = f"{value(effect.after)} against {value(effect.before)}"
     if not effect.pairs:
-        return (
-            f"No two experiments with runs differ in the {setting(effect.setting)} alone, "
-            f"{change}: it cannot be told from these runs."
-        )
+        return f"No two experiments with runs differ only in the {setting}, {values}."
     pairs = ", ".join(f"{name(after)} with {name(before)}" for before, after in effect.pairs)
-    words = f"{setting(effect.setting).capitalize()}, {change}: {pairs}."
-    if any(key[1] for pair in effect.pairs for key in pair):
-        words += " No two rows differ in this alone, so that variants are compared."
-    if effect.last is None or effect.best is None:
-        return f"{words} No seed has been run in all of them."
-    words += (
-        f" {difference(effect.last)} points with the weights of the {LAST}, "
-        f"{difference(effect.best)} with those of the {BEST}; n = {effect.last.n}."
-    )
+    words = f"{setting.capitalize()}, {values}: {pairs}."
+    if any(variant for pair in effect.pairs for _, variant in pair):
+        words += " No two rows differ only in this, so variants are compared."
+    last, best = effect.differences.values()
+    if last is None or best is None:
+        return f"{words} No seed was run in all of them."
+    shown = {weights: f"{difference(one)} points" for weights, one in effect.differences.items()}
+    words += f" The difference is {by_weights(shown)}; n = {last.n}."
     if effect.published is not None:
-        words += f" In the report {points(effect.published)}."
-    if effect.last.low is None:
-        return f"{words} One seed alone has no interval, and shows nothing."
-    if not effect.last.sign:
-        words += " The interval holds 0: the true difference may have either sign."
-    if nested(effect):
+        words += f" The published difference is {points(effect.published)}."
+    if last.interval is None:
+        return f"{words} A single seed has no interval and shows nothing."
+    if not last.sign:
+        words += " The interval contains 0: the true difference may have either sign."
+    if effect.is_nested:
         words += (
-            f" The {BEST} cannot tell: of the longer run it is chosen among the shorter one's "
-            f"epochs too, which are the same, so that it cannot be worse but by chance."
+            " The best epoch by dev cannot settle this: the longer run contains the shorter one, "
+            "so its best epoch can be worse only by chance."
         )
-    elif effect.best.sign != effect.last.sign:
-        words += f" With the weights of the {BEST}: {verdict(effect.best)}."
+    elif best.sign != last.sign:
+        words += f" With the weights of the best epoch by dev: {verdict(effect, Weights.BEST)}."
     return words
-
-
-def turn(
-    curve: Sequence[Sequence[float]],
-    series: Sequence[Mapping[str, Sequence[float]]],
-    column: str,
-    sign: int,
-) -> str:
-    """Returns the epoch of a mean curve's lowest point, and the range over single seeds.
-
-    Args:
-        curve: Epochs, means and standard deviations of the column.
-        series: Each seed's columns, `epoch` among them.
-        column: Which column.
-        sign: -1 for the highest point.
-    """
-    at = curve[0][comparison.lowest(curve[1], sign)]
-    single = [one["epoch"][comparison.lowest(one[column], sign)] for one in series]
-    if len(single) == 1:
-        return f"{at:.4g}"
-    return f"{at:.4g} [{min(single):.4g}–{max(single):.4g}]"

@@ -1,0 +1,112 @@
+"""A report's scores → matplotlib figures: rows, curves, readings.
+
+They are narrow, so that their letters can be read where a page is 370 pixels wide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from sst_keras import plotting
+from sst_keras.experiments.report.comparison import Band, Summary
+
+_WIDTH = 5.6  # inches
+
+
+def plot_rows(
+    rows: Sequence[str],
+    scores: Mapping[str, Sequence[Summary | None]],
+    title: str,
+    published: Mapping[str, Sequence[float | None]],
+    differences: bool = False,
+) -> Figure:
+    """Draws accuracies with their standard deviations, or differences with their intervals.
+
+    Args:
+        rows: The names of the rows, from the top.
+        scores: Label → each row's score; None if it has no runs.
+        title: What the figure is of, such as data set, split and vectors.
+        published: Label → each row's published score in percent; None for a row without one.
+        differences: Whether the scores are differences.
+    """
+    what = "Test accuracy by row: mean ± standard deviation"
+    if differences:
+        what = "Differences of test accuracy: means and 95 % intervals"
+    figure = plotting.new_figure(what, title, _WIDTH, 1.3 + 0.3 * len(rows))
+    axis = figure.subplots()
+    plotting.style_axis(axis)
+    axis.set_xlabel("Test accuracy")
+    axis.xaxis.set_major_formatter(PercentFormatter(decimals=0))
+    if differences:
+        axis.set_xlabel("Difference of test accuracy, in points")
+        signed = FuncFormatter(lambda x, _: f"{x:+.4g}".replace("-", "−") if x else "0")
+        axis.xaxis.set_major_formatter(signed)
+        axis.axvline(0, color=plotting.GREY, linewidth=1.2)
+    styles = ((plotting.BLUE, "o", -0.24), (plotting.ORANGE, "s", 0.24))
+    for values, (colour, marker, offset) in zip(scores.values(), styles, strict=True):
+        means = np.array([one and one.mean for one in values], dtype=float)
+        halves = [one and one.sd for one in values]
+        if differences:
+            halves = [one and one.interval and one.mean - one.interval[0] for one in values]
+        halves = np.nan_to_num(np.array(halves, dtype=float))
+        places = np.arange(len(rows)) + offset
+        axis.errorbar(means, places, xerr=halves, fmt=marker, color=colour, ms=5, capsize=2)
+    handles, labels = [*axis.containers], [*scores, *published]
+    for values in published.values():
+        style = {"color": plotting.BLACK, "ms": 6, "mfc": "none", "mew": 1.5}
+        handles += axis.plot(np.array(values, dtype=float), range(len(rows)), "D", **style)
+    axis.set_yticks(range(len(rows)), rows, parse_math=False)
+    axis.set_ylim(len(rows) - 0.4, -0.6)  # the first row is at the top
+    axis.tick_params("y", length=0)
+    plotting.add_legend(figure, handles, labels)
+    return figure
+
+
+def plot_bands(curves: Mapping[str, Mapping[str, Band]], title: str) -> Figure:
+    """Draws curves by epoch, each as a mean over seeds in a band of ± one standard deviation.
+
+    `curves` has label → column of the history → band; all labels have the same columns.
+    """
+    columns = next(iter(curves.values()))
+    lines = math.ceil(len(columns) / 2)
+    what = "Mean over seeds ± standard deviation, by epoch"
+    figure = plotting.new_figure(what, title, _WIDTH, 0.5 + 2.4 * lines)
+    axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
+    for axis, column in zip(axes.flat, columns, strict=True):
+        plotting.style_axis(axis, column)
+        axis.set_title(plotting.PANELS[column], fontsize=11)
+        for bands, (colour, line) in zip(curves.values(), plotting.STYLES, strict=False):
+            band = bands[column]
+            axis.plot(band.epochs, band.means, color=colour, ls=line, marker=".", markersize=5)
+            low, high = band.means - band.sds, band.means + band.sds
+            axis.fill_between(band.epochs, low, high, color=colour, alpha=0.2, lw=0)
+    for axis in axes[-1]:
+        axis.set_xlabel("Epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axis.set_xlim(left=0)
+    plotting.add_legend(figure, axes[0, 0].lines, list(curves))
+    return figure
+
+
+def plot_pattern(places: Sequence[str], lines: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """Draws accuracies in percent over a few places, such as numbers of epochs.
+
+    The first of the `lines`, label → float[places], is the reference: it is black and wider.
+    """
+    figure = plotting.new_figure("Test accuracy, means over seeds", title, _WIDTH, 3.6)
+    axis = figure.subplots()
+    plotting.style_axis(axis)
+    black = (plotting.BLACK, "-")
+    styles = [black, *(style for style in plotting.STYLES if style[0] != plotting.BLACK)]
+    for values, (colour, line) in zip(lines.values(), styles, strict=False):
+        axis.plot(places, values, color=colour, ls=line, marker="o", lw=1.5)
+    axis.lines[0].set_linewidth(2.5)
+    axis.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axis.margins(x=0.1)
+    plotting.add_legend(figure, axis.lines, list(lines))
+    return figure
