@@ -13,4 +13,4 @@ def test_the_folder_is_printed(run_copy, tmp_path):
     again = CliRunner().invoke(
         main, ["export", str(run_copy.path), "--out", str(tmp_path / "e" / "1")]
     )
-    assert again.exit_code == 2 and "--overwrite" in again.stderr
+    assert again.exit_code == 2 and "--out: " in again.stderr

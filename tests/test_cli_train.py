@@ -114,7 +114,7 @@ def test_wrong_calls(train, arguments, message):
 def test_wrong_data(train, tree_folder, tmp_path):
     (tmp_path / "wide.txt").write_text("".join(f"w{n} 1 2 3\n" for n in range(6)) + "seven 1 2\n")
     result = train("--dataset", str(tree_folder), "--vectors", "wide.txt")
-    assert result.exit_code == 1 and "wide.txt, line 7" in result.stderr
+    assert result.exit_code == 1 and "wide.txt, row 7" in result.stderr
     (tree_folder / "dev.txt").write_text("(3 (2 cut)\n")
     result = train("--dataset", str(tree_folder), *QUICK)
     assert result.exit_code == 1 and "dev.txt, line 1" in result.stderr

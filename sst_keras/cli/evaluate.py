@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -61,32 +62,34 @@ def print_evaluation(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    metrics = evaluation.metrics
-    console = Console()
-    classes = Table(
-        title=f"{evaluation.dataset}, {evaluation.split}: {metrics.n:,} texts", title_justify="left"
+    def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        table = Table(title=title, title_justify="left")
+        for number, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if number else "left")
+        for name, cells in zip(names, rows, strict=True):
+            table.add_row(name, *cells)
+        Console().print(table)
+
+    metrics, names = evaluation.metrics, evaluation.class_names
+    print_table(
+        f"{evaluation.dataset}, {evaluation.split}: {metrics.n:,} texts",
+        ("class", "texts", "precision", "recall", "F1"),
+        (
+            (f"{row['support']:,}", *(f"{row[name]:.1%}" for name in ("precision", "recall", "f1")))
+            for row in metrics.per_class
+        ),
     )
-    for heading in ("class", "texts", "precision", "recall", "F1"):
-        classes.add_column(heading, justify="left" if heading == "class" else "right")
-    for name, row in zip(evaluation.class_names, metrics.per_class, strict=True):
-        scores = (row["precision"], row["recall"], row["f1"])
-        classes.add_row(name, f"{row['support']:,}", *(f"{score:.1%}" for score in scores))
-    console.print(classes)
-
-    confusion = Table(title="true class (row), predicted class (column)", title_justify="left")
-    confusion.add_column("")
-    for name in evaluation.class_names:
-        confusion.add_column(name, justify="right")
-    for name, row in zip(evaluation.class_names, metrics.confusion_matrix, strict=True):
-        confusion.add_row(name, *(f"{count:,}" for count in row))
-    console.print(confusion)
-
+    print_table(
+        "true class (row), predicted class (column)",
+        ("", *names),
+        ([f"{count:,}" for count in row] for row in metrics.confusion_matrix),
+    )
     scores = {
         "accuracy": f"{metrics.accuracy:.1%}",
         "macro F1": f"{metrics.macro_f1:.1%}",
         "expected calibration error": f"{metrics.expected_calibration_error:.1%}",
     }
-    if len(evaluation.class_names) > 2:  # with two classes, distances add nothing to accuracy
+    if len(names) > 2:  # with two classes, distances add nothing to accuracy
         scores |= {
             "off by one class at most": f"{metrics.within_one_accuracy:.1%}",
             "mean absolute error": f"{metrics.mean_absolute_error:.3f} classes",

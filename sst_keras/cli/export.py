@@ -12,7 +12,7 @@ from sst_keras.cli import options
 @click.option("--out", metavar="DIR", help="The folder to make.  [default: RUN/saved_model/1]")
 @click.option("--overwrite", is_flag=True, help="Replace the SavedModel in --out.")
 def export(run: str, out: str | None, overwrite: bool) -> None:
-    """Export RUN as a SavedModel for TensorFlow and TensorFlow Serving.
+    """Export RUN as a SavedModel for TensorFlow Serving.
 
     \b
     serving_default  text: string[batch] → probabilities: float32[batch, classes],

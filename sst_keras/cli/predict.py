@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", metavar="RUN|EXPORT")
 @click.argument("texts", metavar="[TEXT...]", nargs=-1)
-@click.option(
-    "--file",
-    "file",
-    metavar="FILE",
-    help="Read texts from FILE, one per line; - is standard input.",
-)
+@click.option("--file", metavar="FILE", help="A file with a text per line; - is standard input.")
 @options.as_json
 def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool) -> None:
     """Classify texts with a run or an exported SavedModel.
@@ -63,7 +59,6 @@ def _exported(model: Path) -> Path:
 
 
 def _read_lines(file: str) -> list[str]:
-    """Returns a file's lines, or standard input's for `-`."""
     from sst_keras.errors import InputError
 
     with click.open_file(file, "rb") as stream:
@@ -79,22 +74,15 @@ def _read_lines(file: str) -> list[str]:
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:
     """Prints the class of each text, all probabilities as bars, and the attention."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(soft_wrap=True, highlight=False)
     for prediction in predictions:
+        click.secho(prediction.text, italic=True)
         top = prediction.probabilities[prediction.class_name]
-        console.print(Text(prediction.text, style="italic"))
-        console.print(f"→ [bold]{prediction.class_name}[/bold] ({top:.0%})")
-        width = max(len(name) for name in prediction.probabilities)
+        click.echo(f"→ {click.style(prediction.class_name, bold=True)} ({top:.0%})")
+        width = max(map(len, prediction.probabilities))
         for name, probability in prediction.probabilities.items():
-            console.print(
-                Text(f"  {name:<{width}} {probability:>4.0%} {'█' * round(30 * probability)}")
-            )
+            click.echo(f"  {name:<{width}} {probability:>4.0%} {'█' * round(30 * probability)}")
         if prediction.tokens:
-            weighed = sorted(
-                zip(prediction.attention, prediction.tokens, strict=True), key=lambda pair: -pair[0]
-            )
-            words = ", ".join(f"{token} {weight:.0%}" for weight, token in weighed[:5])
-            console.print(Text(f"  attention: {words}"))
+            weighed = zip(prediction.attention, prediction.tokens, strict=True)
+            highest = heapq.nlargest(5, weighed, key=lambda pair: pair[0])
+            words = ", ".join(f"{token} {weight:.0%}" for weight, token in highest)
+            click.echo(f"  attention: {words}")

@@ -111,7 +111,6 @@ def train(
 def _train(
     settings: Pipeline, run: RunDirectory, data_dir: str | None, tensorboard: bool
 ) -> TrainingResult:
-    """Trains with a progress bar. A run that made no file leaves no folder."""
     from sst_keras.callbacks import ProgressBar
     from sst_keras.runtime import keras
     from sst_keras.training import train as train_pipeline
@@ -130,12 +129,11 @@ def _train(
         raise
     finally:
         progress.close()
-        if not any(run.path.iterdir()):
+        if not any(run.path.iterdir()):  # no data, no vectors: no run
             run.path.rmdir()
 
 
 def _require_tensorboard() -> None:
-    """Raises a `UsageError` if TensorBoard is not installed."""
     import importlib.util
 
     from sst_keras.errors import UsageError
@@ -179,15 +177,9 @@ def _print_result(result: TrainingResult, plots: Sequence[Path], exported: Path)
         f"Test accuracy {test:.1%}, dev {dev:.1%} (epoch {result.best_epoch} of "
         f"{len(result.history.rows)}, the best on dev), {result.seconds:.0f} seconds.\n"
     )
-    click.echo(f"The run      {run.path}")
-    for name, path in (
-        ("history", run.history_file),
-        ("scores", run.metrics_file),
-        ("model", run.model_file),
-        ("SavedModel", exported),
-        *(("plot", path) for path in plots),
-    ):
-        click.echo(f"  {name:<10} {path}")
+    click.echo(f"The run {run.path}")
+    for path in (run.history_file, run.metrics_file, run.model_file, exported, *plots):
+        click.echo(f"  {path.relative_to(run.path)}")
     click.echo("")
     print_predictions([Predictor.load(exported)(_EXAMPLE)])
     click.echo(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')

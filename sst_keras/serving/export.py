@@ -35,7 +35,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         if not (overwrite and is_saved_model):
             raise UsageError(
                 f"{str(folder)!r} exists already. Choose another folder"
-                + (", or overwrite this SavedModel." if is_saved_model else "."),
+                + (", or use overwrite to replace this one." if is_saved_model else "."),
                 setting="out",
             )
     classifier = Classifier.load(run)
