@@ -141,7 +141,7 @@ def new_run(
         raise UsageError(f"expected a folder. Received a file: {str(path)!r}", setting="run_dir")
     if run.is_finished and not overwrite:
         raise UsageError(
-            f"{str(path)!r} holds a finished run. Choose another folder, or use overwrite to replace it.",
+            f"{str(path)!r} holds a finished run. Choose another folder, or overwrite it.",
             setting="run_dir",
         )
     if run.path.is_dir() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
