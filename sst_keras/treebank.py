@@ -1,7 +1,7 @@
 """Penn-bracketed sentiment trees: one line → `Tree` → `Example`.
 
-A line such as `(3 (2 It) (4 (4 's) (4 wonderful)))` is a binary tree. Every node, which is a span of
-the sentence, has a label from 0 (very negative) to 4 (very positive).
+A line such as `(3 (2 It) (4 (4 's) (4 wonderful)))` is a binary tree. Every node, a span of the
+sentence, has a label from 0 (very negative) to 4 (very positive).
 Source: Socher et al., "Recursive Deep Models for Semantic Compositionality Over a Sentiment
 Treebank", EMNLP 2013.
 """
