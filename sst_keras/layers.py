@@ -1,7 +1,8 @@
 """The layers that Keras lacks: pooling and convolution that respect padding, and an embedding that
 does not copy its matrix.
 
-Layers over time take a mask `bool[batch, time]`, true at real tokens. Padding never changes an
+All but the embedding are called with inputs `float32[batch, time, dim]` and a mask
+`bool[batch, time]`, true at real steps, or None if all steps are real. Padding never changes an
 output, and a row of only padding gives finite numbers. The layers use `keras.ops` and are tested
 with TensorFlow.
 """
@@ -34,16 +35,10 @@ class Embedding(keras.layers.Embedding):
 
     The stock layer reads the full matrix, which TensorFlow copies at each step if an optimizer
     updates it row by row.
-
-    Call arguments:
-        inputs: int32[batch, time], ids from 0.
-
-    Output:
-        float32[batch, time, output_dim].
     """
 
     def call(self, inputs: Any) -> Any:
-        """Looks the rows up."""
+        """Returns float32[batch, time, output_dim] for ids int32[batch, time]."""
         matrix = self.embeddings
         if not isinstance(matrix, keras.Variable):  # quantized, or with a LoRA adapter
             return super().call(inputs)
@@ -70,13 +65,6 @@ class FixedLength(keras.layers.Layer):
 
     Args:
         length: The minimal number of steps in the output.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None if all are real.
-
-    Output:
-        float32[batch, max(time, length), dim], 0 at padding.
     """
 
     def __init__(self, length: int, **kwargs: Any) -> None:
@@ -87,7 +75,7 @@ class FixedLength(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Pads the texts."""
+        """Returns float32[batch, max(time, length), dim], 0 at padding."""
         inputs = inputs * _mask_of(inputs, mask)
         zeros = ops.tile(ops.zeros_like(inputs[:, :1]), (1, self.length, 1))
         time = ops.shape(inputs)[1]  # an int, or a tensor in a graph
@@ -127,14 +115,6 @@ class AttentionPooling(_MaskedPooling):
     Args:
         units: Width of queries, key, values and output.
 
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None if all are real.
-        return_attention_scores: Whether to return the weights `A` as well.
-
-    Output:
-        float32[batch, units], or a pair of this and the weights float32[batch, time].
-
     Reference:
         "SST Classification with RNN (LSTM)", a short report; the learned key is the context vector
         of Yang et al., "Hierarchical Attention Networks for Document Classification", NAACL 2016.
@@ -158,7 +138,7 @@ class AttentionPooling(_MaskedPooling):
         )
 
     def call(self, inputs: Any, mask: Any = None, return_attention_scores: bool = False) -> Any:
-        """Pools the real steps."""
+        """Returns float32[batch, units], and if asked for the weights `A`, float32[batch, time]."""
         mask = _mask_of(inputs, mask)  # [batch, time, 1]
         # (X W_Q) K = X (W_Q K), and the sum of A (X W_V) over time = (sum of A X) W_V. The right
         # sides avoid computing queries and values for each step.
@@ -179,36 +159,20 @@ class AttentionPooling(_MaskedPooling):
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class MaskedAveragePooling(_MaskedPooling):
-    """The mean over the real steps; 0 for a row of only padding.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None if all are real.
-
-    Output:
-        float32[batch, dim].
-    """
+    """The mean over the real steps; 0 for a row of only padding."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Pools the real steps."""
+        """Returns float32[batch, dim]."""
         mask = _mask_of(inputs, mask)
         return ops.sum(inputs * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class MaskedMaxPooling(_MaskedPooling):
-    """The maximum over the real steps; 0 for a row of only padding.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None if all are real.
-
-    Output:
-        float32[batch, dim].
-    """
+    """The maximum over the real steps; 0 for a row of only padding."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Pools the real steps."""
+        """Returns float32[batch, dim]."""
         mask = _mask_of(inputs, mask)
         highest = ops.max(ops.where(mask > 0, inputs, _lowest(inputs)), axis=1)  # [batch, dim]
         return ops.where(ops.max(mask, axis=1) > 0, highest, 0.0)
@@ -225,13 +189,6 @@ class MaskedConv1D(keras.layers.Conv1D):
         filters: Number of filters.
         kernel_size: Width of the filters in steps.
         **kwargs: Other arguments of `keras.layers.Conv1D`; `padding` is always `"same"`.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None if all are real.
-
-    Output:
-        float32[batch, time, filters].
     """
 
     def __init__(self, filters: int, kernel_size: int, **kwargs: Any) -> None:
@@ -239,5 +196,5 @@ class MaskedConv1D(keras.layers.Conv1D):
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Convolves."""
+        """Returns float32[batch, time, filters]."""
         return super().call(inputs * _mask_of(inputs, mask))

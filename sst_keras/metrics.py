@@ -120,12 +120,7 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts each pair of true and predicted class.
-
-    Args:
-        labels: int[n], the true classes.
-        predicted: int[n], the predicted classes.
-        classes: Number of classes.
+    """Counts pairs of true class int[n] and predicted class int[n].
 
     Returns:
         int[classes, classes]: row i, column j counts examples of class i predicted as class j.
@@ -135,14 +130,11 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 
 def quadratic_weighted_kappa(matrix: np.ndarray) -> float:
-    """Returns Cohen's kappa with squared distances as weights.
+    """Returns Cohen's kappa with squared distances as weights, from int[classes, classes].
 
     `1 - Σ w O / Σ w E`, where `O` is the confusion matrix, `E` its expectation if truth and
     prediction were independent, and `w_ij = (i - j)²`. It is 1 if the denominator is 0: then all
     examples and predictions are the same class.
-
-    Args:
-        matrix: int[classes, classes], a confusion matrix with at least one example.
 
     Reference:
         Cohen, "Weighted kappa: Nominal scale agreement with provision for scaled disagreement or
@@ -174,11 +166,7 @@ def _per_class(matrix: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _calibration(confidence: np.ndarray, hit: np.ndarray) -> list[dict[str, Any]]:
-    """Groups examples by confidence into bins of equal width, each (lower, upper].
-
-    Args:
-        confidence: float[n], the probability of the predicted class.
-        hit: bool[n], whether that class is the true one.
+    """Groups examples by confidence float[n] into bins of equal width, each (lower, upper].
 
     Reference:
         Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015;

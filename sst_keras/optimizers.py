@@ -16,6 +16,8 @@ from typing import Any
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
+_Optimizer = keras.optimizers.Optimizer
+
 
 class _OneOperationAdam:
     """Mixed into a Keras class: Adam's update in one operation."""
@@ -98,7 +100,7 @@ class Adagrad(keras.optimizers.Adagrad):
             tf.raw_ops.ResourceApplyAdagradV2(grad=gradient, **arguments)
 
 
-_CLASSES: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, float | bool]]] = {
+_CLASSES: dict[str, tuple[type[_Optimizer], dict[str, float | bool]]] = {
     "sgd": (keras.optimizers.SGD, {}),
     "momentum": (keras.optimizers.SGD, {"momentum": 0.9}),
     "nesterov": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
@@ -121,7 +123,7 @@ def make_optimizer(
     l2: float = 0.0,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
-) -> keras.optimizers.Optimizer:
+) -> _Optimizer:
     """Makes an optimizer.
 
     Args:
@@ -191,10 +193,7 @@ class GroupedOptimizer(keras.optimizers.MultiOptimizer):
     """
 
     def __init__(
-        self,
-        default: keras.optimizers.Optimizer,
-        own: keras.optimizers.Optimizer,
-        group: Sequence[keras.Variable],
+        self, default: _Optimizer, own: _Optimizer, group: Sequence[keras.Variable]
     ) -> None:
         members = {id(variable) for variable in group}
         super().__init__(lambda variable: own if id(variable) in members else default)
@@ -203,21 +202,16 @@ class GroupedOptimizer(keras.optimizers.MultiOptimizer):
 
 def pipeline_optimizer(
     training: TrainingConfig, embedding: EmbeddingConfig, model: keras.Model
-) -> keras.optimizers.Optimizer:
+) -> _Optimizer:
     """Makes a pipeline's optimizer.
 
     Embeddings with their own learning rate have their own optimizer, without L2 or decay: both
     would pull every word's vector to zero, including words that never occur. Each of the two
     optimizers clips its own gradients.
     """
-    default = make_optimizer(
-        training.optimizer,
-        training.learning_rate,
-        training.l2,
-        training.weight_decay,
-        training.clip_norm,
-    )
+    name, rate, clip_norm = training.optimizer, training.learning_rate, training.clip_norm
+    default = make_optimizer(name, rate, training.l2, training.weight_decay, clip_norm)
     if not has_own_rate(embedding):
         return default
-    own = make_optimizer(embedding.optimizer, embedding.learning_rate, clip_norm=training.clip_norm)
+    own = make_optimizer(embedding.optimizer, embedding.learning_rate, clip_norm=clip_norm)
     return GroupedOptimizer(default, own, [model.get_layer("embedding").embeddings])

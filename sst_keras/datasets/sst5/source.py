@@ -66,7 +66,7 @@ def _check_sum(path: Path) -> None:
 
 
 def is_prepared(config: str = "sentences") -> bool:
-    """Returns whether TensorFlow Datasets has prepared SST-5 in its own folder."""
+    """Returns whether TensorFlow Datasets has prepared SST-5."""
     return (tfds_dir() / "sst5" / config / VERSION / "dataset_info.json").is_file()
 
 
