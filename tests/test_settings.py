@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 
 import numpy as np
@@ -113,7 +114,6 @@ def observe(tmp_path_factory):
         }
         pipeline = with_settings(Pipeline(), settings)
         run = new_run(pipeline, tmp_path_factory.mktemp("run"))
-        keras.utils.clear_session()  # names of layers start anew
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(keras.Model, "fit", fit)
             with pytest.raises(Captured):
@@ -130,7 +130,8 @@ def observe(tmp_path_factory):
             CLASSES: run.pipeline.data.labels,
             BATCHES: [batch["token_ids"].numpy().tolist() for batch in inputs]
             + [label.numpy().tolist() for label in labels],
-            MODEL: json.dumps(model.get_config(), default=str),
+            # Keras numbers the operation that masks padding.
+            MODEL: re.sub(r"not_equal_\d+", "not_equal", json.dumps(model.get_config())),
             START: [weight.tolist() for weight in weights],
             STEP: [weight.tolist() for weight in model.get_weights()],
             LOSS: loss,
