@@ -116,7 +116,7 @@ def test_a_sweep_is_not_a_pipeline():
     assert "paper" not in pipeline_names()
     with pytest.raises(UsageError, match="no pipeline 'paper'"):
         load_pipeline("paper")
-    with pytest.raises(UsageError, match="unknown section"):
+    with pytest.raises(UsageError, match="expected tables of settings"):
         load_pipeline(PIPELINES / "sweeps" / "paper.toml")
 
 
