@@ -24,52 +24,6 @@ UNSTATED = {
     "data.max_length", "data.batch_size", "model.matmul_dtype", "training.seed",
     "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
-# A run of format 1, as it was saved.
-FORMAT_1 = """
-format = 1
-name = "mlp"
-description = "a run of an earlier version"
-[data]
-dataset = "reviews.csv"
-text_column = "text"
-label_column = "label"
-labels = ["bad", "good"]
-examples = "sentences"
-lowercase = true
-min_count = 2
-vector_words = 20000
-max_length = 0
-batch_size = 64
-[embedding]
-vectors = ["glove"]
-dim = 300
-trainable = true
-optimizer = "adagrad"
-learning_rate = 0.02
-dropout = 0.5
-[model]
-name = "mlp"
-units = 128
-num_layers = 1
-bidirectional = false
-pooling = "attention"
-padded_length = 56
-matmul_dtype = "float32"
-filters = 100
-kernel_sizes = [3, 4, 5]
-dropout = 0.5
-[training]
-seed = 7
-epochs = 40
-patience = 8
-loss = "cross-entropy"
-label_smoothing = 0.0
-optimizer = "adam"
-learning_rate = 0.001
-l2 = 0.0
-weight_decay = 0.0
-clip_norm = 0.0
-"""
 
 
 @pytest.fixture
@@ -225,22 +179,6 @@ def test_what_is_saved_reads_back_the_same(name, tmp_path, logged):
     (tmp_path / "x.toml").write_text(pipeline.to_toml(), "utf-8")
     assert load_pipeline(tmp_path / "x.toml") == load_saved(tmp_path / "x.toml") == pipeline
     assert logged.messages == []
-
-
-def test_a_run_of_format_1_is_still_read(tmp_path, logged):
-    (tmp_path / "x.toml").write_text(FORMAT_1)
-    pipeline = load_saved(tmp_path / "x.toml")
-    assert (pipeline.name, pipeline.description) == ("mlp", "a run of an earlier version")
-    assert pipeline.changes() == {
-        "data.dataset": "reviews.csv",
-        "data.labels": ("bad", "good"),
-        "data.split_seed": 7,  # then the run's seed split the file
-        "embedding.vectors": ("glove",),
-        "model.name": "mlp",
-        "training.seed": 7,
-    }
-    (message,) = logged.messages
-    assert "data.split_seed = 7" in message
 
 
 def test_unknown_and_missing_settings_are_one_warning(tmp_path, logged):
