@@ -1,21 +1,29 @@
-# Two commands set everything up on a fresh machine: `make train` and `make test`.
+# Each command sets up what it needs on a fresh machine.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Test processes; more than one needs pytest-xdist.
+WORKERS ?=
+PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest $(if $(WORKERS),-n $(WORKERS))
 
-.PHONY: train test clean
+.PHONY: train check test clean
 
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
 
+check: $(VENV)/installed-test  ## Check style and run the quick tests, in under a minute.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(PYTEST) -m "not slow"
+
 test: $(VENV)/installed-test  ## Run everything that CI runs.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest
+	$(PYTEST)
 
 $(VENV)/installed: setup.py pyproject.toml
-	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.12 ..."'
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed; choose one: make PYTHON=python3.12 ..."'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
@@ -25,5 +33,5 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-clean:  ## Remove the environment and what the tools left; runs stay.
+clean:  ## Remove the environment and the tools' files, but no runs.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,9 +1,9 @@
-"""Wall time of whole commands, from start to end, and of their parts.
+"""Wall time of complete commands and of their parts.
 
     SST_KERAS_DATA=... python benchmarks/epoch.py
 
-The main pipeline over two epochs of sentences, and one epoch of SST-5's 159,274 distinct phrases by
-a BiLSTM of 150 units, both with 300-dimensional tuned vectors. Caches are warmed by a run before.
+The main pipeline for two epochs of sentences, and a BiLSTM of 150 units for one epoch of SST-5's
+159,274 distinct phrases, both with tuned 300-dimensional vectors. A first run warms the caches.
 """
 
 from __future__ import annotations
@@ -26,31 +26,21 @@ COMMANDS = {
         *("--set", "model.units=150", "--set", "model.bidirectional=true"),
     ],
 }
-# `sst-keras` itself, and a note of when its steps begin and end.
+# `sst-keras`, with notes of when its steps begin and end.
 _CODE = """
-import json, sys, time
+import json, time
+from sst_keras.callbacks import HistoryLogger, StopOnNaN
 from sst_keras.cli import main
 times = {}
-def note():
-    from sst_keras.callbacks import HistoryLogger, StopOnNaN
-    check = StopOnNaN.on_train_batch_end
-    def first(self, batch, logs=None):
-        check(self, batch, logs)
-        times.setdefault("first_steps", time.time())  # the first execution: eight steps
-    StopOnNaN.on_train_batch_end = first
-    end = HistoryLogger.on_epoch_end
-    def last(self, epoch, logs=None):
-        end(self, epoch, logs)
-        times["last_epoch_end"] = time.time()
-        times["epochs"] = [row["seconds"] for row in self.rows]
-    HistoryLogger.on_epoch_end = last
-import sst_keras.cli.terminal as terminal
-load = terminal.import_tensorflow
-import sst_keras.cli.train as command
-def load_and_note():
-    load()
-    note()
-command.import_tensorflow = load_and_note
+check, end = StopOnNaN.on_train_batch_end, HistoryLogger.on_epoch_end
+def first(self, batch, logs=None):
+    check(self, batch, logs)
+    times.setdefault("first_steps", time.time())  # the first execution: eight steps
+def last(self, epoch, logs=None):
+    end(self, epoch, logs)
+    times["last_epoch_end"] = time.time()
+    times["epochs"] = [row["seconds"] for row in self.rows]
+StopOnNaN.on_train_batch_end, HistoryLogger.on_epoch_end = first, last
 try:
     main()
 finally:
@@ -59,7 +49,7 @@ finally:
 
 
 def run(arguments: list[str], vectors: str) -> dict:
-    """Runs a command, and returns its times in seconds and its figures."""
+    """Runs a command; returns its times in seconds and its test accuracy."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.time()
         done = subprocess.run(
@@ -86,7 +76,7 @@ def run(arguments: list[str], vectors: str) -> dict:
 @click.option("--repeats", default=3, show_default=True)
 @click.argument("names", nargs=-1)
 def main(vectors: str, repeats: int, names: tuple[str, ...]) -> None:
-    """Time NAMES (sentences, phrases), both if none is named; a record each."""
+    """Time NAMES (sentences, phrases), or both; writes one record for each."""
     if not os.environ.get("SST_KERAS_DATA"):
         raise click.UsageError("SST_KERAS_DATA must name a folder with SST-5 and word vectors.")
     for name in names or COMMANDS:

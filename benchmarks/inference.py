@@ -2,9 +2,9 @@
 
     python benchmarks/inference.py --torch-python PYTHON
 
-Sentences of SST-5's test set in their own order, so that batches hold short and long ones; single
-ones have 24 tokens. Ours takes raw strings, and tokenizes them in its graph; PyTorch is given the
-tokens, and looks up their ids in a dict. Both must give the same probabilities to 1e-4.
+The sentences are SST-5's test set in its own order, so batches mix short and long ones; single
+sentences have 24 tokens. Ours takes raw strings and tokenizes them in its graph. PyTorch gets the
+tokens and looks up their ids in a dict. Probabilities must agree to 1e-4. All of it is float32.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import numpy as np
 import records
 from sides import FORMS, Data, Torch, faster, make_model, named_weights, tf
 
-from sst_keras.serving.export import TextClassifier
+from sst_keras.classifier import Classifier
 
-BATCHES = {1: 200, 64: 8, 512: 3}  # batch size → batches in a pass
+BATCHES = {1: 200, 64: 8, 512: 3}  # batch size → batches per pass
 _TOKENS = 24
 
 
 def classifier(data: Data, settings: dict) -> tuple[Callable, dict[str, np.ndarray]]:
-    """Returns an exported model's function from string[batch], and the model's weights."""
+    """Returns an exported model's function of string[batch], and the model's weights."""
     model = make_model(data, settings)
-    # As sure of itself as a trained model, so that a wrong state would show.
+    # As confident as a trained model, so that a wrong LSTM state would show.
     logits = model.get_layer("logits")
     logits.set_weights([20 * weight for weight in logits.get_weights()])
-    module = TextClassifier(model, data.encoder, data.corpus.class_names)
+    module = Classifier(model, data.encoder, data.corpus.class_names)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=module.signatures())
         loaded = tf.saved_model.load(folder)
@@ -39,7 +39,7 @@ def classifier(data: Data, settings: dict) -> tuple[Callable, dict[str, np.ndarr
 
 
 def ours(classify: Callable, batches: list[tf.Tensor]) -> tuple[list[float], list[np.ndarray]]:
-    """Classifies batches of strings; returns the seconds and the probabilities of each."""
+    """Classifies batches of strings; returns the seconds and the probabilities per batch."""
     seconds, probabilities = [], []
     for batch in batches:
         started = time.perf_counter()
@@ -53,7 +53,7 @@ def ours(classify: Callable, batches: list[tf.Tensor]) -> tuple[list[float], lis
 @click.option("--units", multiple=True, type=int, default=(128, 384), show_default=True)
 @click.option("--rounds", default=7, show_default=True)
 def main(torch_python: str, units: tuple[int, ...], rounds: int) -> None:
-    """Time each batch size at each width; a record each."""
+    """Time each batch size at each width; writes one record for each."""
     data, torch = Data(), Torch(torch_python)
     texts = [[token.decode() for token in row] for row in data.corpus.test.tokens.numpy()]
     for width in units:
@@ -76,7 +76,9 @@ def main(torch_python: str, units: tuple[int, ...], rounds: int) -> None:
                     "probabilities"
                 ]
                 if np.abs(answer - expected).max() > 1e-4:
-                    raise SystemExit(f"{width}, {size}, {form}: other probabilities than ours.")
+                    raise SystemExit(
+                        f"{width}, {size}, {form}: the probabilities differ from ours."
+                    )
             seconds: dict[str, list[float]] = {"ours": [], **{form: [] for form in FORMS}}
             for _ in range(rounds):
                 seconds["ours"] += ours(classify, strings)[0]

@@ -1,14 +1,15 @@
-"""A training step over the machine's own limit, and where the rest of its time goes.
+"""A training step over the machine's limit, and where the rest of its time goes.
 
     python benchmarks/limit.py
 
-The limit of a step is the longer one of two times: of the floating-point operations of its matrix
-products at the rate of large matrix products, and of the bytes that Adam reads and writes at the
-rate of large copies. Both rates are measured in the same run, on all cores. Padding counts as work
-that need not be done.
+The limit of a step is the longer of two times: its matrix products' floating-point operations at
+the rate of large matrix products, and Adam's bytes read and written at the rate of large copies.
+Both rates are measured in the same run, on all cores. The limit does not include padding.
 
-Two more times tell where the rest goes: of the LSTM's products alone at the sizes and in the order
-that a step has them, and of what a step takes at a length of 0, by a line through two lengths.
+Two more times show where the rest goes: only the LSTM's products, at the sizes and in the order of
+a step, and a step at a length of 0, extrapolated from two lengths.
+
+TensorFlow computes bfloat16 on every CPU, slowly on those without bfloat16 instructions.
 """
 
 from __future__ import annotations
@@ -45,22 +46,26 @@ print(2 * 4 * 64 * 2**20 / seconds(lambda: tf.identity(block) + 0))
 
 
 def machine_rates() -> dict[str, float]:
-    """Returns operations and bytes a second."""
-    # In a process of its own, on all cores: a step runs two operations at a time.
+    """Returns operations per second by dtype, and bytes per second."""
+    # In a separate process, which uses all cores for one operation.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_NUM_")}
     done = subprocess.run(
-        [sys.executable, "-c", _RATES], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", _RATES],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        check=True,
     )
     float32, bfloat16, copied = map(float, done.stdout.split())
     return {"float32": float32, "bfloat16": bfloat16, "bytes": copied}
 
 
 def operations(units: int, tokens: int, batch: int) -> float:
-    """Returns the operations of a step of one layer, frozen vectors and folded attention.
+    """Returns the operations of a step with one layer, frozen vectors and folded attention.
 
     Forward: inputs and states times their kernels; the first step's state is zero. Backward: the
-    states' gradients, and both kernels' gradients; frozen vectors need none. The attention's
-    products of a vector a sentence, thrice as many with the backward ones.
+    gradients of the states and of both kernels; frozen vectors need none. Attention: its products
+    of one vector per sentence, times three for the backward pass.
     """
     inputs = 2 * tokens * DIM * 4 * units
     states = 2 * (tokens - batch) * units * 4 * units
@@ -69,14 +74,14 @@ def operations(units: int, tokens: int, batch: int) -> float:
 
 
 def products_alone(units: int, length: int, dtype: str, rounds: int) -> float:
-    """Returns the milliseconds of the LSTM's products in a step, in two halves of 32 rows."""
+    """Returns the milliseconds of a step's LSTM products, in two halves of 32 rows."""
     rows = 32 * length
 
     def random(*shape: int) -> tf.Tensor:
         return tf.cast(tf.random.normal(shape) / shape[-1] ** 0.5, dtype)
 
     def half() -> tuple[tf.Tensor, ...]:
-        """Returns inputs, states, gates' gradients and a step's states, other ones each time."""
+        """Returns random inputs, states, gates' gradients and one step's states."""
         return random(rows, DIM), random(rows, units), random(rows, 4 * units), random(32, units)
 
     kernel, recurrent = random(DIM, 4 * units), random(units, 4 * units)
@@ -87,7 +92,7 @@ def products_alone(units: int, length: int, dtype: str, rounds: int) -> float:
         back = tf.transpose(recurrent)
         done = []
         for inputs, states, gates, start in halves:
-            # A step's product forward, and one back.
+            # One product per step forward, and one backward.
             _, h = tf.while_loop(
                 lambda t, _: t < length,
                 lambda t, h: (t + 1, tf.matmul(tf.matmul(h, recurrent), back)),
@@ -114,7 +119,7 @@ def products_alone(units: int, length: int, dtype: str, rounds: int) -> float:
 @click.option("--batches", default=16, show_default=True)
 @click.option("--rounds", default=9, show_default=True)
 def main(units: tuple[int, ...], batches: int, rounds: int) -> None:
-    """Time a step at each width, and print it over the limit."""
+    """Time a step at each width; writes one record for each dtype."""
     tf.config.experimental.enable_op_determinism()  # as in training
     data = Data()
     dataset = data.batches(batches)
@@ -166,7 +171,7 @@ def main(units: tuple[int, ...], batches: int, rounds: int) -> None:
             click.echo(
                 f"{width} units, {dtype}: {step:.1f} ms, limit {limit:.1f} ms ({flops / 1e9:.2f} "
                 f"GFLOP at {rate / 1e9:.0f} GFLOP/s): {step / limit:.2f}; products "
-                f"{products:.1f} ms, once a step {fixed:.1f} ms"
+                f"{products:.1f} ms, fixed {fixed:.1f} ms"
             )
 
 

@@ -1,24 +1,26 @@
-"""Writes the tables of `benchmarks/README.md` from the records, the last one of each kind.
+"""Writes the tables of `benchmarks/README.md` from the latest records.
 
 python benchmarks/readme.py
 """
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import records
 
+from sst_keras.experiments.records import RunRecord, read_records
+
 README = Path(__file__).with_name("README.md")
+_DTYPES = {"lstm-attention-384": "float32", "lstm-attention-384-bfloat16": "bfloat16"}  # by row
 
 
 def latest(benchmark: str, *keys: str, **only: Any) -> list[dict[str, Any]]:
-    """Returns the last record of each combination of some fields, in the order of the first."""
+    """Returns the last record for each combination of `keys`, in order of first appearance."""
     found: dict[tuple, dict[str, Any]] = {}
     for record in records.read(benchmark):
         if all(record[name] == value for name, value in only.items()):
@@ -33,8 +35,29 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
+def number(value: float | None, spec: str = ".1f") -> str:
+    """Returns a formatted number; a dash for what was not measured."""
+    return "–" if value is None else format(value, spec)
+
+
+def bold(value: float | None) -> str:
+    """Returns a ratio in bold; a dash for what was not measured."""
+    return "–" if value is None else f"**{value:.2f}**"
+
+
+def machines(found: Iterable[Mapping[str, Any]]) -> str:
+    """Returns a line with the kinds of CPU that records were measured on."""
+    kinds: dict[str, None] = {}
+    for record in found:
+        machine = record["machine"]
+        sets = ", ".join(machine.get("instruction_sets", ()))
+        name = machine.get("cpu", "an unrecorded CPU")
+        kinds[f"{name}{f' ({sets})' if sets else ''}, {machine['cores']} cores"] = None
+    return f"Measured on {'; '.join(kinds)}."
+
+
 def train_step() -> str:
-    """Returns the tables of training steps."""
+    """Returns the table of training steps."""
     found = latest("train_step", "shape", "units")
     rows, ratios = [], {"plain": [], "folded": []}
     for record in found:
@@ -43,107 +66,102 @@ def train_step() -> str:
         if not record["tuned"]:
             for attention, values in ratios.items():
                 values.append(ratio[f"{attention} float32"])
-        rows.append(
-            [
-                record["shape"],
-                record["units"],
-                f"{median['ours float32']:.1f}",
-                f"{theirs['plain float32']:.1f}",
-                f"**{ratio['plain float32']:.2f}**",
-                f"{ratio['folded float32']:.2f}",
-                f"{median['ours bfloat16']:.1f}",
-                f"{theirs['plain bfloat16']:.1f}",
-                f"**{ratio['plain bfloat16']:.2f}**",
-                f"{ratio['folded bfloat16']:.2f}",
-                f"{ratio['our bfloat16, plain float32']:.2f}",
-                f"{record['tokens_per_second'] / 1000:.0f}",
-                record["rounds"],
+        rows.append([record["shape"], record["units"]])
+        for dtype in ("float32", "bfloat16"):
+            rows[-1] += [
+                number(median[f"ours {dtype}"]),
+                number(theirs[f"plain {dtype}"]),
+                bold(ratio[f"plain {dtype}"]),
+                number(ratio[f"folded {dtype}"], ".2f"),
             ]
-        )
+        rows[-1] += [
+            number(ratio["our bfloat16, plain float32"], ".2f"),
+            number(record["tokens_per_second"] / 1000, ".0f"),
+            record["rounds"],
+        ]
     heads = ["model", "units", "ours, ms", "PyTorch, ms", "ratio", "folded", "ours bf16, ms"]
     heads += ["PyTorch bf16, ms", "ratio", "folded", "our bf16, PyTorch float32"]
     means = {
         name: math.exp(sum(map(math.log, values)) / len(values)) for name, values in ratios.items()
     }
     return table([*heads, "1,000 tokens/s", "passes"], rows) + (
-        f"\n\nGeometric mean over the {len(ratios['plain'])} rows with frozen vectors, float32: "
-        f"**{means['plain']:.2f}**; with PyTorch's attention folded too: {means['folded']:.2f}."
+        f"\n\nGeometric mean of the {len(ratios['plain'])} rows with frozen vectors, float32: "
+        f"**{means['plain']:.2f}**; with PyTorch's attention folded as well: "
+        f"{means['folded']:.2f}.\n\n{machines(found)}"
     )
 
 
 def bfloat16() -> str:
-    """Returns the table of accuracies in bfloat16 beside those in float32."""
-    lines = (records.RESULTS / "accuracy.jsonl").read_text("utf-8").splitlines()
-    runs: dict[str, list[dict]] = {}
-    for run in map(json.loads, lines):
-        settings = run["settings"]
-        if "model.units=384" in settings and run["pipeline"] == "lstm-attention":
-            dtype = "bfloat16" if "model.matmul_dtype=bfloat16" in settings else "float32"
-            runs.setdefault(dtype, []).append(run)
+    """Returns the table of accuracies in bfloat16 and in float32."""
+    runs: dict[str, list[RunRecord]] = {row: [] for row in _DTYPES}
+    for key, record in read_records(records.RESULTS / "main").items():
+        if key.row in runs and not key.variant and not record.error:
+            runs[key.row].append(record)
+    if not all(runs.values()):
+        return "Not measured yet."
     rows = []
-    for dtype, found in runs.items():
+    for row, found in runs.items():
         cells = []
-        for split in ("dev", "test"):
-            figures = [100 * run[split]["accuracy"] for run in found]
-            cells.append(f"{statistics.mean(figures):.1f} ± {statistics.stdev(figures):.1f}")
-        rows.append([dtype, *cells, len(found), ", ".join(found[0]["vectors"])])
+        for scores in ([run.best.dev for run in found], [run.best.test for run in found]):
+            percent = [100 * score for score in scores]
+            spread = f"{statistics.stdev(percent):.1f}" if len(percent) > 1 else "–"
+            cells.append(f"{statistics.mean(percent):.1f} ± {spread}")
+        rows.append([_DTYPES[row], *cells, len(found), ", ".join(found[0].vectors)])
     return table(["products in", "dev accuracy", "test accuracy", "n", "vectors"], rows)
 
 
 def inference() -> str:
     """Returns the table of predictions."""
-    rows = []
-    for record in latest("inference", "units", "batch_size"):
-        rows.append(
-            [
-                record["units"],
-                record["batch_size"],
-                f"{record['p50_ms']['ours']:.2f}",
-                f"{record['p99_ms']['ours']:.2f}",
-                f"{record['torch_p50_ms']['plain']:.2f}",
-                f"**{record['torch_over_ours']['plain']:.2f}**",
-                f"{record['torch_over_ours']['folded']:.2f}",
-                f"{record['sentences_per_second']:,.0f}",
-            ]
-        )
+    found = latest("inference", "units", "batch_size")
+    rows = [
+        [
+            record["units"],
+            record["batch_size"],
+            number(record["p50_ms"]["ours"], ".2f"),
+            number(record["p99_ms"]["ours"], ".2f"),
+            number(record["torch_p50_ms"]["plain"], ".2f"),
+            bold(record["torch_over_ours"]["plain"]),
+            number(record["torch_over_ours"]["folded"], ".2f"),
+            number(record["sentences_per_second"], ",.0f"),
+        ]
+        for record in found
+    ]
     heads = ["units", "sentences", "ours p50, ms", "p99, ms", "PyTorch p50, ms", "ratio", "folded"]
-    return table([*heads, "sentences/s"], rows)
+    return table([*heads, "sentences/s"], rows) + f"\n\n{machines(found)}"
 
 
 def limit() -> str:
-    """Returns the table of steps over the limit."""
+    """Returns the table of steps over the machine's limit."""
     found = latest("limit", "units", "dtype")
     rows = [
         [
             record["units"],
             record["dtype"],
-            f"{record['gflop']:.2f}",
-            f"{record['gflop_per_second']:.0f}",
-            f"{record['step_ms']:.1f}",
-            f"{record['limit_ms']:.1f}",
-            f"{record['products_ms']:.1f}",
-            f"{record['fixed_ms']:.1f}",
-            f"**{record['step_over_limit']:.2f}**",
+            number(record["gflop"], ".2f"),
+            number(record["gflop_per_second"], ".0f"),
+            *(number(record[f"{part}_ms"]) for part in ("step", "limit", "products", "fixed")),
+            bold(record["step_over_limit"]),
         ]
         for record in found
     ]
-    heads = ["units", "dtype", "GFLOP", "GFLOP/s", "step, ms", "limit, ms", "products alone, ms"]
-    return table([*heads, "once a step, ms", "ratio"], rows) + (
-        f"\n\nA batch has {found[-1]['tokens_per_batch']:,.0f} tokens on average, and "
-        f"{found[-1]['padded_tokens_per_batch']:,.0f} with its padding."
+    heads = ["units", "dtype", "GFLOP", "GFLOP/s", "step, ms", "limit, ms", "products, ms"]
+    return table([*heads, "fixed, ms", "ratio"], rows) + (
+        f"\n\nA batch has {found[-1]['tokens_per_batch']:,.0f} tokens on average, "
+        f"{found[-1]['padded_tokens_per_batch']:,.0f} with padding.\n\n{machines(found)}"
     )
 
 
 def epoch() -> str:
-    """Returns the table of whole commands."""
-    rows = []
-    for record in latest("epoch", "name", "vectors"):
-        median = record["median_seconds"]
-        parts = ("wall", "to_first_steps", "last_epoch", "last_epoch_end_to_exit")
-        rows.append([f"`{' '.join(record['command'])}`", record["vectors"]])
-        rows[-1] += [f"{median[part]:.1f}" for part in parts]
-    heads = ["command", "vectors", "start to end, s", "to the end of step 8", "an epoch"]
-    return table([*heads, "last epoch's end to exit"], rows)
+    """Returns the table of complete commands."""
+    found = latest("epoch", "name", "vectors")
+    parts = ("wall", "to_first_steps", "last_epoch", "last_epoch_end_to_exit")
+    rows = [
+        [f"`{' '.join(record['command'])}`", record["vectors"]]
+        + [number(record["median_seconds"][part]) for part in parts]
+        for record in found
+    ]
+    heads = ["command", "vectors", "start to end, s", "to the end of step 8", "last epoch"]
+    return table([*heads, "last epoch's end to exit"], rows) + f"\n\n{machines(found)}"
 
 
 def scaling() -> str:
@@ -154,29 +172,20 @@ def scaling() -> str:
         [
             f"{record['examples']:,}",
             record["epochs"],
-            f"{record['epoch_seconds']:.2f}",
-            f"{record['epoch_seconds'] / record['factor'] / base:.2f}",
-            f"{record['command_seconds']:.1f}",
-            f"{record['peak_memory_gb']:.2f}",
+            number(record["epoch_seconds"], ".2f"),
+            number(record["epoch_seconds"] / record["factor"] / base, ".2f"),
+            number(record["command_seconds"]),
+            number(record["peak_memory_gb"], ".2f"),
         ]
         for record in found
     ]
-    heads = [
-        "examples",
-        "epochs",
-        "an epoch, s",
-        "a row, relative",
-        "command, s",
-        "peak memory, GB",
-    ]
-    parts = [table(heads, rows)]
+    heads = ["examples", "epochs", "epoch, s", "per example, relative", "command, s"]
+    parts = [table([*heads, "peak memory, GB"], rows)]
     for name in ("length", "units", "batch"):
-        records_ = latest("scaling", name, what=name)
-        cells = [
-            [f"{name}", *(record[name] for record in records_)],
-            ["ms", *(f"{record['step_ms']:.1f}" for record in records_)],
-        ]
-        parts.append(table(cells[0], cells[1:]))
+        steps = latest("scaling", name, what=name)
+        heads = [name, *(record[name] for record in steps)]
+        parts.append(table(heads, [["ms", *(number(record["step_ms"]) for record in steps)]]))
+        found += steps
     starts = latest("scaling", "command", what="start-up")
     slowest = max(starts, key=lambda record: record["seconds"])
     parts.append(
@@ -184,18 +193,20 @@ def scaling() -> str:
         f"{min(record['seconds'] for record in starts):.2f} to {slowest['seconds']:.2f} s "
         f"(`{slowest['command']}`)."
     )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, machines(found + starts)])
 
 
 def vectors() -> str:
     """Returns the table of vector files."""
+    found = latest("vectors", "format")
     rows = []
-    for record in latest("vectors", "format"):
+    for record in found:
         seconds, memory = record["seconds"], record["peak_memory_gb"]
         cells = [f"{seconds[side]:.1f} s, {memory[side]:.2f} GB" for side in ("ours", "gensim")]
         ratio = f"{record['gensim_over_ours_seconds']:.1f} times as long"
         rows.append([record["format"], f"{record['file_gb']:.1f} GB", *cells, ratio])
-    return table(["format", "file", "ours", "gensim's full load", "gensim takes"], rows)
+    heads = ["format", "file", "ours", "gensim's full load", "gensim takes"]
+    return table(heads, rows) + f"\n\n{machines(found)}"
 
 
 TABLES: dict[str, Callable[[], str]] = {

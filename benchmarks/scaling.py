@@ -1,9 +1,10 @@
-"""How cost grows with examples, epochs, sentence length, units, batch size; how commands start.
+"""How time grows with examples, epochs, sentence length, units and batch size; start-up times.
 
     SST_KERAS_DATA=... python benchmarks/scaling.py
 
-Examples are distinct phrases of SST-5 in a table, as users have their own reviews; the command is
-`sst-keras train` on it, and its time that of an epoch after the first, where the graph is made.
+The examples are distinct phrases of SST-5 in a CSV table, like a user's own reviews, and the
+command is `sst-keras train`. The first epoch is not timed, because TensorFlow makes its graph in
+it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sst_keras.history import read_history
 from sst_keras.settings import DataConfig
 
 VERSIONS = ("tensorflow", "keras", "numpy")
-_EXAMPLES = 9_954  # sixteen times as many are all of SST-5's distinct phrases
+_EXAMPLES = 9_954  # sixteen times this is all of SST-5's distinct phrases
 _COMMAND = """
 import resource, sys
 from sst_keras.cli import main
@@ -40,7 +41,7 @@ finally:
 
 
 def train_on_table(path: Path, epochs: int, vectors: str) -> dict[str, float]:
-    """Trains on a table in a process of its own; returns its seconds and gigabytes."""
+    """Trains on a table in a separate process; returns its seconds and gigabytes."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         done = subprocess.run(
@@ -62,7 +63,7 @@ def train_on_table(path: Path, epochs: int, vectors: str) -> dict[str, float]:
 
 
 def write_table(path: Path, count: int) -> None:
-    """Writes `count` of SST-5's distinct phrases, chosen at random."""
+    """Writes `count` random ones of SST-5's distinct phrases."""
     phrases = load_corpus(DataConfig(dataset="sst5", examples="phrases"))
     split = phrases.training_split("unique-phrases")
     texts = tf.strings.reduce_join(split.tokens, axis=-1, separator=" ").numpy()
@@ -74,7 +75,7 @@ def write_table(path: Path, count: int) -> None:
 
 
 def examples(vectors: str, repeats: int) -> None:
-    """Measures 1, 4 and 16 times as many examples, then twelve epochs in place of three."""
+    """Measures 1, 4 and 16 times the examples, then twelve epochs instead of three."""
     with tempfile.TemporaryDirectory() as folder:
         for factor, epochs in ((1, 3), (4, 3), (16, 3), (1, 12)):
             path = Path(folder) / f"{factor}.csv"
@@ -116,7 +117,7 @@ def steps(repeats: int) -> None:
 
 
 def start_up(repeats: int) -> None:
-    """Measures `--help` of each command, and what answers without a model."""
+    """Measures `--help` of each command, and the commands that need no model."""
     lines = [["--help"], *([name, "--help"] for name in COMMANDS), ["pipelines"], ["runs"]]
     for arguments in lines:
         times = []
@@ -137,7 +138,7 @@ def start_up(repeats: int) -> None:
 @click.option("--repeats", default=3, show_default=True)
 @click.argument("parts", nargs=-1, type=click.Choice(["examples", "steps", "start-up"]))
 def main(vectors: str, repeats: int, parts: tuple[str, ...]) -> None:
-    """Measure PARTS, all if none is named; a record a figure."""
+    """Measure PARTS, or all of them; writes one record per measurement."""
     for part in parts or ("examples", "steps", "start-up"):
         if part == "examples":
             examples(vectors, repeats)

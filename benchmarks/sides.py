@@ -1,4 +1,4 @@
-"""The two sides of a comparison: one model, one set of weights, in this package and in PyTorch."""
+"""The two sides of a comparison: one model with one set of weights, in this package and PyTorch."""
 
 from __future__ import annotations
 
@@ -7,44 +7,39 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sst_keras.cli.terminal import import_tensorflow
+import click
+import numpy as np
 
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-import_tensorflow()  # with the threads that the command line sets
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # before TensorFlow is imported
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from sst_keras import training  # noqa: E402
-from sst_keras.corpora import Corpus, load_corpus  # noqa: E402
-from sst_keras.input_pipeline import (  # noqa: E402
-    TokenEncoder,
-    count_tokens,
-    training_batches,
-)
-from sst_keras.losses import LOSSES  # noqa: E402
-from sst_keras.models import build_model  # noqa: E402
-from sst_keras.optimizers import pipeline_optimizer  # noqa: E402
+from sst_keras import training
+from sst_keras.corpora import load_corpus
+from sst_keras.encoder import TokenEncoder, count_tokens
+from sst_keras.input_pipeline import training_batches
+from sst_keras.losses import LOSSES
+from sst_keras.models import build_model
+from sst_keras.optimizers import pipeline_optimizer
+from sst_keras.runtime import keras, tf
 from sst_keras.settings import DataConfig, EmbeddingConfig, ModelConfig, Pipeline, TrainingConfig
-from sst_keras.vocabulary import Vocabulary  # noqa: E402
+from sst_keras.vocabulary import Vocabulary
 
 DIM = 300
-_ROWS = 18_000  # of the embedding matrix: SST-5's words, and some that do not occur
-# PyTorch's forms, see `torch_worker`, but for the dtype.
+_ROWS = 18_000  # rows of the embedding matrix: SST-5's words, and some that do not occur
+# PyTorch's forms without their dtype; see `torch_worker`.
 FORMS = ("padded plain", "packed plain", "padded folded", "packed folded")
 _ATTENTION = ("query", "key", "value", "output", "output_bias")
 
 
 class Data:
-    """SST-5, its words, and batches of it. Word vectors are random: their values cost no time."""
+    """A data set, its words, and random vectors, whose values do not affect the time of a step."""
 
-    def __init__(self) -> None:
-        """Reads SST-5."""
-        self.corpus: Corpus = load_corpus(DataConfig(dataset="sst5"))
+    def __init__(self, dataset: str = "sst5") -> None:
+        """Reads the data set."""
+        self.corpus = load_corpus(DataConfig(dataset=dataset))
         self.vocabulary = Vocabulary.build(count_tokens(self.corpus.train, lowercase=True))
         self.encoder = TokenEncoder(self.vocabulary, lowercase=True)
         matrix = np.random.default_rng(1).normal(0, 0.1, (_ROWS, DIM))
@@ -57,9 +52,10 @@ class Data:
 
 
 def make_model(data: Data, settings: dict[str, Any], matmul_dtype: str = "float32") -> keras.Model:
-    """Returns a model of ours, as `training.train` compiles it, without dropout.
+    """Returns one of our models, compiled as in `training.train`.
 
-    Without dropout the two sides do the same, number by number. Tuned vectors train by lazy Adam.
+    It has no dropout, so that both sides compute the same numbers. Tuned vectors train by lazy
+    Adam.
     """
     keras.utils.set_random_seed(1)
     pipeline = Pipeline(
@@ -85,7 +81,7 @@ def make_model(data: Data, settings: dict[str, Any], matmul_dtype: str = "float3
 
 
 def named_weights(model: keras.Model, settings: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Returns a model's weights under the names that PyTorch's side reads."""
+    """Returns a model's weights by the names that PyTorch's side expects."""
     weights = {"embedding": model.get_layer("embedding").get_weights()[0]}
     for number in range(settings["num_layers"]):
         if settings["bidirectional"]:
@@ -103,10 +99,11 @@ def named_weights(model: keras.Model, settings: dict[str, Any]) -> dict[str, np.
 
 
 class Torch:
-    """PyTorch's side: a process of its own, with the Python that has PyTorch."""
+    """PyTorch's side: a separate process, run by the Python that has PyTorch."""
 
     def __init__(self, python: str) -> None:
         """Starts the process."""
+        self._refusals: set[str] = set()
         self._process = subprocess.Popen(
             [python, str(Path(__file__).with_name("torch_worker.py"))],
             stdin=subprocess.PIPE,
@@ -115,16 +112,21 @@ class Torch:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Sends a request, and returns the answer; see `torch_worker` for both."""
+        """Sends a request and returns the answer; see `torch_worker` for both."""
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit("PyTorch's side ended; its error stands above.")
-        return json.loads(answer)
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("PyTorch's process ended; its error is above.")
+        answer = json.loads(line)
+        reason = answer.get("refused")
+        if reason and reason not in self._refusals:
+            self._refusals.add(reason)
+            click.echo(f"Left out, because PyTorch cannot run it on this CPU: bfloat16 ({reason})")
+        return answer
 
     def load(self, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-        """Gives it a model's settings, weights and data; returns PyTorch's version."""
+        """Sends a model's settings, weights and data; returns PyTorch's version."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "arrays.npz"
             np.savez(file, **arrays)
@@ -137,12 +139,12 @@ class Torch:
 
 
 def milliseconds_a_step(model: keras.Model, dataset: tf.data.Dataset, steps: int) -> float:
-    """Trains over a data set once, as `fit` does it; returns milliseconds a step.
+    """Trains over a data set once, as `fit` does; returns milliseconds per step.
 
     Args:
         model: The model; see `make_model`.
-        dataset: Its batches.
-        steps: How many: a multiple of `training.STEPS_PER_EXECUTION`.
+        dataset: The batches.
+        steps: The number of batches, a multiple of `training.STEPS_PER_EXECUTION`.
     """
     if steps % training.STEPS_PER_EXECUTION:
         raise SystemExit(f"Expected a multiple of {training.STEPS_PER_EXECUTION} batches.")
@@ -158,20 +160,26 @@ def milliseconds_a_step(model: keras.Model, dataset: tf.data.Dataset, steps: int
 
 
 def repeated_batch(batch: int, length: int) -> tf.data.Dataset:
-    """Returns a batch of texts of one length, of random words, again and again."""
+    """Returns an endless data set that repeats one batch of random texts of one length."""
     rng = np.random.default_rng(1)
     ids = rng.integers(1, _ROWS, (batch, length), dtype=np.int32)
     labels = rng.integers(0, 5, batch, dtype=np.int32)
     return tf.data.Dataset.from_tensors(({"token_ids": ids}, labels)).repeat()
 
 
-def faster(milliseconds: dict[str, float], rest: str) -> float:
-    """Returns PyTorch's time in its faster one of packed and padded."""
-    return min(milliseconds[f"{recurrence} {rest}"] for recurrence in ("padded", "packed"))
+def faster(milliseconds: dict[str, float | None], rest: str) -> float | None:
+    """Returns the lower of PyTorch's times packed and padded; None if it has neither."""
+    times = [milliseconds[f"{recurrence} {rest}"] for recurrence in ("padded", "packed")]
+    return min((time for time in times if time is not None), default=None)
 
 
-def timed(function: Any) -> float:
-    """Returns the seconds of a call."""
+def ratio(theirs: float | None, ours: float) -> float | None:
+    """Returns how many times as long PyTorch takes; None if it was not measured."""
+    return None if theirs is None else theirs / ours
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Returns the seconds that a call takes."""
     started = time.perf_counter()
     function()
     return time.perf_counter() - started

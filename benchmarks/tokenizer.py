@@ -2,8 +2,8 @@
 
     SST_KERAS_DATA=... python benchmarks/tokenizer.py [--json]
 
-A line of `sst/original/original_rt_snippets.txt` counts where it holds exactly one sentence of the
-treebank: equal once white space and double quotes are dropped, and escapes and mojibake undone.
+A line of `sst/original/original_rt_snippets.txt` counts if it is one sentence of the treebank, that
+is, if the two are equal without white space, double quotes, escapes and mojibake.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def repaired(text: str) -> str:
 
 
 def pairs(data: Path) -> list[tuple[str, str, list[str]]]:
-    """Returns the raw snippets with the split and the tokens of the sentence that each holds."""
+    """Returns each raw snippet with the split and the tokens of its sentence."""
     sentences: dict[str, tuple[str, list[str]]] = {}
     for split in SPLITS:
         for tree in treebank.read_trees(data / "sst" / f"{split}.txt"):
@@ -53,7 +53,7 @@ def pairs(data: Path) -> list[tuple[str, str, list[str]]]:
 
 
 def kind(expected: list[str], received: list[str]) -> str:
-    """Returns what sort of difference two lists of tokens have."""
+    """Returns the kind of difference between two lists of tokens."""
     if any("\u00a0" in token for token in expected):
         return "a mixed fraction, joined in the treebank"
     first, second = "".join(expected), "".join(received)
@@ -70,8 +70,7 @@ def kind(expected: list[str], received: list[str]) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(as_json: bool) -> None:
     """Measure agreement with the treebank, and speed."""
-    import tensorflow as tf
-
+    from sst_keras.runtime import tf
     from sst_keras.tokenizer import tokenize
 
     if not os.environ.get("SST_KERAS_DATA"):
@@ -103,10 +102,10 @@ def main(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result))
         return
-    click.echo(f"{len(found):,} snippets hold exactly one sentence.")
+    click.echo(f"{len(found):,} snippets are exactly one sentence.")
     shares = (f"{place} {share:.2%}" for place, share in agreement.items())
-    click.echo(f"Tokenized exactly as the treebank has them: {', '.join(shares)}")
-    click.echo(f"{result['snippets_per_second']:,.0f} snippets a second, in one batch")
+    click.echo(f"Tokenized exactly as in the treebank: {', '.join(shares)}")
+    click.echo(f"{result['snippets_per_second']:,.0f} snippets per second, in one batch")
     for name, rows in sorted(misses.items(), key=lambda item: -len(item[1])):
         click.echo(f"\n{name}: {len(rows)}")
         for tokens, output in rows[:5]:

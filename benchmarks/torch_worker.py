@@ -1,16 +1,17 @@
 """PyTorch's side of the comparisons: the same model, in an environment of its own.
 
-Started by the benchmarks with the Python that has PyTorch. Each line on standard input is a request
-as JSON, answered by a line on standard output.
+The benchmarks start it with the Python that has PyTorch. It reads requests from standard input, one
+JSON object per line, and writes one answer per line to standard output.
 
-    {"do": "load", "file": NPZ, "units": 128, ...}    a model with the weights in the file; `fused`
-                                                      says whether its Adam is one operation
-    {"do": "train", "form": FORM}                     steps over the file's batches; seconds, losses
+    {"do": "load", "file": NPZ, "units": 128, ...}    loads weights and batches; `fused` is an
+                                                      argument of PyTorch's Adam
+    {"do": "train", "form": FORM}                     one step per batch → seconds, losses
     {"do": "infer", "form": FORM, "batches": [[[TOKEN, ...], ...], ...]}
-                                                      from tokens to probabilities; seconds a batch
+                                                      tokens → probabilities, seconds per batch
 
-A form is `(packed|padded) (plain|folded) (float32|bfloat16)`: packed sequences or padding, the
-attention as its formulas stand or with its products folded, autocast or not.
+A form is `(packed|padded) (plain|folded) (float32|bfloat16)`: packed sequences or padding,
+attention by its formulas or with its products folded, without or with autocast. On CPUs without
+bfloat16 instructions PyTorch has no bfloat16 LSTM; the answer is then `{"refused": REASON}`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ class Classifier(nn.Module):
     """Word vectors, LSTMs, attention with a learned key, a linear layer."""
 
     def __init__(self, weights: dict[str, np.ndarray], settings: dict) -> None:
-        """Makes the model with the weights that the file holds."""
         super().__init__()
         units, layers = settings["units"], settings["num_layers"]
         directions = 2 if settings["bidirectional"] else 1
@@ -76,10 +76,10 @@ class Classifier(nn.Module):
 
 
 class Worker:
-    """Answers requests."""
+    """Holds the weights and batches, and a model for each form."""
 
     def load(self, file: str, **settings: object) -> dict:
-        """Reads weights and batches."""
+        """Reads weights and batches; returns PyTorch's version."""
         with np.load(file) as arrays:
             self.weights = {name: arrays[name] for name in arrays.files}
         self.settings = settings
@@ -94,10 +94,10 @@ class Worker:
         self.words = {
             str(word): number for number, word in enumerate(self.weights.get("words", ()))
         }
-        return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+        return {"torch": torch.__version__}
 
     def model(self, form: str) -> tuple:
-        """Returns the form's model and optimizer, made at first use."""
+        """Returns the form's model and optimizer, which are made at its first use."""
         if form not in self.models:
             model = Classifier(self.weights, self.settings)
             wanted = [weight for weight in model.parameters() if weight.requires_grad]
@@ -108,7 +108,7 @@ class Worker:
         return self.models[form]
 
     def train(self, form: str) -> dict:
-        """Does a step for each batch."""
+        """Trains one step per batch."""
         model, optimizer = self.model(form)
         recurrence, attention, dtype = form.split()
         losses = []
@@ -124,7 +124,7 @@ class Worker:
         return {"seconds": time.perf_counter() - started, "losses": losses}
 
     def infer(self, form: str, batches: list[list[list[str]]]) -> dict:
-        """Classifies batches of texts, given as tokens."""
+        """Classifies batches of tokenized texts."""
         model, _ = self.model(form)
         recurrence, attention, dtype = form.split()
         seconds, probabilities = [], []
@@ -148,14 +148,24 @@ class Worker:
         return {"seconds": seconds, "probabilities": probabilities}
 
 
+def answer(worker: Worker, request: dict) -> dict:
+    """Returns the answer to a request; see the top of this file."""
+    method = getattr(worker, request.pop("do"))
+    try:
+        return method(**request)
+    except RuntimeError as error:  # such as "could not create a primitive descriptor for an LSTM"
+        if not request.get("form", "").endswith("bfloat16"):
+            raise
+        return {"refused": str(error).strip().partition("\n")[0]}
+
+
 def main() -> None:
     """Answers line by line."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    torch.set_num_threads(len(affinity(0)) if affinity else os.cpu_count())
     worker = Worker()
     for line in sys.stdin:
-        request = json.loads(line)
-        answer = getattr(worker, request.pop("do"))(**request)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer(worker, json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Reading a big file of word vectors: the streaming reader against gensim's full load.
+"""Reading a large file of word vectors: our streaming reader against gensim's full load.
 
     python benchmarks/vectors.py                  1,000,000 words of 300 numbers, 3 GB of disk
-    python benchmarks/vectors.py --words 50000    smaller, for a look
+    python benchmarks/vectors.py --words 50000    smaller, to try it out
 
-Each load runs in a process of its own, the two in turn, so that both meet the same machine. Ours
-keeps 20,000 words of the file, as a training run does; gensim's `KeyedVectors` keeps all of them.
+Each load runs in a separate process, and the two take turns. Ours keeps 20,000 words of the file,
+as a training run does; gensim's `KeyedVectors` keeps all of them.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ assert len(keyed) == {words}, len(keyed)
 
 
 def make_file(path: Path, words: int, dim: int) -> None:
-    """Writes made-up vectors as word2vec text or, where the name ends in .bin, binary.
+    """Writes random vectors as word2vec text, or as binary if the name ends in .bin.
 
-    A thousand different vectors come round again and again: neither reader could tell.
+    A thousand different vectors repeat, which makes no difference to the readers.
     """
     vectors = np.random.default_rng(0).normal(0, 0.4, (1000, dim)).astype("<f4")
     if path.suffix == ".bin":
@@ -52,9 +52,9 @@ def make_file(path: Path, words: int, dim: int) -> None:
 
 
 def measure(code: str) -> tuple[float, float]:
-    """Runs code in a new process; returns its seconds, and its peak memory in GB."""
+    """Runs code in a new process; returns its seconds and its peak memory in GB."""
     started = time.perf_counter()
-    # Not getrusage's peak, which a child begins with its parent's.
+    # Not from getrusage, because a child inherits its parent's peak.
     child = f"{code}\nprint(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
     return time.perf_counter() - started, int(done.stdout) * 1024 / 1e9

@@ -1,90 +1,73 @@
-"""The layers that Keras lacks: pooling over the real steps of a padded batch, masked convolution,
-an embedding whose step costs the rows that it touches.
+"""The layers that Keras lacks: pooling and convolution that respect padding, and an embedding that
+does not copy its matrix.
 
-Those over time take a mask `bool[batch, time]`, true at real tokens. Padding never changes an
-answer, and a row that is padding alone gives finite numbers. All of them run on each of Keras's
-backends.
+All but the embedding are called with inputs `float32[batch, time, dim]` and a mask
+`bool[batch, time]`, true at real steps, or None if all steps are real. Padding never changes an
+output, and a row of only padding gives finite numbers. The layers use `keras.ops` and are tested
+with TensorFlow.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sst_keras.runtime import keras
+from sst_keras.runtime import keras, tf
 
 ops = keras.ops
 _PACKAGE = "sst_keras"
 
 
 def _mask_of(inputs: Any, mask: Any) -> Any:
-    """Returns `mask` as the inputs' dtype[batch, time, 1]; ones where no mask was given."""
+    """Returns `mask` as the inputs' dtype[batch, time, 1]; ones without a mask."""
     if mask is None:
         return ops.ones_like(inputs[:, :, :1])
     return ops.expand_dims(ops.cast(mask, inputs.dtype), axis=-1)
 
 
 def _lowest(tensor: Any) -> float:
-    """Returns a number below all real ones; finite, so that a row of padding alone is not nan."""
+    """Returns a number below all real ones, but finite: infinity turns a row of padding to nan."""
     return -3e4 if keras.backend.standardize_dtype(tensor.dtype) == "float16" else -1e9
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class Embedding(keras.layers.Embedding):
-    """`keras.layers.Embedding`, without a copy of the whole matrix at each step.
+    """`keras.layers.Embedding` that reads only the rows it needs.
 
-    TensorFlow copies a variable that is updated row by row whenever it is read as a whole, as the
-    stock layer reads it; read row by row, it costs those rows.
-
-    Call arguments:
-        inputs: int32[batch, time], ids from 0.
-
-    Output:
-        float32[batch, time, output_dim].
+    The stock layer reads the full matrix, which TensorFlow copies at each step if an optimizer
+    updates it row by row.
     """
 
     def call(self, inputs: Any) -> Any:
-        """Looks the rows up; see the class for inputs and output."""
-        matrix = self.embeddings  # no variable where it is quantized or adapted
-        if keras.backend.backend() != "tensorflow" or not isinstance(matrix, keras.Variable):
+        """Returns float32[batch, time, output_dim] for ids int32[batch, time]."""
+        matrix = self.embeddings
+        if not isinstance(matrix, keras.Variable):  # quantized, or with a LoRA adapter
             return super().call(inputs)
-        import tensorflow as tf
-
         return ops.cast(tf.gather(matrix.value, ops.cast(inputs, "int32")), self.compute_dtype)
 
 
 class _MaskedPooling(keras.layers.Layer):
-    """A layer that takes a mask, and pools time away."""
+    """A layer that takes a mask and pools over time."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Makes the layer."""
         super().__init__(**kwargs)
         self.supports_masking = True
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: no time is left to mask."""
-        return None
+        return None  # the output has no time
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class FixedLength(keras.layers.Layer):
-    """Fills each text up to one length with zeros, and drops the mask: padding reads as words do.
+    """Pads each text with zeros to a fixed length and drops the mask, so padding is read as words.
 
-    This rebuilds a common mistake, an LSTM whose last step is padding's. As long as no text of a
-    batch is beyond the length, a text's answer does not depend on its batch.
+    This reproduces a common mistake: an LSTM whose last step is padding. A text's output does not
+    depend on the rest of its batch unless a text is longer than `length`.
 
     Args:
-        length: The fewest steps of the output.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None where all are real.
-
-    Output:
-        float32[batch, max(time, length), dim], 0 at padding.
+        length: The minimal number of steps in the output.
     """
 
     def __init__(self, length: int, **kwargs: Any) -> None:
-        """Makes the layer; see the class for the argument."""
         super().__init__(**kwargs)
         if length < 1:
             raise ValueError(f"Expected `length` of at least 1. Received: length={length}")
@@ -92,24 +75,24 @@ class FixedLength(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Fills the texts up; see the class for arguments and output."""
+        """Returns float32[batch, max(time, length), dim], 0 at padding."""
         inputs = inputs * _mask_of(inputs, mask)
         zeros = ops.tile(ops.zeros_like(inputs[:, :1]), (1, self.length, 1))
-        time = ops.shape(inputs)[1]  # a number, or in a graph a tensor
+        time = ops.shape(inputs)[1]  # an int, or a tensor in a graph
         steps = max(time, self.length) if isinstance(time, int) else ops.maximum(time, self.length)
         return ops.concatenate([inputs, zeros], axis=1)[:, :steps]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: whatever follows takes all steps for real."""
+        """Returns None: the layers that follow treat all steps as real."""
         return None
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """Returns [batch, time, dim], with the time unknown where the input's is."""
+        """Returns [batch, time, dim]; time is None if the input's is."""
         batch, time, dim = input_shape
         return batch, time and max(time, self.length), dim
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that make the layer again."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "length": self.length}
 
 
@@ -120,25 +103,17 @@ class AttentionPooling(_MaskedPooling):
     With `X: float32[batch, time, dim]` the inputs, such as an LSTM's outputs:
 
     1. Queries `Q = X W_Q`, `float32[batch, time, units]`.
-    2. Scores `Q K`, `float32[batch, time]`, with the key `K = W_K`, `float32[units]`, a weight of
-       the layer that is not computed from `X`.
+    2. Scores `Q K`, `float32[batch, time]`. The key `K = W_K`, `float32[units]`, is a weight of the
+       layer and is not computed from `X`.
     3. Weights `A = softmax(Q K)` over the real steps; 0 at padding.
     4. Values `V = X W_V`, `float32[batch, time, units]`.
-    5. Output `Linear(V A)`: the weighted sum of the values, `float32[batch, units]`, then a linear
-       layer with a bias.
+    5. Output `Linear(V A)`: the weighted sum of the values, `float32[batch, units]`, through a
+       linear layer with a bias.
 
-    A row that is padding alone has weights of 0, and so gives the linear layer's bias.
+    A row of only padding has weights of 0, so its output is the linear layer's bias.
 
     Args:
         units: Width of queries, key, values and output.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None where all are real.
-        return_attention_scores: Whether to return the weights too.
-
-    Output:
-        float32[batch, units], or a pair of it and the weights float32[batch, time].
 
     Reference:
         "SST Classification with RNN (LSTM)", a short report; the learned key is the context vector
@@ -146,14 +121,13 @@ class AttentionPooling(_MaskedPooling):
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
-        """Makes the layer; see the class for the arguments."""
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"Expected `units` of at least 1. Received: units={units}")
         self.units = units
 
     def build(self, input_shape: tuple) -> None:
-        """Makes the weights for inputs of shape [batch, time, dim]."""
+        """Creates the weights for inputs of shape [batch, time, dim]."""
         dim = input_shape[-1]
         self.query_kernel = self.add_weight(name="query_kernel", shape=(dim, self.units))
         self.key = self.add_weight(name="key", shape=(self.units, 1))
@@ -164,10 +138,10 @@ class AttentionPooling(_MaskedPooling):
         )
 
     def call(self, inputs: Any, mask: Any = None, return_attention_scores: bool = False) -> Any:
-        """Pools the real steps; see the class for arguments and output."""
+        """Returns float32[batch, units], and if asked for the weights `A`, float32[batch, time]."""
         mask = _mask_of(inputs, mask)  # [batch, time, 1]
-        # (X W_Q) K = X (W_Q K), and the sum of A (X W_V) over time = (sum of A X) W_V: the same
-        # numbers without a product of the size of X for queries, and one for values.
+        # (X W_Q) K = X (W_Q K), and the sum of A (X W_V) over time = (sum of A X) W_V. The right
+        # sides avoid computing queries and values for each step.
         query = ops.matmul(self.query_kernel, self.key)  # [dim, 1]
         scores = ops.matmul(inputs, query)  # [batch, time, 1]
         weights = ops.softmax(ops.where(mask > 0, scores, _lowest(scores)), axis=1) * mask
@@ -179,42 +153,26 @@ class AttentionPooling(_MaskedPooling):
         return outputs
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that make the layer again."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class MaskedAveragePooling(_MaskedPooling):
-    """The mean over the real steps; 0 for a row that is padding alone.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None where all are real.
-
-    Output:
-        float32[batch, dim].
-    """
+    """The mean over the real steps; 0 for a row of only padding."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Pools the real steps; see the class for arguments and output."""
+        """Returns float32[batch, dim]."""
         mask = _mask_of(inputs, mask)
         return ops.sum(inputs * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class MaskedMaxPooling(_MaskedPooling):
-    """The maximum over the real steps; 0 for a row that is padding alone.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None where all are real.
-
-    Output:
-        float32[batch, dim].
-    """
+    """The maximum over the real steps; 0 for a row of only padding."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Pools the real steps; see the class for arguments and output."""
+        """Returns float32[batch, dim]."""
         mask = _mask_of(inputs, mask)
         highest = ops.max(ops.where(mask > 0, inputs, _lowest(inputs)), axis=1)  # [batch, dim]
         return ops.where(ops.max(mask, axis=1) > 0, highest, 0.0)
@@ -222,29 +180,21 @@ class MaskedMaxPooling(_MaskedPooling):
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class MaskedConv1D(keras.layers.Conv1D):
-    """A convolution over time that reads zeros at padding, and so gives each step one answer.
+    """A convolution over time that reads padding as zeros.
 
-    The output has the input's time, and its mask. Beyond a text's ends the convolution reads
-    zeros, whether the batch has padding there or not.
+    A text's output therefore does not depend on how much padding the batch has. The output keeps
+    the input's time and mask.
 
     Args:
         filters: Number of filters.
         kernel_size: Width of the filters in steps.
-        **kwargs: What `keras.layers.Conv1D` takes, except `padding`, which is `"same"`.
-
-    Call arguments:
-        inputs: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None where all are real.
-
-    Output:
-        float32[batch, time, filters].
+        **kwargs: Other arguments of `keras.layers.Conv1D`; `padding` is always `"same"`.
     """
 
     def __init__(self, filters: int, kernel_size: int, **kwargs: Any) -> None:
-        """Makes the layer; see the class for the arguments."""
         super().__init__(filters, kernel_size, **{**kwargs, "padding": "same"})
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Convolves; see the class for arguments and output."""
+        """Returns float32[batch, time, filters]."""
         return super().call(inputs * _mask_of(inputs, mask))

@@ -19,30 +19,24 @@ def _targets(labels: Any, logits: Any, label_smoothing: float) -> Any:
 
 
 class _LogitsLoss(keras.losses.Loss):
-    """A loss with one argument of its own, `label_smoothing`."""
+    """A loss on logits float32[batch, classes] and labels int32[batch], from 0.
+
+    Args:
+        label_smoothing: The share `s` of each label that is spread evenly over all classes:
+            Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+    """
 
     def __init__(self, label_smoothing: float = 0.0, **kwargs: Any) -> None:
-        """Makes the loss; `label_smoothing` is the share of a label spread over all classes."""
         super().__init__(**kwargs)
         self.label_smoothing = label_smoothing
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that make the loss again."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class CrossEntropy(_LogitsLoss):
-    """Cross entropy `-Σ_c t_c log softmax(z)_c` of the smoothed one-hot label `t`, in nats.
-
-    Args:
-        label_smoothing: The share `s` of each label spread evenly over all classes, as in Szegedy
-            et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
-
-    Call arguments:
-        y_true: int32[batch], labels from 0.
-        y_pred: float32[batch, classes], logits.
-    """
+    """Cross entropy `-Σ_c t_c log softmax(z)_c` with the smoothed one-hot label `t`, in nats."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns float32[batch]."""
@@ -54,15 +48,8 @@ class CrossEntropy(_LogitsLoss):
 class Euclidean(_LogitsLoss):
     """Squared distance `Σ_c (softmax(z)_c - t_c)²` of probabilities and one-hot label, 0 to 2.
 
-    It is the Brier score (Brier, "Verification of Forecasts Expressed in Terms of Probability",
-    Monthly Weather Review, 1950).
-
-    Args:
-        label_smoothing: The share of each label spread evenly over all classes.
-
-    Call arguments:
-        y_true: int32[batch], labels from 0.
-        y_pred: float32[batch, classes], logits.
+    Also called the Brier score: Brier, "Verification of Forecasts Expressed in Terms of
+    Probability", Monthly Weather Review, 1950.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -1,12 +1,11 @@
-"""What a classifier's predictions are worth, in NumPy: labels and probabilities → `Metrics`.
+"""The scores of a classifier in NumPy: labels and probabilities → `Metrics`.
 
-The classes are an ordered scale, so that a near miss counts for more than a far one.
+The classes are an ordered scale, so some scores weigh a far miss more than a near one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,27 @@ _SMALLEST = 1e-12  # a probability of 0 would make the loss infinite
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `compute_metrics` finds. Shares are from 0 to 1.
+    """The result of `compute_metrics`. Shares are from 0 to 1.
 
     Attributes:
         n: Number of examples.
-        accuracy: Share of examples whose likeliest class is the true one.
-        loss: Mean of -log(probability of the true class), in nats. A probability below 1e-12 counts
-            as 1e-12, so that the loss stays finite: no example adds more than 27.6.
-        macro_f1: Mean of the F1 of all classes of the scale, each class alike. A class with no
-            examples that nothing was said to be adds 0, as in scikit-learn's `f1_score` with
-            `labels` the whole scale and `zero_division=0`.
-        mean_absolute_error: Mean distance of predicted and true class, in classes.
+        accuracy: Share of examples whose most probable class is the true one.
+        loss: Mean of -log(probability of the true class), in nats. Probabilities below 1e-12 count
+            as 1e-12, so no example adds more than 27.6.
+        macro_f1: Unweighted mean of all classes' F1. A class that is never true and never
+            predicted counts as 0, as in scikit-learn's `f1_score` with every class in `labels` and
+            `zero_division=0`.
+        mean_absolute_error: Mean distance between predicted and true class, in classes.
         within_one_accuracy: Share of examples at most one class off.
-        quadratic_weighted_kappa: Agreement beyond chance, a miss weighing the square of its
-            distance; 1 is perfect, 0 chance. See `quadratic_weighted_kappa`.
-        expected_calibration_error: Mean gap of confidence and accuracy, `Σ n_bin / n |accuracy -
-            confidence|` over the bins of `calibration`.
-        per_class: For each class `label`, `precision`, `recall`, `f1`, `support` (examples that are
-            of it), `predicted` (examples that were said to be); 0 where a share is 0/0.
-        confusion_matrix: Row i, column j: how many examples of class i were said to be class j.
-        calibration: For each bin of confidence `lower`, `upper`, `n`, and `confidence` and
-            `accuracy`, the means of its examples; None where it has none.
+        quadratic_weighted_kappa: Agreement beyond chance; 1 is perfect, 0 is chance. See
+            `quadratic_weighted_kappa`.
+        expected_calibration_error: `Σ n_bin / n |accuracy - confidence|` over the bins of
+            `calibration`.
+        per_class: For each class `label`, `precision`, `recall`, `f1`, `support` (examples of the
+            class) and `predicted` (examples predicted as it); a share is 0 where it is 0/0.
+        confusion_matrix: Row i, column j: number of examples of class i predicted as class j.
+        calibration: For each bin of confidence `lower`, `upper`, `n`, and the means `confidence`
+            and `accuracy` of its examples, or None if it is empty.
     """
 
     n: int
@@ -55,28 +54,12 @@ class Metrics:
     calibration: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the figures under their names, for JSON."""
+        """Returns the scores by name, for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, figures: Mapping[str, Any]) -> Metrics:
-        """Returns the metrics that `to_dict` gave; what else is in `figures` is passed over.
-
-        Raises:
-            InputError: If a figure is missing.
-        """
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in figures]
-        if missing:
-            raise InputError(
-                f"Expected the figures of an evaluation. Missing: {', '.join(missing)}. "
-                f"`sst-keras evaluate` writes them."
-            )
-        return cls(**{name: figures[name] for name in names})
 
 
 def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
-    """Scores predictions. The predicted class is the likeliest one; among equals the lowest.
+    """Scores predictions. The predicted class is the most probable one, the lowest on a tie.
 
     Args:
         labels: int[n], the true classes, from 0.
@@ -84,7 +67,7 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
 
     Raises:
         InputError: If there are no examples, or a row holds nan or does not sum to 1.
-        ValueError: If the shapes do not fit, or a label is none of the classes.
+        ValueError: If the shapes do not match, or a label is out of range.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
@@ -107,8 +90,8 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
         row = int(sound.argmin())
         raise InputError(
             f"Expected probabilities, each row summing to 1. Received in row {row}: "
-            f"{probabilities[row].tolist()}. A model that gives nan has diverged: train it with a "
-            f"lower learning rate."
+            f"{probabilities[row].tolist()}. If they are nan, training diverged: lower the "
+            f"learning rate."
         )
     labels = labels.astype(np.int64)
     predicted = probabilities.argmax(axis=1)
@@ -137,29 +120,21 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts each pair of true and predicted class.
-
-    Args:
-        labels: int[n], the true classes.
-        predicted: int[n], the predicted ones.
-        classes: Number of classes of the scale.
+    """Counts pairs of true class int[n] and predicted class int[n].
 
     Returns:
-        int[classes, classes]: row i, column j counts examples of class i said to be class j.
+        int[classes, classes]: row i, column j counts examples of class i predicted as class j.
     """
     pairs = np.asarray(labels) * classes + np.asarray(predicted)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def quadratic_weighted_kappa(matrix: np.ndarray) -> float:
-    """Returns Cohen's kappa with squared distances as weights.
+    """Returns Cohen's kappa with squared distances as weights, from int[classes, classes].
 
-    `1 - Σ w O / Σ w E`, where `O` is the confusion matrix, `E` what it would be were truth and
-    prediction independent, and `w_ij = (i - j)²`. Where the denominator is 0, all examples and
-    predictions are one class: perfect agreement, 1.
-
-    Args:
-        matrix: int[classes, classes], a confusion matrix with at least one example.
+    `1 - Σ w O / Σ w E`, where `O` is the confusion matrix, `E` its expectation if truth and
+    prediction were independent, and `w_ij = (i - j)²`. It is 1 if the denominator is 0: then all
+    examples and predictions are the same class.
 
     Reference:
         Cohen, "Weighted kappa: Nominal scale agreement with provision for scaled disagreement or
@@ -174,33 +149,24 @@ def quadratic_weighted_kappa(matrix: np.ndarray) -> float:
 
 
 def _per_class(matrix: np.ndarray) -> list[dict[str, Any]]:
-    """Returns the figures of each class, 0 where a share is 0/0.
-
-    precision = hits / predicted, recall = hits / support, and F1, their harmonic mean, is
-    2 · hits / (support + predicted).
-    """
     rows = []
     for label in range(len(matrix)):
-        hits, support, said = matrix[label, label], matrix[label].sum(), matrix[:, label].sum()
+        hits, support, predicted = matrix[label, label], matrix[label].sum(), matrix[:, label].sum()
         rows.append(
             {
                 "label": label,
-                "precision": float(hits / said) if said else 0.0,
+                "precision": float(hits / predicted) if predicted else 0.0,
                 "recall": float(hits / support) if support else 0.0,
-                "f1": float(2 * hits / (support + said)) if support + said else 0.0,
+                "f1": float(2 * hits / (support + predicted)) if support + predicted else 0.0,
                 "support": int(support),
-                "predicted": int(said),
+                "predicted": int(predicted),
             }
         )
     return rows
 
 
 def _calibration(confidence: np.ndarray, hit: np.ndarray) -> list[dict[str, Any]]:
-    """Sorts examples by confidence into 15 bins of equal width, each (lower, upper].
-
-    Args:
-        confidence: float[n], the likeliest class's probability.
-        hit: bool[n], whether that class is the true one.
+    """Groups examples by confidence float[n] into bins of equal width, each (lower, upper].
 
     Reference:
         Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015;

@@ -1,11 +1,11 @@
-"""The optimizers by name, with L2 in the gradient and a rate of their own for the embeddings.
+"""The optimizers by name, with L2 in the gradient and an optional separate rate for embeddings.
 
-Constants are PyTorch's where Keras has others, since the rates that the report and most papers
-give were found with those: Adagrad's accumulator starts at 0, epsilons are small.
+Constants are PyTorch's where Keras's differ, because most published learning rates assume them:
+Adagrad's accumulator starts at 0, and epsilons are small.
 
-Adam and Adagrad run TensorFlow's own operations, one a weight, in place of Keras's dozen. Where a
-step touches few rows of an embedding, Adagrad costs those rows alone, and so does `lazy-adam`;
-`adam` moves all rows, the untouched ones by what their moments remember.
+Adam and Adagrad run one TensorFlow operation per weight instead of Keras's dozen. `adagrad` and
+`lazy-adam` update only the rows of an embedding that a batch uses. `adam` updates all rows, because
+its moments keep moving the unused ones.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
+_Optimizer = keras.optimizers.Optimizer
+
 
 class _OneOperationAdam:
-    """Adam's update in one operation, with the formula of the Keras class that it is mixed into."""
+    """Mixed into a Keras class: Adam's update in one operation."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight."""
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -39,10 +40,7 @@ class _OneOperationAdam:
 
 
 class Adam(_OneOperationAdam, keras.optimizers.Adam):
-    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
-
-    All rows of an embedding move at every step, those too that the batch did not touch.
-    """
+    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015."""
 
 
 class AdamW(_OneOperationAdam, keras.optimizers.AdamW):
@@ -50,16 +48,15 @@ class AdamW(_OneOperationAdam, keras.optimizers.AdamW):
 
 
 class LazyAdam(Adam):
-    """Adam whose step costs of an embedding the rows that the batch touched, a slice each.
+    """Adam that updates only the rows of an embedding that the batch uses.
 
-    Other rows stay where they are, and so do their moments, where Adam's moments decay and move
-    the rows on at each step. A row that the batch touched moves as in Adam from the moments it has,
-    with the correction for the number of all steps. PyTorch's `SparseAdam` does the same. With L2,
-    which moves all rows, it is Adam.
+    Other rows and their moments stay as they are; in Adam, their moments decay and keep moving
+    them. Used rows move as in Adam, with the bias correction for the total number of steps. This is
+    PyTorch's `SparseAdam`. With L2, which changes all rows, it is Adam.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight, or of an embedding the touched rows."""
+        """Updates one weight."""
         if not isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return
@@ -82,14 +79,13 @@ class LazyAdam(Adam):
 
 
 class Adagrad(keras.optimizers.Adagrad):
-    """Duchi et al., "Adaptive Subgradient Methods", JMLR 2011, with PyTorch's place of epsilon.
+    """Duchi et al., "Adaptive Subgradient Methods", JMLR 2011, with epsilon where PyTorch has it.
 
-    Rows of an embedding that a batch does not touch stay by the formula itself, and cost nothing;
-    those that it does have a slice each.
+    Rows of an embedding that a batch does not use have a gradient of 0: they stay, at no cost.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight, or of an embedding the touched rows."""
+        """Updates one weight."""
         arguments = {
             "var": variable.handle,
             "accum": self._accumulators[self._get_variable_index(variable)].value.handle,
@@ -104,7 +100,7 @@ class Adagrad(keras.optimizers.Adagrad):
             tf.raw_ops.ResourceApplyAdagradV2(grad=gradient, **arguments)
 
 
-_CLASSES: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, float | bool]]] = {
+_CLASSES: dict[str, tuple[type[_Optimizer], dict[str, float | bool]]] = {
     "sgd": (keras.optimizers.SGD, {}),
     "momentum": (keras.optimizers.SGD, {"momentum": 0.9}),
     "nesterov": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
@@ -127,31 +123,31 @@ def make_optimizer(
     l2: float = 0.0,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
-) -> keras.optimizers.Optimizer:
+) -> _Optimizer:
     """Makes an optimizer.
 
     Args:
-        name: One of `config.OPTIMIZERS`.
+        name: One of `settings.OPTIMIZERS`.
         learning_rate: The step size.
-        l2: λ in `g + λ w`, added to the gradient before the optimizer sees it, and after clipping,
-            for every weight. PyTorch's `weight_decay` of Adam and SGD.
-        weight_decay: Decoupled decay, Loshchilov and Hutter, "Decoupled Weight Decay
-            Regularization", ICLR 2019: `w ← w - learning_rate · weight_decay · w` each step.
+        l2: λ in `g + λ w`, added to every weight's gradient after clipping and before the optimizer
+            sees it; PyTorch's `weight_decay` in Adam and SGD.
+        weight_decay: Decoupled: each step subtracts `learning_rate · weight_decay · w` from `w`, as
+            in Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
         clip_norm: Bound of the gradients' global norm; 0 for none.
 
     Raises:
-        ValueError: If there is no such optimizer.
+        ValueError: If the name is unknown.
     """
     if name not in _CLASSES:
         raise ValueError(f"Expected one of {', '.join(OPTIMIZERS)}. Received: name={name!r}")
     base, constants = _CLASSES[name]
 
     class Optimizer(base):
-        """`base`, with L2 in the gradient, right where a row of an embedding occurs twice."""
+        """`base` with clipping, L2, and the slices of a repeated row added up."""
 
         def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-            # Here, since Keras's clipping squares each slice of a row alone, and makes all of the
-            # rows' slices one dense gradient.
+            # Keras's own clipping would square each slice of a row on its own, and would make the
+            # gradient dense.
             grads = [_summed_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
             if clip_norm:
                 grads, _ = tf.clip_by_global_norm(grads, clip_norm)
@@ -165,17 +161,17 @@ def make_optimizer(
     Optimizer.__name__ = base.__name__
     return Optimizer(
         learning_rate=learning_rate,
-        # AdamW insists on a number; elsewhere None spares a pass over all weights.
+        # AdamW requires a number; for the others, None saves a pass over all weights.
         weight_decay=weight_decay or (0.0 if name == "adamw" else None),
         **constants,
     )
 
 
 def _summed_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Returns the gradient with one slice a row.
+    """Returns the gradient with one slice per row.
 
-    A word that occurs twice in a batch has two slices, and Keras's optimizers square each of them
-    alone, where the square of their sum is meant.
+    A word that occurs twice in a batch has two slices. Keras's optimizers square each of them
+    instead of their sum.
     """
     rows, places = tf.unique(gradient.indices)
     values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
@@ -183,26 +179,22 @@ def _summed_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def has_own_rate(embedding: EmbeddingConfig) -> bool:
-    """Returns whether the embeddings train at a rate of their own."""
+    """Returns whether the embeddings train with their own learning rate."""
     return embedding.trainable and embedding.learning_rate > 0
 
 
 class GroupedOptimizer(keras.optimizers.MultiOptimizer):
-    """An optimizer for most weights, and one for a group of weights.
+    """One optimizer for a group of weights, and another for all others.
 
     Args:
-        default: For all weights but the group's.
-        own: For the group's.
+        default: The optimizer of all weights outside the group.
+        own: The group's optimizer.
         group: The group's weights.
     """
 
     def __init__(
-        self,
-        default: keras.optimizers.Optimizer,
-        own: keras.optimizers.Optimizer,
-        group: Sequence[keras.Variable],
+        self, default: _Optimizer, own: _Optimizer, group: Sequence[keras.Variable]
     ) -> None:
-        """Makes the optimizer; see the class for the arguments."""
         members = {id(variable) for variable in group}
         super().__init__(lambda variable: own if id(variable) in members else default)
         self.groups = (default, own)
@@ -210,21 +202,16 @@ class GroupedOptimizer(keras.optimizers.MultiOptimizer):
 
 def pipeline_optimizer(
     training: TrainingConfig, embedding: EmbeddingConfig, model: keras.Model
-) -> keras.optimizers.Optimizer:
-    """Makes the optimizer that a pipeline asks for.
+) -> _Optimizer:
+    """Makes a pipeline's optimizer.
 
-    Where the embeddings have a rate of their own, so have they an optimizer of their own, without
-    L2 or decay, which would pull the vectors of all words to zero, those that never occur too.
-    Each of the two clips its own gradients.
+    Embeddings with their own learning rate have their own optimizer, without L2 or decay: both
+    would pull every word's vector to zero, including words that never occur. Each of the two
+    optimizers clips its own gradients.
     """
-    default = make_optimizer(
-        training.optimizer,
-        training.learning_rate,
-        training.l2,
-        training.weight_decay,
-        training.clip_norm,
-    )
+    name, rate, clip_norm = training.optimizer, training.learning_rate, training.clip_norm
+    default = make_optimizer(name, rate, training.l2, training.weight_decay, clip_norm)
     if not has_own_rate(embedding):
         return default
-    own = make_optimizer(embedding.optimizer, embedding.learning_rate, clip_norm=training.clip_norm)
+    own = make_optimizer(embedding.optimizer, embedding.learning_rate, clip_norm=clip_norm)
     return GroupedOptimizer(default, own, [model.get_layer("embedding").embeddings])

@@ -1,10 +1,10 @@
 """The LSTM layer: `keras.layers.LSTM`, with less work for a CPU.
 
-The gradients of both kernels are one product each over all steps, where the stock layer forms one a
-step; the gates are saved for them; masks cost no step anything. A batch goes in two halves, each a
-chain of small products on a core of its own, where the one chain of a whole batch would have the
-cores wait for each other at each step; this pays most where TensorFlow runs two operations at a
-time, each with half of the cores. Where there is a GPU the stock layer does the work, with cuDNN.
+It is faster because each kernel's gradient is one matrix product over all time steps instead of one
+per step, because gate activations are saved in the forward pass, and because masks cost nothing
+per step. A batch is split into two halves that run on separate cores; with one chain of small
+products, the cores would wait for each other at each step. This works best if TensorFlow runs two
+operations at a time, each on half of the cores. With a GPU, the stock layer and cuDNN do the work.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 
 from sst_keras.runtime import keras, tf
 
+_Weights = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # kernel, recurrent kernel, bias
 _DTYPES = ("float32", "bfloat16")
-# Batches of fewer rows are not worth packing for prediction.
+# For prediction, packing pays off from this many rows.
 _MIN_PACKED_BATCH = 16
-# Steps in an iteration of the loop, for prediction of fewer rows.
+# Steps per iteration of the loop that predicts fewer rows.
 _CHUNK = 8
-# Far enough below zero for a gate to be shut: the sigmoid of it is 0.
+# Added to a gate's sum to shut it: the sigmoid is 0.
 _SHUT = -1e4
 
 
@@ -28,55 +29,48 @@ class LSTM(keras.layers.LSTM):
     """An LSTM with the equations, weights and arguments of `keras.layers.LSTM`.
 
     Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget
-    gate of Gers et al., "Learning to Forget", 2000. Weights can be exchanged with the stock layer
-    both ways.
+    gate of Gers et al., "Learning to Forget", 2000. Weights can be exchanged with the stock layer.
 
-    With a mask, real steps come first in each row, as in all batches of this package; that is not
-    checked. At padding the outputs are finite, and not the stock layer's, which repeats the last
-    real one or, where `zero_output_for_mask`, gives zeros. With arguments that the fast way does
-    not have (an initial or returned state, dropout inside of the layer, other activations) the
-    layer is the stock one.
+    A mask must have each row's real steps first, as in all batches of this package; this is not
+    checked. Outputs at padding are finite but arbitrary; the stock layer repeats the last real one.
+    The layer falls back to the stock one for arguments that the fast code does not support: an
+    initial or returned state, dropout inside the layer, other activations.
 
     Args:
         units: Width of state and output.
-        matmul_dtype: `"float32"`, or `"bfloat16"` for matrix products whose factors and results are
-            rounded to 8 bits of precision, faster on processors that have them; states and the
-            weights themselves stay float32. On a GPU it changes nothing.
-        **kwargs: What `keras.layers.LSTM` takes.
+        matmul_dtype: `"float32"`, or `"bfloat16"` to round the factors and results of matrix
+            products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions.
+            States and weights stay float32. No effect on a GPU.
+        **kwargs: Other arguments of `keras.layers.LSTM`.
 
     Call arguments:
         sequences: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None where all are real.
+        mask: bool[batch, time], true at real steps; None if all are real.
 
     Output:
-        float32[batch, time, units] where `return_sequences`, else float32[batch, units]: the last
-        real step's output, or zeros for a row without any.
+        float32[batch, time, units] with `return_sequences`, else float32[batch, units]: the output
+        at the last real step, or zeros for a row of only padding.
     """
 
     def __init__(self, units: int, matmul_dtype: str = "float32", **kwargs: Any) -> None:
-        """Makes the layer; see the class for the arguments."""
         super().__init__(units, **kwargs)
         if matmul_dtype not in _DTYPES:
             raise ValueError(
                 f"Expected `matmul_dtype` of {' or '.join(_DTYPES)}. Received: {matmul_dtype!r}"
             )
         self.matmul_dtype = matmul_dtype
-        self.supports_jit = False  # XLA makes loops slower on a CPU, and has no lists of states
+        self.supports_jit = False  # XLA slows loops down on a CPU, and lacks TensorArrays
 
     def call(
-        self,
-        sequences: Any,
-        initial_state: Any = None,
-        mask: Any = None,
-        training: bool = False,
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        """Runs the layer; see the class for arguments and output."""
+        """Runs the layer."""
         if initial_state is not None or not self._is_fast():
             return super().call(sequences, initial_state, mask, training)
         sequences = tf.convert_to_tensor(sequences)
         mask = None if mask is None else tf.convert_to_tensor(mask)
         weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
-        weights = tuple(tf.convert_to_tensor(weight) for weight in weights)
+        weights = tuple(map(tf.convert_to_tensor, weights))
         batch = tf.shape(sequences)[0]
 
         if not training:
@@ -94,25 +88,27 @@ class LSTM(keras.layers.LSTM):
         return tf.concat(halves, axis=0)
 
     def _run(
-        self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: Any, training: bool
+        self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: _Weights, training: bool
     ) -> tf.Tensor:
-        """Runs some rows of a batch; see the class for the shapes."""
+        """Runs rows of a batch with their padding; shapes are those of `call`."""
         inputs = tf.transpose(sequences, (1, 0, 2))  # [time, batch, dim]
         shut = None
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
             if mask is not None:
-                # Padding comes first now. Its input gate is shut, and so the state stays 0.
+                # Padding now comes first. Its input gate is shut, so the state stays 0.
                 shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), inputs.dtype)), [0])
         run = _lstm if training else _lstm_states
-        outputs = run(inputs, *weights, shut, self.matmul_dtype)  # [time, batch, units]
+        outputs = run(inputs, weights, shut, self.matmul_dtype)  # [time, batch, units]
         return self._returned(tf.transpose(outputs, (1, 0, 2)), mask)
 
-    def _run_packed(self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: Any) -> tf.Tensor:
-        """Runs a batch at its real steps alone, for prediction; see the class for the shapes.
+    def _run_packed(
+        self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: _Weights
+    ) -> tf.Tensor:
+        """Runs only the real steps of a batch, for prediction; shapes are those of `call`.
 
-        Rows go from the longest to the shortest, every second one to the other half, so that the
-        rows that have a step are the first ones, and the halves are alike.
+        Rows are sorted from longest to shortest, so that at each step the rows that have it come
+        first. The two halves take turns at picking rows, so that they cost the same.
         """
         batch, time = tf.shape(sequences)[0], tf.shape(sequences)[1]
         if mask is None:
@@ -124,7 +120,7 @@ class LSTM(keras.layers.LSTM):
         indices, states = [], []
         for rows in (order[0::2], order[1::2]):
             counts = tf.gather(lengths, rows)  # int32[rows], falling
-            steps = tf.range(tf.maximum(tf.reduce_max(counts), 1))  # one at least
+            steps = tf.range(tf.maximum(tf.reduce_max(counts), 1))  # at least one
             is_real = counts > steps[:, tf.newaxis]  # [steps, rows]
             step, row = tf.unstack(tf.cast(tf.where(is_real), tf.int32), axis=1)
             first = tf.gather(rows, row) * time
@@ -135,7 +131,7 @@ class LSTM(keras.layers.LSTM):
             rows_at = tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1)  # int32[steps]
             indices.append(to[:, tf.newaxis])
             states.append(
-                _packed_lstm_states(tf.gather(flat, from_), rows_at, *weights, self.matmul_dtype)
+                _packed_lstm_states(tf.gather(flat, from_), rows_at, weights, self.matmul_dtype)
             )
         outputs = tf.scatter_nd(
             tf.concat(indices, axis=0), tf.concat(states, axis=0), (batch * time, self.units)
@@ -143,7 +139,7 @@ class LSTM(keras.layers.LSTM):
         return self._returned(tf.reshape(outputs, (batch, time, self.units)), mask)
 
     def _returned(self, outputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
-        """Returns float32[batch, time, units] as it is, or each row's last real step of it."""
+        """Returns float32[batch, time, units], or each row's last real step of it."""
         if self.return_sequences:
             return outputs
         if mask is None or self.go_backwards:
@@ -153,10 +149,9 @@ class LSTM(keras.layers.LSTM):
         return last * tf.cast(lengths > 0, last.dtype)[:, tf.newaxis]
 
     def _is_fast(self) -> bool:
-        """Returns whether the fast way has all that the layer was asked for."""
+        """Returns whether the fast code supports the layer's arguments and the device."""
         return (
-            keras.backend.backend() == "tensorflow"
-            and not tf.config.get_visible_devices("GPU")
+            not tf.config.get_visible_devices("GPU")
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias
@@ -166,12 +161,12 @@ class LSTM(keras.layers.LSTM):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that make the layer again."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "matmul_dtype": self.matmul_dtype}
 
 
 def _rounded_matmul(matmul_dtype: str) -> Callable[..., tf.Tensor]:
-    """Returns a product of matrices in a dtype, from float32 and to it."""
+    """Returns a matrix product that computes in a dtype and returns float32."""
 
     def matmul(left: tf.Tensor, right: tf.Tensor, **transposed: bool) -> tf.Tensor:
         left, right = tf.cast(left, matmul_dtype), tf.cast(right, matmul_dtype)
@@ -183,7 +178,7 @@ def _rounded_matmul(matmul_dtype: str) -> Callable[..., tf.Tensor]:
 def _projected(
     inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, shut: tf.Tensor | None, matmul: Any
 ) -> tf.Tensor:
-    """Returns what the inputs add to the gates, at all steps: float32[time, batch, 4 units]."""
+    """Returns the inputs' part of the gates' sums at all steps: float32[time, batch, 4 units]."""
     time, batch, gates = tf.shape(inputs)[0], tf.shape(inputs)[1], kernel.shape[1]
     flat = tf.reshape(inputs, (-1, inputs.shape[2]))  # [time · batch, dim]
     projected = tf.reshape(matmul(flat, kernel) + bias, (time, batch, gates))
@@ -196,8 +191,7 @@ def _projected(
 def _cell(z: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Runs a step from the gates' sums float32[batch, 4 units] and the cells float32[batch, units].
 
-    Returns:
-        i, f, g, o, tanh of the new cells, the new states, the new cells.
+    Returns i, f, g, o, tanh of the new cells, the new states, and the new cells.
     """
     i, f, g, o = tf.split(z, 4, axis=1)
     i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
@@ -207,19 +201,14 @@ def _cell(z: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 
 def _lstm_states(
-    inputs: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
-    shut: tf.Tensor | None,
-    matmul_dtype: str,
+    inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, matmul_dtype: str
 ) -> tf.Tensor:
-    """Runs an LSTM as `_lstm` does, without what a gradient needs, for few rows.
+    """Runs an LSTM over few rows, with the arguments and result of `_lstm`; slow for gradients.
 
-    With few rows most of the time goes by between the operations, so that an iteration of the
-    loop does `_CHUNK` steps; steps that are beyond the end are cut off. For gradients, `_lstm` is
-    faster.
+    With few rows, most time is spent between operations, so each iteration of the loop runs
+    `_CHUNK` steps. Steps beyond the end are cut off.
     """
+    kernel, recurrent_kernel, bias = weights
     matmul = _rounded_matmul(matmul_dtype)
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], recurrent_kernel.shape[0]
     projected = _projected(inputs, kernel, bias, shut, matmul)
@@ -247,27 +236,20 @@ def _lstm_states(
 
 
 def _packed_lstm_states(
-    inputs: tf.Tensor,
-    rows_at: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
-    matmul_dtype: str,
+    inputs: tf.Tensor, rows_at: tf.Tensor, weights: _Weights, matmul_dtype: str
 ) -> tf.Tensor:
-    """Runs an LSTM over rows of falling lengths, without padding.
+    """Runs an LSTM without padding over rows sorted from longest to shortest.
 
     Args:
-        inputs: float32[real, dim], the first step of all rows, then the second of those that have
-            one, and so on.
-        rows_at: int32[time], the number of rows that have the step, falling; one step at least.
-        kernel: As `_lstm` has it, and so the other weights.
-        recurrent_kernel: Likewise.
-        bias: Likewise.
-        matmul_dtype: Likewise.
+        inputs: float32[real, dim], the first step of all rows, then the second step of the rows
+            that have one, and so on.
+        rows_at: int32[time], the number of rows that have each step; at least one step.
+        weights, matmul_dtype: As for `_lstm`.
 
     Returns:
         float32[real, units], in the order of the inputs.
     """
+    kernel, recurrent_kernel, bias = weights
     matmul = _rounded_matmul(matmul_dtype)
     time, units = tf.shape(rows_at)[0], recurrent_kernel.shape[0]
     projected = matmul(inputs, kernel) + bias  # [real, 4 units]
@@ -283,63 +265,34 @@ def _packed_lstm_states(
 
     zeros = tf.zeros((rows_at[0], units))
     states = tf.TensorArray(tf.float32, time, infer_shape=False, element_shape=(None, units))
-    state = tf.TensorShape((None, units))
+    scalar, state = tf.TensorShape(()), tf.TensorShape((None, units))
     *_, states = tf.while_loop(
         lambda t, *_: t < time,
         body,
         (tf.constant(0), tf.constant(0), zeros, zeros, states),
         parallel_iterations=1,
-        shape_invariants=(
-            tf.TensorShape(()),
-            tf.TensorShape(()),
-            state,
-            state,
-            tf.TensorShape(None),
-        ),
+        shape_invariants=(scalar, scalar, state, state, tf.TensorShape(None)),
     )
     return states.concat()
 
 
 def _lstm(
-    inputs: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
-    shut: tf.Tensor | None,
-    matmul_dtype: str,
+    inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, matmul_dtype: str
 ) -> tf.Tensor:
-    """Runs an LSTM over time, from a state of zeros, and saves what a fast gradient needs.
+    """Runs an LSTM over time from a state of zeros, with a fast gradient.
 
     Args:
         inputs: float32[time, batch, dim].
-        kernel: float32[dim, 4 units]; gates in Keras's order i, f, g, o.
-        recurrent_kernel: float32[units, 4 units].
-        bias: float32[4 units].
-        shut: float32[time, batch], 1 at steps before a row's first; None for none.
-        matmul_dtype: The dtype that matrix products are done in.
+        weights: The kernel float32[dim, 4 units], with gates in Keras's order i, f, g, o, the
+            recurrent kernel float32[units, 4 units], and the bias float32[4 units].
+        shut: float32[time, batch], 1 at padding before a row's first step; None if there is none.
+        matmul_dtype: The dtype of matrix products.
 
     Returns:
         float32[time, batch, units].
     """
-    time, batch = tf.shape(inputs)[0], tf.shape(inputs)[1]
-    dim, units = inputs.shape[2], recurrent_kernel.shape[0]
-
+    time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], weights[1].shape[0]
     matmul = _rounded_matmul(matmul_dtype)
-
-    def run(step: Any, values: tuple) -> tuple:
-        """Runs `step(t, *values)` for each t from 1 to time - 1."""
-
-        def body(t: tf.Tensor, *values: Any) -> tuple:
-            return t + 1, *step(t, *values)
-
-        _, *values = tf.while_loop(
-            lambda t, *_: t < time, body, (tf.constant(1), *values), parallel_iterations=1
-        )
-        return tuple(values)
-
-    def array(dtype: str = "float32") -> tf.TensorArray:
-        return tf.TensorArray(dtype, time, element_shape=(None, None))
-
     zeros = tf.zeros((batch, units), inputs.dtype)
 
     @tf.custom_gradient
@@ -352,49 +305,78 @@ def _lstm(
             values = (i, f, g, o, c, tanh_c, h)
             return h, new_c, *(a.write(t, v) for a, v in zip(arrays, values, strict=True))
 
-        # The first step finds a state of zeros, and needs no product.
+        # The first step starts from zeros and needs no product.
         i, f, g, o, tanh_c, h, c = _cell(projected[0], zeros)
-        first = (array().write(0, value) for value in (i, f, g, o, zeros, tanh_c, h))
-        _, _, *saved = run(step, (h, c, *first))
-        outputs = tf.ensure_shape(saved[-1].stack(), (None, None, units))
+        first = (_array(time).write(0, value) for value in (i, f, g, o, zeros, tanh_c, h))
+        _, _, *saved, states = _loop(time, step, (h, c, *first))
+        outputs = tf.ensure_shape(states.stack(), (None, None, units))
 
         def gradient(d_outputs: tf.Tensor) -> tuple:
-            transposed = tf.cast(tf.transpose(recurrent_kernel), matmul_dtype)
-
-            def cell_back(t: Any, dh: Any, dc: Any) -> tuple:
-                """Returns the gradients of the gates' sums and of the cells before."""
-                i, f, g, o, c, tanh_c = (a.read(t) for a in saved[:-1])
-                dh = dh + d_outputs[t]
-                dc = dc + tf.raw_ops.TanhGrad(y=tanh_c, dy=dh * o)
-                dz = tf.concat(
-                    [
-                        tf.raw_ops.SigmoidGrad(y=i, dy=dc * g),
-                        tf.raw_ops.SigmoidGrad(y=f, dy=dc * c),
-                        tf.raw_ops.TanhGrad(y=g, dy=dc * i),
-                        tf.raw_ops.SigmoidGrad(y=o, dy=dh * tanh_c),
-                    ],
-                    axis=1,
-                )
-                return tf.cast(dz, matmul_dtype), dc * f
-
-            def step_back(number: Any, dh: Any, dc: Any, dzs: Any) -> tuple:
-                t = time - number
-                dz, dc = cell_back(t, dh, dc)
-                return matmul(dz, transposed), dc, dzs.write(t, dz)
-
-            dh, dc, dzs = run(step_back, (zeros, zeros, array(matmul_dtype)))
-            dz, _ = cell_back(0, dh, dc)
-            dz = tf.reshape(dzs.write(0, dz).stack(), (-1, 4 * units))  # [time · batch, 4 units]
-            before = tf.reshape(outputs[:-1], (-1, units))  # what all steps but the first found
+            dz = _gate_gradients(d_outputs, saved, recurrent_kernel, matmul_dtype)
+            before = tf.reshape(outputs[:-1], (-1, units))  # the states before steps 1, 2, ...
             d_inputs = matmul(dz, kernel, transpose_b=True)
             ones = tf.ones((1, time * batch))
             return (
-                tf.reshape(d_inputs, (time, batch, dim)),
-                matmul(tf.reshape(inputs, (-1, dim)), dz, transpose_a=True),
+                tf.reshape(d_inputs, tf.shape(inputs)),
+                matmul(tf.reshape(inputs, (-1, inputs.shape[2])), dz, transpose_a=True),
                 matmul(before, dz[batch:], transpose_a=True),
-                tf.matmul(ones, tf.cast(dz, tf.float32))[0],  # the sum over rows, but faster
+                tf.matmul(ones, tf.cast(dz, tf.float32))[0],  # a faster sum over rows
             )
 
         return outputs, gradient
 
-    return lstm(inputs, kernel, recurrent_kernel, bias)
+    return lstm(inputs, *weights)
+
+
+def _gate_gradients(
+    d_outputs: tf.Tensor, saved: list[tf.TensorArray], recurrent_kernel: tf.Tensor, dtype: str
+) -> tf.Tensor:
+    """Returns the gradients of the gates' sums at all steps: dtype[time · batch, 4 units].
+
+    Args:
+        d_outputs: float32[time, batch, units], the gradients of the outputs.
+        saved: At each step i, f, g, o, the cells before it, and tanh of the cells after it.
+        recurrent_kernel: float32[units, 4 units].
+        dtype: The dtype of matrix products.
+    """
+    time, units = tf.shape(d_outputs)[0], recurrent_kernel.shape[0]
+    transposed = tf.cast(tf.transpose(recurrent_kernel), dtype)
+    matmul = _rounded_matmul(dtype)
+
+    def cell_back(t: Any, dh: Any, dc: Any) -> tuple:
+        """Returns the gradients of a step's gate sums and of the cells before it."""
+        i, f, g, o, c, tanh_c = (a.read(t) for a in saved)
+        dh = dh + d_outputs[t]
+        dc = dc + tf.raw_ops.TanhGrad(y=tanh_c, dy=dh * o)
+        dz = [
+            tf.raw_ops.SigmoidGrad(y=i, dy=dc * g),
+            tf.raw_ops.SigmoidGrad(y=f, dy=dc * c),
+            tf.raw_ops.TanhGrad(y=g, dy=dc * i),
+            tf.raw_ops.SigmoidGrad(y=o, dy=dh * tanh_c),
+        ]
+        return tf.cast(tf.concat(dz, axis=1), dtype), dc * f
+
+    def step_back(number: Any, dh: Any, dc: Any, dzs: Any) -> tuple:
+        t = time - number
+        dz, dc = cell_back(t, dh, dc)
+        return matmul(dz, transposed), dc, dzs.write(t, dz)
+
+    zeros = tf.zeros_like(d_outputs[0])
+    dh, dc, dzs = _loop(time, step_back, (zeros, zeros, _array(time, dtype)))
+    dz, _ = cell_back(0, dh, dc)
+    return tf.reshape(dzs.write(0, dz).stack(), (-1, 4 * units))
+
+
+def _loop(time: tf.Tensor, step: Callable[..., tuple], values: tuple) -> tuple:
+    """Replaces `values` by `step(t, *values)` for each t from 1 to time - 1, and returns them."""
+    _, *values = tf.while_loop(
+        lambda t, *_: t < time,
+        lambda t, *values: (t + 1, *step(t, *values)),
+        (tf.constant(1), *values),
+        parallel_iterations=1,
+    )
+    return tuple(values)
+
+
+def _array(time: tf.Tensor, dtype: str = "float32") -> tf.TensorArray:
+    return tf.TensorArray(dtype, time, element_shape=(None, None))

@@ -1,17 +1,17 @@
-r"""Raw English → treebank tokens, in TensorFlow string operations alone.
+r"""Raw English → treebank tokens, with only TensorFlow string operations.
 
 The same graph runs in training on raw texts and inside an exported model. The tokens are those of
-the Penn Treebank as the Stanford Sentiment Treebank has them, its escapes undone:
+the Stanford Sentiment Treebank, which follows the Penn Treebank, without their escapes:
 
-- `don't` → `do n't`, `it's` → `it 's`, `cannot` → `can not`. Other run-together words stay whole,
-  as that treebank leaves them: `gonna`, `wanna`, `gotta`.
-- Quotes: `"` opening → ``` `` ```, closing → `''`; single ones → ``` ` ``` and `'`. Curly ones too.
-- Brackets stand alone: `(`, `)`. What treebanks write for them, and `\/`, `\*`, is undone.
-- A dash is `--`, dots are `...`; `!` and `?` run together are one token.
+- `don't` → `do n't`, `it's` → `it 's`, `cannot` → `can not`. As in that treebank, `gonna`, `wanna`,
+  `gotta` are one token.
+- Quotes, straight or curly: `"` opening → ``` `` ```, closing → `''`; single → ``` ` ``` and `'`.
+- Each bracket is a token. The escapes `-LRB-`, `-RRB-`, `\/`, `\*` are undone.
+- A dash is `--`, an ellipsis `...`; a run of `!` and `?` is one token.
 - A full stop is a token unless it belongs to an abbreviation, an initial or a number.
 
-Tokens joined by single spaces come back as they are. Three tokens of the treebank hold a no-break
-space (`8 1/2`): between a number and a fraction it is kept, elsewhere it is white space.
+Tokens joined by single spaces are returned unchanged. Three tokens of the treebank contain a
+no-break space (`8 1/2`): it is kept between a number and a fraction, and is white space elsewhere.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _ABBREVIATIONS = (
     "Jan|Feb|Aug|Sept|Oct|Nov|Dec|Bros|Inc|Co|Corp|Ltd|vs|Vs|etc|al|[Nn]o"
 )
 
-# Pattern (RE2, without look-around) and replacement, in order. Characters below the space stand for
-# what a later rule must not touch: \x01 a no-break space, \x02 an opening single quote, \x03 an
-# abbreviation's full stop, \x04 an apostrophe. In the text itself they are white space.
+# Pattern (RE2, without look-around) and replacement, in order. Control characters mark what later
+# rules must not change: \x01 a no-break space, \x02 an opening single quote, \x03 an abbreviation's
+# full stop, \x04 an apostrophe. In the text itself they are white space.
 _RULES = (
-    # White space: one space between words, one at each end.
+    # White space becomes one space between words and one at each end.
     ("[\x01-\x08]", " "),
     (r"(\d)\x{a0}(\d+\\?/\d)(-?)", "\\1\x01\\2 \\3 "),
     (
@@ -52,7 +52,7 @@ _RULES = (
     # Punctuation; a comma or colon within a number stays.
     (r"([()\[\]{}<>;$#%]|[!?]+|\*+)", r" \1 "),
     ("([^0-9])([,:])|([,:])([^0-9])", r"\1 \2\3 \4"),
-    # A hyphen or slash at a word's end or start, or beside an apostrophe, stands alone.
+    # A hyphen or slash at a word's end or start, or next to an apostrophe, is a token.
     ("([^ -])([-/]) ", r"\1 \2 "),
     (" ([-/])([^ -])", r" \1 \2"),
     ("(?i) (anti|pro) - ", r" \1- "),
@@ -86,14 +86,14 @@ _RULES = (
 def tokenize(texts: tf.Tensor) -> tf.RaggedTensor:
     """Splits texts into tokens.
 
-    A text without any is one unknown token. Bytes that are not UTF-8 are kept as they are.
+    A text without tokens becomes one unknown token. Bytes that are not UTF-8 are kept.
 
     Args:
         texts: string[batch], UTF-8.
 
     Returns:
-        string[batch, (tokens)], at least one token a row.
+        string[batch, (tokens)], at least one token per row.
     """
     for pattern, replacement in _RULES:
         texts = tf.strings.regex_replace(texts, pattern, replacement)
-    return tf.strings.split(texts)  # at ASCII white space: a no-break space stays
+    return tf.strings.split(texts)  # at ASCII white space, so a no-break space is kept

@@ -1,7 +1,7 @@
 """Penn-bracketed sentiment trees: one line → `Tree` → `Example`.
 
-A line such as `(3 (2 It) (4 (4 's) (4 wonderful)))` is a binary tree in which every node, and so
-every span of the sentence, carries a label from 0 (very negative) to 4 (very positive).
+A line such as `(3 (2 It) (4 (4 's) (4 wonderful)))` is a binary tree. Every node, a span of the
+sentence, has a label from 0 (very negative) to 4 (very positive).
 Source: Socher et al., "Recursive Deep Models for Semantic Compositionality Over a Sentiment
 Treebank", EMNLP 2013.
 """
@@ -18,24 +18,24 @@ from sst_keras.errors import InputError
 
 LABEL_NAMES = ("very negative", "negative", "neutral", "positive", "very positive")
 
-# The Penn Treebank writes these characters differently because brackets are its own syntax.
+# The Penn Treebank escapes brackets, which are its own syntax.
 _ESCAPES = {"-LRB-": "(", "-RRB-": ")"}
 _UNESCAPES = {plain: escaped for escaped, plain in _ESCAPES.items()}
 
-# Tokens are split on the ASCII space alone: some hold a no-break space ("8\u00a01/2").
+# Tokens are split only at the ASCII space: some contain a no-break space ("8\u00a01/2").
 _PIECES = re.compile(r"\(|\)|[^() ]+")
 
-# Sentences of the treebank are nested less than 60 deep; the bound keeps a recursion safe.
+# The treebank is nested less than 60 deep; the bound keeps recursion safe.
 _DEEPEST = 500
 
 
 def unescape(token: str) -> str:
-    r"""Returns `token` as ordinary text has it: `-LRB-` → `(`, `\/` → `/`, `\*` → `*`."""
+    r"""Returns `token` as in ordinary text: `-LRB-` → `(`, `\/` → `/`, `\*` → `*`."""
     return _ESCAPES.get(token, token).replace("\\/", "/").replace("\\*", "*")
 
 
 def escape(token: str) -> str:
-    r"""Returns `token` as the treebank writes it: `(` → `-LRB-`, `/` → `\/`, `*` → `\*`."""
+    r"""Returns `token` as in the treebank: `(` → `-LRB-`, `/` → `\/`, `*` → `\*`."""
     return _UNESCAPES.get(token, token).replace("/", "\\/").replace("*", "\\*")
 
 
@@ -44,9 +44,9 @@ class Example:
     """A text with its label.
 
     Attributes:
-        tokens: The text's tokens, treebank escapes undone; at least one.
+        tokens: The text's tokens without treebank escapes; at least one.
         label: The class, from 0.
-        is_root: Whether the text is a whole sentence, not a span within one.
+        is_root: Whether the text is a complete sentence rather than a span of one.
     """
 
     tokens: tuple[str, ...]
@@ -56,12 +56,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A node of a sentiment tree: either a leaf with a `token`, or an inner node with `children`.
+    """A node of a sentiment tree: a leaf with a `token`, or an inner node with `children`.
 
     Attributes:
         label: The node's class, from 0 to 4.
-        token: A leaf's token, treebank escapes undone; None at an inner node.
-        children: An inner node's children, left to right; empty at a leaf.
+        token: A leaf's token without treebank escapes; None for an inner node.
+        children: An inner node's children, left to right; empty for a leaf.
     """
 
     label: int
@@ -69,24 +69,24 @@ class Tree:
     children: tuple[Tree, ...] = ()
 
     def examples(self) -> Iterator[Example]:
-        """Yields every labelled span: the whole sentence, then its parts from left to right."""
+        """Yields every labelled span: the sentence, then its parts from left to right."""
         spans: list[tuple[Tree, int, int]] = []
         tokens = tuple(_walk(self, spans, 0))
         for node, start, end in spans:
             yield Example(tokens[start:end], node.label, is_root=node is self)
 
     def root_example(self) -> Example:
-        """Returns the whole sentence as an example."""
+        """Returns the complete sentence as an example."""
         return Example(tuple(_walk(self, [], 0)), self.label)
 
     def __str__(self) -> str:
-        """Returns the tree in the bracketed form that `parse_tree` reads."""
+        """Returns the bracketed form that `parse_tree` reads."""
         inside = escape(self.token) if self.token is not None else " ".join(map(str, self.children))
         return f"({self.label} {inside})"
 
 
 def _walk(tree: Tree, spans: list[tuple[Tree, int, int]], start: int) -> list[str]:
-    """Returns the tokens below `tree`; appends each node with its span of tokens to `spans`."""
+    """Returns the tokens below `tree`, and appends each node with its span to `spans`."""
     place = len(spans)
     spans.append((tree, start, start))
     if tree.token is not None:
@@ -104,10 +104,10 @@ def parse_tree(line: str, source: str = "tree") -> Tree:
 
     Args:
         line: The tree on one line, without its line break.
-        source: What an error calls the line, such as `train.txt, line 7`.
+        source: The line's name in errors, such as `train.txt, line 7`.
 
     Raises:
-        InputError: If the line is no tree, is cut off, or has a label other than 0 to 4.
+        InputError: If the line is not a complete tree with labels from 0 to 4.
     """
 
     def error(problem: str) -> InputError:
@@ -117,7 +117,7 @@ def parse_tree(line: str, source: str = "tree") -> Tree:
             f"Received: {shown!r}"
         )
 
-    # Each open bracket's [label, token, children]; the first entry stands for the line itself.
+    # Each open bracket's [label, token, children]; the first entry is the line itself.
     stack: list[list] = [[None, None, []]]
     for piece in _PIECES.findall(line):
         label, token, children = stack[-1]
@@ -143,7 +143,7 @@ def parse_tree(line: str, source: str = "tree") -> Tree:
         elif token is None and not children:
             stack[-1][1] = unescape(piece)
         else:
-            raise error(f"the token {piece!r} stands where a closing bracket was expected")
+            raise error(f"the token {piece!r} is where a closing bracket was expected")
     if len(stack) > 1:
         raise error(f"the tree is cut off: {len(stack) - 1} brackets are not closed")
     if len(stack[0][2]) != 1:
@@ -152,13 +152,10 @@ def parse_tree(line: str, source: str = "tree") -> Tree:
 
 
 def read_trees(path: Path | zipfile.Path) -> Iterator[Tree]:
-    """Yields the trees of a file, one a line, UTF-8; blank lines are passed over.
-
-    Args:
-        path: The file; it may lie in a zip.
+    """Yields the trees of a UTF-8 file with one tree per line. Blank lines are skipped.
 
     Raises:
-        InputError: If a line is no tree or not UTF-8; the message names the file and the line.
+        InputError: If a line is not a tree or not UTF-8; the message names the file and the line.
     """
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):

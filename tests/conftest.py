@@ -1,4 +1,4 @@
-"""What the tests share: a clean environment, the real data where there is any, a trained run."""
+"""Shared by the tests: a clean environment, the real data if available, a trained run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REAL_DATA = os.environ.get("SST_KERAS_DATA")
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
-    """No test reads the user's data or cache, or writes to them."""
+    """Keeps tests away from the user's data and cache."""
     home = tmp_path_factory.getbasetemp() / "home"
     monkeypatch.delenv("SST_KERAS_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -25,7 +25,7 @@ def clean_environment(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def real_data() -> Path:
-    """The folder with the real SST-5 and vectors."""
+    """The folder with the real SST-5 and vectors; skips the test without one."""
     if not REAL_DATA:
         pytest.skip("SST_KERAS_DATA does not name a folder with the real data")
     return Path(REAL_DATA)
@@ -33,17 +33,17 @@ def real_data() -> Path:
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """SST-5's address does not answer, and nothing was prepared before."""
+    """Makes SST-5's address unreachable, with nothing prepared earlier."""
     from sst_keras.datasets.sst5 import source
 
-    # A port of this machine that nobody listens on refuses at once.
+    # A local port without a listener refuses at once.
     monkeypatch.setattr(source, "URL", "http://127.0.0.1:9/trainDevTestTrees_PTB.zip")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
 
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory):
-    """A run of `lstm-attention`, small and short, on the sample. Tests do not change it."""
+    """A small, short run of `lstm-attention` on the sample, which tests must not change."""
     from sst_keras.config import load_pipeline
     from sst_keras.runs import new_run
     from sst_keras.training import train

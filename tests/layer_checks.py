@@ -1,13 +1,14 @@
-"""What holds for every layer of ours, checked on a small padded batch."""
+"""Checks that every layer must pass, on a small padded batch."""
 
 from __future__ import annotations
 
-import keras
 import numpy as np
+
+from sst_keras.runtime import keras
 
 
 def check_layer(layer: keras.layers.Layer, features: int = 3) -> None:
-    """Checks shapes, config, saving, and that padding never changes an answer."""
+    """Checks shapes and config, and that padding never changes an output."""
     random = np.random.default_rng(0)
     inputs = random.normal(size=(3, 4, features)).astype("float32")
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
@@ -18,7 +19,7 @@ def check_layer(layer: keras.layers.Layer, features: int = 3) -> None:
     assert len(symbolic.shape) == outputs.ndim
     assert symbolic.shape[-1] == outputs.shape[-1]
 
-    # What stands at padding does not matter, nor how much of it there is.
+    # Neither the values at padding nor its amount matter.
     padded = np.concatenate([inputs, random.normal(size=(3, 2, features))], axis=1)
     padded[1, 2:], padded[2, :] = 7.0, -7.0
     more = np.concatenate([mask, np.zeros((3, 2), bool)], axis=1)
@@ -35,7 +36,7 @@ def check_layer(layer: keras.layers.Layer, features: int = 3) -> None:
 
 
 def check_saving(layer: keras.layers.Layer, path) -> None:
-    """Checks that a model with the layer gives the same after saving and loading."""
+    """Checks that a model with the layer gives the same output after saving and loading."""
     token_ids = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(10, 3, mask_zero=True)(token_ids)
     model = keras.Model(token_ids, layer(x))

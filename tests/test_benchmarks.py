@@ -1,30 +1,48 @@
-"""The benchmarks' README says what the records say; what they time is not tested here."""
+"""The benchmarks import and run, and their README has the records' numbers; nothing is timed."""
 
 import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+REASON = "could not create a primitive descriptor for an LSTM forward propagation primitive"
+# Answers as `torch_worker` does on a CPU without bfloat16 instructions, at any speed.
+WORKER = f"""#!{sys.executable}
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "load":
+        answer = {{"torch": "0.0"}}
+    elif request["form"].endswith("bfloat16"):
+        answer = {{"refused": {REASON!r}}}
+    else:
+        answer = {{"seconds": 1.0, "losses": [1.5] * 8}}
+    print(json.dumps(answer), flush=True)
+"""
 
 
 @pytest.fixture
-def readme(monkeypatch):
+def benchmark(monkeypatch):
+    """Imports a benchmark's module."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in ("readme", "records"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import readme
-
-    return readme
+    for path in BENCHMARKS.glob("*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    return __import__
 
 
-def test_the_tables_are_those_of_the_records(readme):
+def test_the_tables_are_those_of_the_records(benchmark):
+    readme = benchmark("readme")
     text = readme.README.read_text("utf-8")
     assert readme.rendered(text) == text
     assert text.count("**") > 20  # there are ratios in it
 
 
-def test_of_each_kind_the_last_record_counts(readme, monkeypatch, tmp_path):
+def test_the_last_record_of_each_kind_counts(benchmark, monkeypatch, tmp_path):
+    readme = benchmark("readme")
     monkeypatch.setattr(readme.records, "RESULTS", tmp_path)
     for seconds in (3, 2):
         readme.records.append("made-up", ("numpy",), units=1, seconds=seconds)
@@ -32,3 +50,132 @@ def test_of_each_kind_the_last_record_counts(readme, monkeypatch, tmp_path):
     found = readme.latest("made-up", "units")
     assert [record["seconds"] for record in found] == [2, 1]
     assert found[0]["packages"].keys() == {"numpy"}
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "cpu", "sets"),
+    [
+        (
+            "model name\t: A CPU\nflags\t\t: fpu avx avx2 avx512_bf16\n",
+            "A CPU",
+            ["avx2", "avx512_bf16"],
+        ),
+        ("Features\t: asimd bf16\n", None, []),  # ARM
+        (None, None, []),  # not Linux
+    ],
+)
+def test_machines(benchmark, monkeypatch, tmp_path, cpuinfo, cpu, sets):
+    records = benchmark("records")
+    monkeypatch.setattr(records, "_CPUINFO", tmp_path / "cpuinfo")
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    machine = records.machine()
+    assert machine["instruction_sets"] == sets
+    assert machine["cpu"] == cpu if cpu else machine["cpu"]
+
+
+def test_kinds_of_cpu(benchmark):
+    new = {"cpu": "B", "instruction_sets": ["avx2", "avx512f"], "cores": 4}
+    found = [{"machine": machine} for machine in ({"cpu": "A", "cores": 2}, new, new)]
+    assert (
+        benchmark("readme").machines(found) == "Measured on A, 2 cores; B (avx2, avx512f), 4 cores."
+    )
+
+
+def test_the_accuracy_of_bfloat16(benchmark, monkeypatch, tmp_path):
+    from sst_keras.experiments.records import RunKey, RunRecord, Scores, write_record
+    from sst_keras.settings import Pipeline
+
+    readme = benchmark("readme")
+    monkeypatch.setattr(readme.records, "RESULTS", tmp_path)
+    assert readme.bfloat16() == "Not measured yet."
+    settings = {**Pipeline().settings(), "embedding.vectors": ("a", "b")}
+    head = {"settings": settings, "seconds": 1.0, "ended": "", "jobs": 1, "cores": 2}
+    for row, tests in {
+        "lstm-attention-384": (0.40, 0.44),
+        "lstm-attention-384-bfloat16": (0.41, 0.41),
+        "lstm": (0.1, 0.2),
+    }.items():
+        for seed, test in enumerate(tests, start=1):
+            best = Scores(epoch=1, dev=0.5, test=test, confusion_matrix=[])
+            record = RunRecord(RunKey("main", row, None, seed), **head, last=best, best=best)
+            write_record(tmp_path / "main", record)
+    failed = RunRecord(RunKey("main", "lstm-attention-384", None, 3), **head, error="killed")
+    write_record(tmp_path / "main", failed)
+    assert readme.bfloat16().splitlines()[2:] == [
+        "| float32 | 50.0 ± 0.0 | 42.0 ± 2.8 | 2 | a, b |",
+        "| bfloat16 | 50.0 ± 0.0 | 41.0 ± 0.0 | 2 | a, b |",
+    ]
+
+
+def test_pytorch_may_refuse_bfloat16_and_nothing_else(benchmark, monkeypatch):
+    torch, nn, rnn = (
+        types.ModuleType(name) for name in ("torch", "torch.nn", "torch.nn.utils.rnn")
+    )
+    nn.Module, torch.nn, torch.Tensor = object, nn, object
+    rnn.pack_padded_sequence = rnn.pad_packed_sequence = None
+    for module in (torch, nn, rnn):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(sys.modules, "torch.nn.utils", types.ModuleType("torch.nn.utils"))
+    torch_worker = benchmark("torch_worker")
+
+    class Worker:
+        def train(self, form):
+            raise RuntimeError(f"{REASON}\nC++ CapturedTraceback: ...")
+
+    request = {"do": "train", "form": "packed plain bfloat16"}
+    assert torch_worker.answer(Worker(), request) == {"refused": REASON}
+    with pytest.raises(RuntimeError):
+        torch_worker.answer(Worker(), {"do": "train", "form": "packed plain float32"})
+
+
+@pytest.mark.slow
+def test_a_training_step_on_a_cpu_without_bfloat16(benchmark, monkeypatch, tmp_path):
+    train_step, readme = benchmark("train_step"), benchmark("readme")
+    worker = tmp_path / "python"
+    worker.write_text(WORKER)
+    worker.chmod(0o755)
+    monkeypatch.setattr(train_step.records, "RESULTS", tmp_path)
+    monkeypatch.setattr(train_step, "Data", lambda: benchmark("sides").Data("sample"))
+    monkeypatch.setitem(train_step.TOLERANCES, "float32", (10.0, 10.0))
+    arguments = ["--torch-python", str(worker), "--batches", "8", "--rounds", "2", "--units", "16"]
+    result = CliRunner().invoke(
+        train_step.main, [*arguments, "--shape", "one layer"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    assert result.output.count(REASON) == 1
+    (record,) = train_step.records.read("train_step")
+    assert record["torch_ms"] == {
+        "plain float32": 125.0,
+        "plain bfloat16": None,
+        "folded float32": 125.0,
+        "folded bfloat16": None,
+    }
+    assert record["runs_ms"]["packed plain bfloat16"] is None
+    assert len(record["runs_ms"]["ours bfloat16"]) == 2
+    assert record["torch_over_ours"]["plain bfloat16"] is None
+    assert record["torch_over_ours"]["our bfloat16, plain float32"] > 0
+    cells = readme.train_step().splitlines()[2].split(" | ")
+    assert [number for number, cell in enumerate(cells) if cell == "–"] == [7, 8, 9]
+
+
+@pytest.mark.slow
+def test_the_exported_classifier_of_the_inference_benchmark(benchmark):
+    inference, sides = benchmark("inference"), benchmark("sides")
+    settings = {"units": 8, "num_layers": 2, "bidirectional": True, "tuned": False}
+    classify, weights = inference.classifier(sides.Data("sample"), settings)
+    seconds, probabilities = inference.ours(classify, [sides.tf.constant(["a good film", "bad"])])
+    assert len(seconds) == 1
+    np.testing.assert_allclose(probabilities[0].sum(axis=1), [1, 1], rtol=1e-5)
+    assert weights["lstm_1_1_0"].shape == (16, 32)
+
+
+def test_batches_that_are_no_multiple_are_refused(benchmark):
+    train_step = benchmark("train_step")
+    result = CliRunner().invoke(train_step.main, ["--torch-python", "x", "--batches", "2"])
+    assert result.exit_code == 2 and "multiple of 8" in result.output
+
+
+@pytest.mark.parametrize("name", ["epoch", "limit", "scaling", "tokenizer", "vectors"])
+def test_the_other_benchmarks_import_and_have_help(benchmark, name):
+    assert CliRunner().invoke(benchmark(name).main, ["--help"]).exit_code == 0

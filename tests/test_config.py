@@ -1,51 +1,123 @@
 import dataclasses
-import re
+import logging
 import tomllib
-from pathlib import Path
 
 import pytest
 
-from sst_keras import config
-from sst_keras.config import load_pipeline, pipeline_names, with_setting
+from sst_keras import config, locations
+from sst_keras.config import (
+    complete,
+    load_pipeline,
+    load_saved,
+    pipeline_names,
+    with_settings,
+    with_tables,
+)
 from sst_keras.errors import UsageError
-from sst_keras.settings import Pipeline
+from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read
+
+PIPELINES = locations.bundled("pipelines")
+# What `lstm-attention.toml` leaves to the defaults: which data, what is 0 and so off, and what may
+# change the time of a run but not what it learns.
+UNSTATED = {
+    "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
+    "data.max_length", "data.batch_size", "model.matmul_dtype", "training.seed",
+    "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
+}  # fmt: skip
+
+
+@pytest.fixture
+def logged(caplog, monkeypatch):
+    """Captures the log, also after a command has set it up for itself."""
+    monkeypatch.setattr(logging.getLogger("sst_keras"), "propagate", True)
+    return caplog
+
+
+def stated(name: str) -> dict:
+    """Returns the tables of a pipeline that ships with the package."""
+    return tomllib.loads((PIPELINES / f"{name}.toml").read_text("utf-8"))
 
 
 def test_the_main_pipeline_has_the_defaults():
     assert load_pipeline("lstm-attention").changes() == {}
 
 
+def test_the_main_pipeline_states_what_it_relies_on():
+    tables = stated("lstm-attention")
+    assert "extends" not in tables
+    settings = {f"{section}.{key}" for section in SECTIONS for key in tables[section]}
+    read = {name for name in SETTINGS if is_read(name, Pipeline().settings())}
+    assert settings == read - UNSTATED
+
+
+@pytest.mark.parametrize("name", sorted(set(pipeline_names()) - {"lstm-attention"}))
+def test_every_other_pipeline_extends_one_and_states_what_its_model_reads(name):
+    tables = stated(name)
+    assert tables["extends"] in pipeline_names()
+    settings = load_pipeline(name).settings()
+    for section in SECTIONS.keys() & tables:
+        assert all(is_read(f"{section}.{key}", settings) for key in tables[section])
+
+
 @pytest.mark.parametrize("name", pipeline_names())
-def test_each_pipeline_reads_and_says_what_it_is(name):
+def test_each_pipeline_has_its_name_and_a_description(name):
     pipeline = load_pipeline(name)
     assert pipeline.name == name and pipeline.description
+    assert pipeline.description == stated(name)["description"]  # not that of the one it extends
 
 
-@pytest.mark.parametrize("name", pipeline_names())
-def test_what_is_written_reads_back_the_same(name, tmp_path):
-    pipeline = load_pipeline(name, ["data.labels=['a \"b\"', 'é']", "training.l2=0.0001"])
-    (tmp_path / "x.toml").write_text(pipeline.to_toml(), "utf-8")
-    assert load_pipeline(tmp_path / "x.toml") == pipeline
+def test_a_sweep_is_not_a_pipeline():
+    assert "paper" not in pipeline_names()
+    with pytest.raises(UsageError, match="no pipeline 'paper'"):
+        load_pipeline("paper")
+    with pytest.raises(UsageError, match="expected tables of settings"):
+        load_pipeline(PIPELINES / "sweeps" / "paper.toml")
+
+
+# === Extending ===
+
+
+def test_a_file_extends_a_bundled_pipeline_or_a_file_beside_it(tmp_path):
+    (tmp_path / "a.toml").write_text('extends = "mlp"\ndescription = "x"\n[model]\nunits = 5\n')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\n[training]\nl2 = 0.5\n')
+    pipeline = load_pipeline(tmp_path / "b.toml")
+    assert pipeline.changes() == {"model.name": "mlp", "model.units": 5, "training.l2": 0.5}
+    assert (pipeline.name, pipeline.description) == ("b", "")
+
+
+def test_extending_in_a_circle_is_an_error(tmp_path):
+    for name, other in ("ab", "bc", "ca"):
+        (tmp_path / f"{name}.toml").write_text(f'extends = "{other}.toml"\n')
+    with pytest.raises(UsageError, match="circle"):
+        load_pipeline(tmp_path / "a.toml")
+
+
+def test_extending_an_unknown_pipeline_is_an_error(tmp_path):
+    (tmp_path / "a.toml").write_text('extends = "mpl"\n')
+    with pytest.raises(UsageError, match="did you mean 'mlp'"):
+        load_pipeline(tmp_path / "a.toml")
+
+
+# === Overrides ===
 
 
 @pytest.mark.parametrize(
-    ("override", "section", "key", "value"),
+    ("override", "setting", "value"),
     [
-        ("model.units=256", "model", "units", 256),
-        ("training.learning_rate=1", "training", "learning_rate", 1.0),
-        ("training.learning_rate=5e-3", "training", "learning_rate", 0.005),
-        ("model.bidirectional=true", "model", "bidirectional", True),
-        ("model.pooling=last", "model", "pooling", "last"),
-        ("embedding.vectors=none", "embedding", "vectors", ("none",)),
-        ("embedding.vectors=['a', 'b']", "embedding", "vectors", ("a", "b")),
-        ("model.kernel_sizes=[5, 9]", "model", "kernel_sizes", (5, 9)),
-        ("data.labels=[1, 2]", "data", "labels", ("1", "2")),
-        ("data.dataset=a=b.csv", "data", "dataset", "a=b.csv"),
+        ("model.units=256", "model.units", 256),
+        ("training.learning_rate=1", "training.learning_rate", 1.0),
+        ("training.learning_rate=5e-3", "training.learning_rate", 0.005),
+        ("model.bidirectional=true", "model.bidirectional", True),
+        ("model.pooling=last", "model.pooling", "last"),
+        ("embedding.vectors=none", "embedding.vectors", ("none",)),
+        ("embedding.vectors=['a', 'b']", "embedding.vectors", ("a", "b")),
+        ("model.kernel_sizes=[5, 9]", "model.kernel_sizes", (5, 9)),
+        ("data.labels=[1, 2]", "data.labels", ("1", "2")),
+        ("data.dataset=a=b.csv", "data.dataset", "a=b.csv"),
     ],
 )
-def test_overrides(override, section, key, value):
-    changed = load_pipeline("lstm-attention", [override])
-    assert getattr(getattr(changed, section), key) == value
+def test_overrides(override, setting, value):
+    assert load_pipeline("lstm-attention", [override]).changes() == {setting: value}
 
 
 @pytest.mark.parametrize(
@@ -62,8 +134,7 @@ def test_overrides(override, section, key, value):
         ("training.learning_rate=nan", "expected at least 0.0"),
         ("model.pooling=atention", "did you mean 'attention'"),
         ("model.kernel_sizes=[0]", "at least 1"),
-        ("model.kernel_sizes=[9, 3]", "each above the one before"),
-        ("model.kernel_sizes=[3, 3]", "each above the one before"),
+        ("model.kernel_sizes=[3, 3]", "each entry once"),
         ("model.kernel_sizes=[]", "expected at least 1 of them"),
         ("data.labels=['a', 'a']", "each entry once"),
         ("model.kernel_sizes=['a']", "list of a whole number"),
@@ -77,62 +148,70 @@ def test_wrong_overrides(override, message):
     assert message in str(error.value)
 
 
+def test_settings_and_tables_name_their_source():
+    assert with_settings(Pipeline(), {"model.units": 3}).model.units == 3
+    with pytest.raises(UsageError, match=r"x\.toml: model\.units"):
+        with_settings(Pipeline(), {"model.units": 0}, source="x.toml")
+    changed = with_tables(Pipeline(), {"name": "x", "model": {"units": 3}}, "x.toml")
+    assert (changed.name, changed.model.units) == ("x", 3)
+
+
 def test_unknown_pipelines_are_errors_with_a_suggestion(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'lstm-attention'"):
         load_pipeline("lstm-atention")
-    with pytest.raises(UsageError, match="no pipeline file"):
+    with pytest.raises(UsageError, match=r"gone\.toml: expected a TOML file"):
         load_pipeline(tmp_path / "gone.toml")
 
 
-@pytest.mark.parametrize("text", ["[model\n", "units = 3\n", "model = 3\n", "[modell]\n"])
+@pytest.mark.parametrize("text", ["[model\n", "units = 3\n", "model = 3\n", "[modell]\n", b"\xe9"])
 def test_wrong_pipeline_files(tmp_path, text):
-    (tmp_path / "x.toml").write_text(text)
+    (tmp_path / "x.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UsageError, match=r"x\.toml"):
         load_pipeline(tmp_path / "x.toml")
 
 
-def test_settings_cannot_be_changed_in_place():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Pipeline().model.units = 3
-    assert with_setting(Pipeline(), "model", "units", 3).model.units == 3
+# === Saved pipelines ===
 
 
-def test_every_setting_is_read_somewhere():
-    package = Path(config.__file__).parent
-    code = "".join(
-        path.read_text("utf-8") for path in package.rglob("*.py") if path.name != "config.py"
-    )
-    unread = [
-        f"{section}.{item.name}"
-        for section, kind in config.SECTIONS.items()
-        for item in dataclasses.fields(kind)
-        if not re.search(rf"\b(?:data|embedding|model|training|config)\.{item.name}\b", code)
-    ]
-    assert unread == []
+@pytest.mark.parametrize("name", pipeline_names())
+def test_what_is_saved_reads_back_the_same(name, tmp_path, logged):
+    pipeline = load_pipeline(name, ["data.labels=['a \"b\"', 'é']", "training.l2=0.0001"])
+    (tmp_path / "x.toml").write_text(pipeline.to_toml(), "utf-8")
+    assert load_pipeline(tmp_path / "x.toml") == load_saved(tmp_path / "x.toml") == pipeline
+    assert logged.messages == []
 
 
-def test_pipeline_files_state_no_more_than_they_change():
-    for name in pipeline_names():
-        path = config.locations.bundled("pipelines") / f"{name}.toml"
-        stated = tomllib.loads(path.read_text("utf-8"))
-        settings = {
-            f"{section}.{key}"
-            for section, table in stated.items()
-            if isinstance(table, dict)
-            for key in table
-        }
-        assert settings == set(load_pipeline(name).changes())
+def test_unknown_and_missing_settings_are_one_warning(tmp_path, logged):
+    text = dataclasses.replace(Pipeline(), name="x").to_toml()
+    text = text.replace("units = 128", "width = 64").replace("[model]", "[model]\ndepth = 3")
+    (tmp_path / "x.toml").write_text(text, "utf-8")
+    assert load_saved(tmp_path / "x.toml").changes() == {}
+    (message,) = logged.messages
+    for part in ("x.toml", "model.width", "model.depth", "model.units = 128"):
+        assert part in message
 
 
-def test_documentation_of_the_settings():
-    docs = {doc["setting"]: doc for doc in settings.setting_docs()}
-    assert docs["model.units"]["default"] == 128
-    assert "attention, last" in docs["model.pooling"]["about"]
+def test_a_renamed_setting_is_read_by_its_present_name(tmp_path, logged, monkeypatch):
+    monkeypatch.setitem(config.RENAMED, "model.width", "model.units")
+    text = Pipeline().to_toml().replace("units = 128", "width = 64")
+    (tmp_path / "x.toml").write_text(text, "utf-8")
+    assert load_saved(tmp_path / "x.toml").changes() == {"model.units": 64}
+    assert logged.messages == []
 
 
-def test_a_sweep_is_no_pipeline():
-    assert "paper" not in pipeline_names()
-    with pytest.raises(UsageError, match="sst-keras train paper/ROW"):
-        load_pipeline("paper")
-    with pytest.raises(UsageError, match="sst-keras reproduce"):
-        load_pipeline(config.locations.bundled("pipelines") / "paper.toml")
+def test_a_missing_setting_has_the_value_that_it_had_in_the_files_format(monkeypatch):
+    monkeypatch.setitem(config.UNSTATED, 1, {"model.units": 50, "data.split_seed": "training.seed"})
+    settings, notes = complete({"training.seed": 3}, 1, "x.toml")
+    assert (settings["model.units"], settings["data.split_seed"]) == (50, 3)
+    assert settings["model.dropout"] == 0.5
+    assert len(notes) == 1
+    assert complete({"model.units": 9}, 1, "x.toml")[0]["model.units"] == 9
+
+
+@pytest.mark.parametrize("format", [FORMAT + 1, 0, '"x"'])
+def test_an_unknown_format_is_refused(tmp_path, format):
+    text = Pipeline().to_toml().replace(f"format = {FORMAT}", f"format = {format}")
+    (tmp_path / "x.toml").write_text(text, "utf-8")
+    for read in (load_saved, load_pipeline):
+        with pytest.raises(UsageError, match="update the package"):
+            read(tmp_path / "x.toml")

@@ -1,5 +1,7 @@
 import json
+from pathlib import PurePosixPath
 
+import numpy as np
 import pytest
 
 from sst_keras import files
@@ -28,7 +30,23 @@ def test_json_both_ways(tmp_path):
     assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"é": [1, None]}
 
 
-def test_what_is_no_json(tmp_path):
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_numbers_that_json_lacks_are_null(kind):
+    values = [kind(number) for number in ("nan", "inf", "-inf", "1.5")]
+    assert files.to_json(values) == "[null, null, null, 1.5]"
+    nested = {"a": ({"b": values[:2]}, 0), "c": kind("inf")}
+    assert files.to_json(nested) == '{"a": [{"b": [null, null]}, 0], "c": null}'
+
+
+def test_numpy_arrays_are_lists_and_paths_are_text():
+    value = {"matrix": np.array([[1, 2]]), "n": np.int64(3), "nan": np.array([np.nan])}
+    assert files.to_json(value) == '{"matrix": [[1, 2]], "n": 3, "nan": [null]}'
+    assert files.to_json({"path": PurePosixPath("a/b"), "yes": np.bool_(True)}) == (
+        '{"path": "a/b", "yes": true}'
+    )
+
+
+def test_files_that_are_not_json(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(InputError, match=r"x\.json"):
         files.read_json(tmp_path / "x.json")

@@ -1,15 +1,16 @@
-import keras
 import numpy as np
 import pytest
 from layer_checks import check_layer, check_saving
 
 from sst_keras.layers import (
     AttentionPooling,
+    Embedding,
     FixedLength,
     MaskedAveragePooling,
     MaskedConv1D,
     MaskedMaxPooling,
 )
+from sst_keras.runtime import keras, tf
 
 LAYERS = {
     "fixed length": lambda: FixedLength(40),
@@ -55,7 +56,7 @@ def test_attention_with_all_its_matrices_by_hand():
     np.testing.assert_allclose(layer(inputs), [[5 * (0.5 * 6.0) + 7]], atol=1e-5)
 
 
-def test_attention_over_padding_alone_gives_the_bias():
+def test_attention_over_only_padding_gives_the_bias():
     inputs = np.ones((1, 2, 2), "float32")
     mask = np.zeros((1, 2), bool)
     outputs, scores = identity_attention()(inputs, mask=mask, return_attention_scores=True)
@@ -63,7 +64,7 @@ def test_attention_over_padding_alone_gives_the_bias():
     np.testing.assert_array_equal(outputs, [[10.0, 0.0]])
 
 
-def test_attention_without_a_mask_takes_all_steps():
+def test_attention_without_a_mask_uses_all_steps():
     inputs = np.zeros((1, 4, 2), "float32")
     _, scores = identity_attention()(inputs, return_attention_scores=True)
     np.testing.assert_allclose(scores, [[0.25] * 4])
@@ -80,11 +81,24 @@ def test_attention_needs_units():
         AttentionPooling(0)
 
 
+def test_the_embedding_reads_and_updates_rows():
+    layer = Embedding(4, 2)
+    layer.build()
+    matrix = np.arange(8, dtype="float32").reshape(4, 2)
+    layer.set_weights([matrix])
+    with tf.GradientTape() as tape:
+        outputs = layer(np.array([[3, 1, 1]]))
+    np.testing.assert_array_equal(outputs, [matrix[[3, 1, 1]]])
+    assert isinstance(tape.gradient(outputs, layer.embeddings.value), tf.IndexedSlices)
+    layer.enable_lora(1)  # the matrix is then no variable
+    np.testing.assert_array_equal(layer(np.array([[3, 1, 1]])), [matrix[[3, 1, 1]]])
+
+
 def test_average_and_maximum_by_hand():
     inputs = np.array([[[1.0, -3.0], [3.0, -1.0], [9.0, 9.0]], [[5.0, 5.0]] * 3], "float32")
     mask = np.array([[True, True, False], [False, False, False]])
     np.testing.assert_allclose(MaskedAveragePooling()(inputs, mask=mask), [[2, -2], [0, 0]])
-    # Negative maxima stay: padding is not read as zeros.
+    # Negative maxima are kept: padding is not read as zeros.
     np.testing.assert_allclose(MaskedMaxPooling()(inputs, mask=mask), [[3, -1], [0, 0]])
 
 
@@ -94,17 +108,17 @@ def test_convolution_by_hand():
     layer.set_weights([np.array([[[1.0]], [[10.0]], [[100.0]]]), np.array([0.5])])
     inputs = np.array([[[1.0], [2.0], [9.0]]], "float32")
     outputs = layer(inputs, mask=np.array([[True, True, False]]))
-    # Step 1: 10·1 + 100·2; step 2: 1·1 + 10·2, for the third step reads as zero.
+    # Step 1: 10·1 + 100·2; step 2: 1·1 + 10·2, because the third step is read as zero.
     np.testing.assert_allclose(np.ravel(outputs)[:2], [210.5, 21.5])
 
 
-def test_texts_are_filled_up_with_zeros_and_have_no_mask():
+def test_texts_are_padded_with_zeros_and_have_no_mask():
     inputs = np.array([[[1.0], [2.0], [9.0]]], "float32")
     layer = FixedLength(5)
     outputs = layer(inputs, mask=np.array([[True, True, False]]))
     np.testing.assert_array_equal(outputs, [[[1.0], [2.0], [0.0], [0.0], [0.0]]])
     assert getattr(outputs, "_keras_mask", None) is None
-    np.testing.assert_array_equal(FixedLength(2)(inputs), inputs)  # longer ones stay
+    np.testing.assert_array_equal(FixedLength(2)(inputs), inputs)  # longer texts are kept
     assert FixedLength(5)(keras.Input((None, 4))).shape == (None, None, 4)
     assert FixedLength(5)(keras.Input((3, 4))).shape == (None, 5, 4)
     with pytest.raises(ValueError, match="length=0"):

@@ -1,10 +1,9 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from sst_keras.models import build_model
 from sst_keras.optimizers import has_own_rate, make_optimizer, pipeline_optimizer
+from sst_keras.runtime import keras, tf
 from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, ModelConfig, TrainingConfig
 
 
@@ -27,11 +26,11 @@ def test_sgd_by_hand():
     assert step(make_optimizer("momentum", 0.1), 1.0, 2.0, 2) == pytest.approx(0.8 - 0.38)
 
 
-def test_adam_begins_with_a_step_of_the_rate():
+def test_adams_first_step_is_the_rate():
     assert step(make_optimizer("adam", 0.1), 1.0, 2.0) == pytest.approx(0.9, abs=1e-6)
 
 
-def test_adagrad_starts_from_nothing_as_pytorch_does():
+def test_adagrad_starts_from_zero_like_pytorch():
     # 0.1 · 2 / √4, then 0.1 · 2 / √8.
     after = 1.0 - 0.1 - 0.1 * 2 / np.sqrt(8)
     assert step(make_optimizer("adagrad", 0.1), 1.0, 2.0, 2) == pytest.approx(after, abs=1e-6)
@@ -40,11 +39,11 @@ def test_adagrad_starts_from_nothing_as_pytorch_does():
 def test_l2_goes_into_the_gradient():
     # SGD: w - 0.1 · (2 + 0.5 · 3).
     assert step(make_optimizer("sgd", 0.1, l2=0.5), 3.0, 2.0) == pytest.approx(3 - 0.1 * 3.5)
-    # In Adam it vanishes in the first step's unit length: the sign alone counts.
+    # In Adam it vanishes in the first step, which depends only on the sign.
     assert step(make_optimizer("adam", 0.1, l2=0.5), 3.0, 2.0) == pytest.approx(2.9, abs=1e-6)
 
 
-def test_decoupled_decay_does_not():
+def test_decoupled_decay_is_not_part_of_the_gradient():
     after = 3 - 0.1 * 0.5 * 3 - 0.1
     assert step(make_optimizer("adam", 0.1, weight_decay=0.5), 3.0, 2.0) == pytest.approx(after)
 
@@ -69,7 +68,7 @@ def test_an_unknown_name():
         ("adagrad", keras.optimizers.Adagrad(0.1, 0.0, epsilon=1e-20)),
     ],
 )
-def test_an_operation_of_its_own_moves_as_keras_does(name, stock):
+def test_one_operation_moves_weights_as_keras_does(name, stock):
     ours = make_optimizer(name, 0.1)
     gradients = np.random.default_rng(0).normal(0, 1, (5, 3, 2)).astype("float32")
     weights = []
@@ -81,7 +80,7 @@ def test_an_operation_of_its_own_moves_as_keras_does(name, stock):
     np.testing.assert_allclose(weights[1], weights[0], atol=1e-5)
 
 
-def test_lazy_adam_leaves_untouched_rows_alone():
+def test_lazy_adam_does_not_move_unused_rows():
     results = {}
     for name in ("adam", "lazy-adam"):
         variable = keras.Variable(np.ones((3, 2), "float32"))
@@ -91,17 +90,17 @@ def test_lazy_adam_leaves_untouched_rows_alone():
             gradient = tf.IndexedSlices(values, tf.constant(rows), tf.constant([3, 2]))
             optimizer.apply([gradient], [variable])
         results[name] = variable.numpy()
-    # Row 0 in the third step: Adam's moments move it on.
+    # Row 0 in the third step: Adam's moments keep moving it.
     assert results["adam"][0, 0] < results["lazy-adam"][0, 0] < 1
     assert (results["lazy-adam"][2] == 1).all()
-    # Row 1 by hand: steps 1 and 3, and what its moments were after step 1 in step 3.
+    # Row 1 by hand: steps 1 and 3; step 3 starts from its moments after step 1.
     m, v = 0.1 * 0.9 + 0.1, 0.001 * 0.999 + 0.001
     third = 0.1 * np.sqrt(1 - 0.999**3) / (1 - 0.9**3) * m / np.sqrt(v)
     np.testing.assert_allclose(results["lazy-adam"][1], 1 - 0.1 - third, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["lazy-adam", "adagrad"])
-def test_clipping_leaves_untouched_rows_alone(name):
+def test_clipping_does_not_move_unused_rows(name):
     variable = keras.Variable(np.ones((3, 2), "float32"))
     optimizer = make_optimizer(name, 0.1, clip_norm=100.0)
     for rows in ([0], [1], [1]):
@@ -112,7 +111,7 @@ def test_clipping_leaves_untouched_rows_alone(name):
         assert moved.tolist() == [row in rows for row in range(3)]
 
 
-def test_clipping_knows_a_row_that_occurs_four_times():
+def test_clipping_adds_up_a_row_that_occurs_four_times():
     variable = keras.Variable(np.zeros((3, 1), "float32"))
     gradient = tf.IndexedSlices(tf.ones((4, 1)), tf.constant([1] * 4), tf.constant([3, 1]))
     make_optimizer("sgd", 1.0, clip_norm=1.0).apply([gradient], [variable])
@@ -149,7 +148,7 @@ def test_a_row_that_occurs_twice_moves_as_in_a_dense_update(name, l2):
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
 
 
-def test_embeddings_with_a_rate_of_their_own():
+def test_embeddings_with_their_own_rate():
     embedding = EmbeddingConfig(learning_rate=0.5, optimizer="sgd")
     training = TrainingConfig(optimizer="sgd", learning_rate=0.1)
     model = build_model(ModelConfig(name="mlp", units=2), embedding, 5, 3, np.ones((5, 2)))
@@ -165,7 +164,7 @@ def test_embeddings_with_a_rate_of_their_own():
     )
 
 
-def test_frozen_embeddings_have_no_rate():
+def test_frozen_embeddings_have_no_rate_of_their_own():
     assert has_own_rate(EmbeddingConfig())
     assert not has_own_rate(EmbeddingConfig(trainable=False))
     assert not has_own_rate(EmbeddingConfig(learning_rate=0.0))

@@ -1,11 +1,10 @@
 """The LSTM layer against `keras.layers.LSTM`."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from sst_keras.recurrent import LSTM
+from sst_keras.runtime import keras, tf
 
 LENGTHS = np.array([19, 1, 5, 0, 7, 9, 2])
 TIME = 19
@@ -63,13 +62,13 @@ def test_equals_the_stock_layer_in_both_directions(sequences, way):
     )
 
 
-def test_a_packed_batch_of_padding_alone_is_finite():
+def test_a_packed_batch_of_only_padding_is_finite():
     inputs = tf.random.stateless_normal((20, 3, 4), (1, 1))
     outputs = LSTM(6)(inputs, mask=tf.zeros((20, 3), tf.bool), training=False)
     np.testing.assert_array_equal(outputs, np.zeros((20, 6)))
 
 
-def test_weights_go_to_the_stock_layer():
+def test_weights_can_be_used_by_the_stock_layer():
     inputs = tf.random.stateless_normal((3, 5, 4), (1, 1))
     fast, stock = LSTM(6), keras.layers.LSTM(6)
     expected = fast(inputs)
@@ -78,14 +77,14 @@ def test_weights_go_to_the_stock_layer():
     np.testing.assert_allclose(stock(inputs), expected, atol=1e-5)
 
 
-def test_what_the_fast_way_lacks_is_the_stock_layers():
+def test_unsupported_arguments_use_the_stock_layer():
     inputs = tf.random.stateless_normal((3, 5, 4), (1, 1))
     outputs, h, c = LSTM(6, return_state=True)(inputs)
     np.testing.assert_allclose(outputs, h)
     assert np.abs(c).max() > 0
 
 
-def test_bfloat16_products_are_near():
+def test_bfloat16_products_are_close():
     inputs = tf.random.stateless_normal((3, 20, 4), (1, 1))
     exact, rounded = LSTM(6), LSTM(6, matmul_dtype="bfloat16")
     expected = exact(inputs)
@@ -95,12 +94,12 @@ def test_bfloat16_products_are_near():
     assert 0 < difference < 0.02
 
 
-def test_config_makes_it_again():
+def test_the_config_reads_back():
     layer = LSTM(6, matmul_dtype="bfloat16", return_sequences=True)
     again = LSTM.from_config(layer.get_config())
     assert (again.units, again.matmul_dtype, again.return_sequences) == (6, "bfloat16", True)
 
 
-def test_a_dtype_that_it_has_not():
+def test_an_unknown_dtype():
     with pytest.raises(ValueError, match="float32 or bfloat16.*'float16'"):
         LSTM(6, matmul_dtype="float16")

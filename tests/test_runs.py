@@ -1,15 +1,13 @@
-import json
-
 import pytest
 
 from sst_keras.config import load_pipeline
 from sst_keras.errors import UsageError
-from sst_keras.runs import RunDirectory, find_runs, new_run, open_run, to_json
+from sst_keras.runs import RunDirectory, find_runs, new_run, open_run
 
 PIPELINE = load_pipeline("lstm", ["training.seed=7"])
 
 
-def test_a_new_run_lies_below_its_pipelines_name(tmp_path, monkeypatch):
+def test_a_new_run_is_below_its_pipelines_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, second = new_run(PIPELINE), new_run(PIPELINE)
     assert first.path.parent.as_posix() == "saved_models/lstm"
@@ -18,8 +16,8 @@ def test_a_new_run_lies_below_its_pipelines_name(tmp_path, monkeypatch):
     assert first.name == f"lstm/{first.path.name}"
 
 
-def test_a_finished_run_is_replaced_only_when_asked(run_copy):
-    with pytest.raises(UsageError, match="--overwrite"):
+def test_a_finished_run_is_replaced_only_on_request(run_copy):
+    with pytest.raises(UsageError, match="run_dir: .*overwrite"):
         new_run(PIPELINE, run_copy.path)
     (run_copy.path / "mine.txt").write_text("kept")
     run = new_run(PIPELINE, run_copy.path, overwrite=True)
@@ -31,7 +29,7 @@ def test_an_unfinished_run_may_begin_again(run_copy):
     assert not any(new_run(PIPELINE, run_copy.path).path.iterdir())
 
 
-def test_a_folder_with_other_files_is_no_run(tmp_path):
+def test_a_folder_with_other_files_is_not_a_run(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(UsageError, match="no run"):
         new_run(PIPELINE, tmp_path)
@@ -58,17 +56,10 @@ def test_a_run_may_be_named_without_its_folder(tmp_path, monkeypatch):
     assert RunDirectory.find(run.name) == run
 
 
-def test_a_run_in_short(trained_run, run_copy):
+def test_the_summary_of_a_run(trained_run, run_copy):
     summary = trained_run.summary()
     assert summary["finished"] and summary["dataset"] == "sample" and summary["seed"] == 1
     assert summary["test"]["n"] == 250 and 0 <= summary["test"]["accuracy"] <= 1
     run_copy.metrics_file.unlink()
     assert run_copy.summary()["finished"] is False
     assert [run.path for run in find_runs(run_copy.path.parent)] == [run_copy.path]
-
-
-def test_json_has_no_nan():
-    assert json.loads(to_json({"a": [float("nan"), 1.5], "b": {"c": None}})) == {
-        "a": [None, 1.5],
-        "b": {"c": None},
-    }

@@ -2,8 +2,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
+from sst_keras.runtime import tf
 from sst_keras.tokenizer import tokenize
 from sst_keras.treebank import escape, read_trees
 
@@ -56,13 +56,13 @@ def tokens_of(*texts):
         ),
         ("No. 9, he said no. Yes.", "No. 9 , he said no . Yes ."),
         ("So do I. At 3 p.m. too.", "So do I . At 3 p.m. too ."),
-        # White space: a no-break space stays within a mixed fraction alone.
+        # White space: a no-break space is kept only within a mixed fraction.
         ("a\tb\r\n c\u00a0d\u2003e", "a b c d e"),
     ],
 )
 def test_raw_english(text, tokens):
     assert tokens_of(text) == [tokens.split(" ")]
-    assert tokens_of(tokens) == [tokens.split(" ")]  # what is tokens already stays as it is
+    assert tokens_of(tokens) == [tokens.split(" ")]  # tokens are returned unchanged
 
 
 def test_a_mixed_fraction():
@@ -72,11 +72,11 @@ def test_a_mixed_fraction():
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u00a0", "\u3000", "\x00", "\x01\x02\x03\x04"])
-def test_nothing_is_one_unknown_token(text):
+def test_an_empty_text_is_one_unknown_token(text):
     assert tokens_of(text) == [["<unk>"]]
 
 
-def test_marks_of_our_own_in_a_text_are_white_space():
+def test_control_characters_are_white_space():
     assert tokens_of("a\x01b\x02c\x03d\x04e") == [["a", "b", "c", "d", "e"]]
 
 
@@ -101,7 +101,7 @@ def test_a_long_text_in_a_graph():
     assert graph(tf.constant([text])).row_lengths().numpy().tolist() == [9 * 40_000]
 
 
-def test_the_real_treebank_comes_back_as_it_is(real_data):
+def test_the_real_treebank_is_returned_unchanged(real_data):
     for name in ("train", "dev", "test"):
         trees = read_trees(real_data / "sst" / f"{name}.txt")
         expected = [list(tree.root_example().tokens) for tree in trees]

@@ -23,7 +23,7 @@ def test_a_sentence_of_one_word_is_one_span():
     assert list(parse_tree("(1 Dull)").examples()) == [Example(("Dull",), 1, is_root=True)]
 
 
-def test_equal_spans_are_told_apart():
+def test_only_the_first_of_equal_spans_is_the_root():
     flags = [example.is_root for example in parse_tree("(2 (2 no) (2 no))").examples()]
     assert flags == [True, False, False]
 
@@ -57,13 +57,13 @@ def test_a_no_break_space_is_part_of_a_token():
         ("(2 " * 501 + "a" + ")" * 501, "nested more than 500"),
     ],
 )
-def test_what_is_no_tree(line, problem):
+def test_lines_that_are_not_a_tree(line, problem):
     with pytest.raises(InputError, match="train.txt, line 7") as error:
         parse_tree(line, "train.txt, line 7")
     assert problem in str(error.value)
 
 
-def test_a_file_of_trees(tmp_path):
+def test_a_file(tmp_path):
     path = tmp_path / "train.txt"
     path.write_bytes("(1 Dull)\r\n\n(3 Charmé)\n".encode())
     assert [tree.token for tree in read_trees(path)] == ["Dull", "Charmé"]

@@ -1,7 +1,4 @@
-"""Where SST-5 comes from: the data folder, the user's cache, or the original download.
-
-Nothing heavy is imported, so that whether SST-5 can be had is known at once.
-"""
+"""Where SST-5 comes from: the data folder, the user's cache, or the original download."""
 
 from __future__ import annotations
 
@@ -26,14 +23,14 @@ _TREE_FILES = ("train.txt", "dev.txt", "test.txt")
 
 
 def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
-    """Returns the folder that has train.txt, dev.txt and test.txt, or None where there is none.
+    """Returns the folder that has train.txt, dev.txt and test.txt, or None if there is none.
 
-    Looked for are the original zip, then the three unpacked files, in `sst/` below each of
-    `locations.data_dirs(data_dir)`. Their sums are checked.
+    Each of `locations.data_dirs(data_dir)` is searched for `sst/` with the original zip or the
+    three unpacked files.
 
     Raises:
-        UsageError: If `data_dir` or the folder that the environment names is not there.
-        InputError: If a file has another sum than the original.
+        UsageError: If `data_dir` or the folder that the environment names does not exist.
+        InputError: If a file's checksum is not the original's.
     """
     for folder in locations.data_dirs(data_dir):
         folder = folder / "sst"
@@ -48,7 +45,7 @@ def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
 
 
 def require(data_dir: str | Path) -> None:
-    """Raises a `UsageError` unless SST-5 lies in the folder that the user named."""
+    """Raises a `UsageError` unless SST-5 is in the folder that the user named."""
     folder = Path(data_dir) / "sst"
     if not (folder / ZIP_NAME).is_file() and not all((folder / n).is_file() for n in _TREE_FILES):
         raise UsageError(
@@ -59,18 +56,17 @@ def require(data_dir: str | Path) -> None:
 
 
 def _check_sum(path: Path) -> None:
-    """Raises an `InputError` unless the file is the original, byte for byte."""
     received = hashlib.sha256(path.read_bytes()).hexdigest()
     if received != SHA256[path.name]:
         raise InputError(
             f"{path}: this is not the original SST-5 file. Expected sha256 {SHA256[path.name]}. "
-            f"Received {received}. Replace it by the file from {URL}, or, to train on trees of "
-            f"your own, name their folder by --dataset."
+            f"Received {received}. Replace it with the file from {URL}, or, to train on your own "
+            f"trees, set data.dataset to their folder."
         )
 
 
 def is_prepared(config: str = "sentences") -> bool:
-    """Returns whether TensorFlow Datasets has SST-5 ready in its own folder."""
+    """Returns whether TensorFlow Datasets has prepared SST-5."""
     return (tfds_dir() / "sst5" / config / VERSION / "dataset_info.json").is_file()
 
 
@@ -80,15 +76,16 @@ def tfds_dir() -> Path:
 
 
 def is_available(data_dir: str | Path | None = None) -> bool:
-    """Returns whether SST-5 can be had: from a file, from an earlier time, or by download."""
+    """Returns whether SST-5 is available from a file, prepared earlier, or for download."""
     return locate(data_dir) is not None or is_prepared() or locations.is_reachable(URL)
 
 
 def unavailable(data_dir: str | Path | None = None) -> InputError:
-    """Returns the error that tells how SST-5 can be had."""
+    """Returns the error that says how to get SST-5."""
     places = ", ".join(f"{folder / 'sst'}{os.sep}" for folder in locations.data_dirs(data_dir))
     return InputError(
-        f"SST-5 cannot be had: it is in none of {places} and {URL} does not answer. "
+        f"SST-5 is not available: it is in none of {places} and {URL} does not answer. "
         f"Download that file elsewhere (sha256 {SHA256[ZIP_NAME]}) and put it, or the three "
-        f"files in it, into one of those folders; or try the bundled sample: --dataset sample."
+        f"files in it, into one of those folders; or use the bundled sample: data.dataset=sample.",
+        setting="data.dataset",
     )

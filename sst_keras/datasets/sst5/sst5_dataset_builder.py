@@ -17,8 +17,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """SST-5 as `sst5/sentences` and `sst5/phrases`; see the README beside this file.
 
     Args:
-        source_dir: A folder with `sst/`, in place of the one that `SST_KERAS_DATA` names.
-        **kwargs: What `tfds.core.GeneratorBasedBuilder` takes.
+        source_dir: A folder with `sst/`, instead of the one that `SST_KERAS_DATA` names.
+        **kwargs: Other arguments of `tfds.core.GeneratorBasedBuilder`.
     """
 
     VERSION = tfds.core.Version(source.VERSION)
@@ -29,12 +29,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ]
 
     def __init__(self, *, source_dir: str | Path | None = None, **kwargs: Any) -> None:
-        """Makes the builder; see the class for the arguments."""
         self._source_dir = source_dir
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        """Returns the features: text, tokens, label, and is_root where spans are given."""
         features = {
             "text": tfds.features.Text(),
             "tokens": tfds.features.Sequence(tfds.features.Text()),
@@ -50,10 +48,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        """Returns the three splits, from files at hand or from the original download."""
+        """Returns the three splits, from local files or the original download."""
         folder = source.locate(self._source_dir)
         if folder is None:
-            # The download manager itself would try again and again for minutes.
+            # The download manager would retry for minutes.
             if not locations.is_reachable(source.URL):
                 raise source.unavailable(self._source_dir)
             folder = dl_manager.download_and_extract(source.URL) / "trees"
@@ -63,7 +61,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, path: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields a file's sentences, or all their spans, numbered in order."""
+        """Yields a file's numbered sentences, or all their spans."""
         spans = self.builder_config.name == "phrases"
         number = 0
         for tree in treebank.read_trees(path):

@@ -1,0 +1,45 @@
+import json
+import subprocess
+
+import sst_keras
+from sst_keras import environment
+from sst_keras.environment import describe_environment
+
+
+def test_versions_and_machine():
+    described = describe_environment()
+    assert described["versions"]["sst_keras"] == sst_keras.__version__
+    assert described["versions"].keys() == {"sst_keras", "python", "tensorflow", "keras", "numpy"}
+    assert described["machine"]["cores"] >= 1
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_the_commit_is_that_of_a_checkout_only(monkeypatch, tmp_path):
+    package = tmp_path / "sst_keras"
+    package.mkdir()
+    monkeypatch.setattr(environment.sst_keras, "__file__", str(package / "__init__.py"))
+    assert describe_environment()["git_commit"] is None
+
+    def git(*arguments):
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True
+        )
+
+    git("init")
+    assert describe_environment()["git_commit"] is None  # no commit yet
+    (package / "__init__.py").write_text("")
+    git("add", ".")
+    git("commit", "-m", "x")
+    commit = describe_environment()["git_commit"]
+    assert len(commit) == 40 and int(commit, 16)
+    (package / "__init__.py").write_text("changed = True")
+    assert describe_environment()["git_commit"] == f"{commit}-dirty"
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    def run(*arguments, **options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    assert describe_environment()["git_commit"] is None
