@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Test processes; more than one needs pytest-xdist.
-WORKERS ?=
-PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest $(if $(WORKERS),-n $(WORKERS))
+# Test processes; 0 runs the tests in pytest's own process, as debuggers need it.
+WORKERS ?= 2
+PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: train check test clean
 

@@ -27,6 +27,7 @@ setup(
     package_dir={"": ".", **BUNDLED},
     package_data={
         "sst_keras": ["py.typed"],
+        "sst_keras.experiments.report": ["page.html"],
         "sst_keras.pipelines": ["*.toml", "sweeps/*.toml"],
         "sst_keras.sample": ["*.txt", "*.md"],
         "sst_keras.datasets.sst5": ["*.md", "*.bib", "*.txt", "*.tsv"],
@@ -50,6 +51,7 @@ setup(
         "tensorboard": ["tensorboard>=2.19"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.5",  # tests in several processes
             "ruff>=0.9",
             "dill",  # TFDS tests builders with it
             "scikit-learn>=1.5",  # checks the metrics

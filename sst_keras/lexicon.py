@@ -172,7 +172,8 @@ def _vocabulary(
     known = {word for vectors in vector_sets for word in words if has_vector(word, vectors)}
     extra = sorted(known - counts["train"].keys())
     for vectors in vector_sets:
-        frequent = normalize(tf.constant(vectors.words[: data.vector_words]), data.lowercase)
+        words = tf.constant(vectors.words[: data.vector_words], tf.string)
+        frequent = normalize(words, data.lowercase)
         extra += [word.decode("utf-8") for word in frequent.numpy()]
     return Vocabulary.build(
         counts["train"],
