@@ -1,10 +1,7 @@
-"""Runs the experiments of a sweep: which runs are missing, and a record for each of them.
+"""Runs the experiments of a sweep that have no record yet, and writes a record for each run.
 
-A run whose record is in the folder is done. To continue a sweep that was stopped, run the jobs
-that `pending_jobs` returns.
+To continue a sweep that was stopped, run the jobs that `pending_jobs` returns.
 """
-
-from __future__ import annotations
 
 import contextlib
 import logging
@@ -40,12 +37,7 @@ _CURVES = ("epoch", "loss", "accuracy", "dev_loss", "dev_accuracy")
 def pending_jobs(
     jobs: Iterable[Job], records: Mapping[RunKey, RunRecord], retry: bool = False
 ) -> list[Job]:
-    """Returns the jobs without a record.
-
-    Args:
-        jobs: Experiments and seeds.
-        records: The records so far.
-        retry: Whether to return the jobs that failed, too.
+    """Returns the jobs without a record and, to `retry` them, those that failed.
 
     Raises:
         UsageError: If a record of one of the jobs has other settings.
@@ -56,11 +48,12 @@ def pending_jobs(
         if record is None or (retry and record.error is not None):
             pending.append((experiment, seed))
             continue
-        planned = recorded_settings(experiment.pipeline)
-        if names := differing_settings(planned, record.settings):
-            differences = ", ".join(
-                f"{name} is {record.settings.get(name)!r}, not {planned[name]!r}" for name in names
-            )
+        planned, recorded = recorded_settings(experiment.pipeline), record.settings
+        differences = ", ".join(
+            f"{name} is {recorded.get(name)!r}, not {planned[name]!r}"
+            for name in differing_settings(planned, recorded)
+        )
+        if differences:
             raise UsageError(
                 f"the record of {record.key} has other settings: {differences}. Choose another "
                 f"folder, or delete the record to run it again.",
@@ -70,9 +63,7 @@ def pending_jobs(
 
 
 def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> None:
-    """Checks that the data sets and word vectors of all jobs can be found.
-
-    A missing one would make every run fail, one after the other.
+    """Checks that all data sets and word vectors are there, so that not every run fails.
 
     Raises:
         InputError: If one cannot be found.
@@ -99,8 +90,8 @@ def seconds_left(
 ) -> float | None:
     """Estimates how many seconds the pending jobs take; None if no run has finished yet.
 
-    A job takes the median time of the finished runs of its row and variant. If there are none, it
-    takes the mean time per epoch of all finished runs, times its number of epochs.
+    The estimate of a job is the median time of the finished runs of its row and variant. Without
+    any, it is the job's number of epochs times the mean time per epoch of all finished runs.
     """
     finished = [record for record in records if record.error is None]
     if not finished:
@@ -109,12 +100,12 @@ def seconds_left(
     for record in finished:
         times.setdefault(record.key[:3], []).append(record.seconds)
     per_epoch = sum(record.seconds for record in finished) / sum(run.epochs for run in finished)
-    total = 0.0
+    estimates = []
     for experiment, seed in pending:
         own = times.get(experiment.key(seed)[:3])
         epochs = experiment.pipeline.training.epochs
-        total += statistics.median(own) if own else per_epoch * epochs
-    return total / processes
+        estimates.append(statistics.median(own) if own else per_epoch * epochs)
+    return sum(estimates) / processes
 
 
 def run_sweep(
@@ -129,11 +120,11 @@ def run_sweep(
     process dies, is recorded with its `error`.
 
     Args:
-        jobs: Experiments and seeds. A record of one of them is replaced.
-        folder: The folder of records. The runs' own files go to a hidden folder in it, which is
+        jobs: Experiments and seeds. Existing records of them are replaced.
+        folder: The folder of records. The runs' own files are in a hidden folder in it, which is
             removed at the end.
-        processes: How many runs go on at a time.
-        data_dir: The folder that holds `sst/` and `vectors/`; None for the environment's.
+        processes: How many runs are in progress at a time.
+        data_dir: As `locations.data_dirs` takes it.
     """
     if not jobs:
         return
@@ -161,16 +152,9 @@ def run_sweep(
 def run_job(
     experiment: Experiment, seed: int, folder: Path, data_dir: str | Path | None = None
 ) -> RunRecord:
-    """Trains one experiment with one seed, and returns its record.
+    """Trains one experiment with one seed in a new run in `folder`, and returns its record.
 
-    Args:
-        experiment: The experiment.
-        seed: The seed.
-        folder: The folder for the run's files.
-        data_dir: The folder that holds `sst/` and `vectors/`; None for the environment's.
-
-    Raises:
-        Exception: Whatever `training.train` raises.
+    It raises whatever `training.train` raises.
     """
     from sst_keras.runs import new_run
     from sst_keras.training import train
@@ -179,6 +163,8 @@ def run_job(
     result = train(pipeline, new_run(pipeline, folder), data_dir, dev_checks=experiment.dev_checks)
     environment = result.run.environment()
     epochs = len(result.history.rows)
+    columns = result.checks[0] if result.checks else ()
+    checks = {name: [row[name] for row in result.checks] for name in columns}
 
     def scores(epoch: int, found: Mapping) -> Scores:
         dev, test = found["dev"].metrics, found["test"].metrics
@@ -199,21 +185,18 @@ def run_job(
         data_fingerprint=environment["data_fingerprint"],
         class_names=tuple(result.best["test"].class_names),
         history={name: result.history.column(name) for name in _CURVES},
-        checks={name: [row[name] for row in result.checks] for name in result.checks[0]}
-        if result.checks
-        else None,
+        checks=checks or None,
     )
 
 
 def _run_quietly(job: Job, folder: Path, data_dir: str | Path | None, processes: int) -> RunRecord:
-    """Runs a job in a process of its own, with a new folder below `folder`."""
     logging.getLogger("sst_keras").addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory(dir=folder) as run:
         return replace(run_job(*job, Path(run), data_dir), jobs=processes)
 
 
 def _seeded(experiment: Experiment, seed: int) -> Pipeline:
-    return with_settings(experiment.pipeline, {"training.seed": seed}, "seed")
+    return with_settings(experiment.pipeline, {"training.seed": seed})
 
 
 def _now() -> str:
