@@ -9,7 +9,7 @@ import difflib
 import functools
 import logging
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -228,12 +228,11 @@ def _checked(setting: str, value: Any, source: str) -> Any:
     return value
 
 
-def unknown(problem: str, name: Any, known: Iterable[str]) -> UsageError:
+def unknown(problem: str, name: Any, known: Collection[str], setting: str = "") -> UsageError:
     """Returns the error about an unknown name; `problem` opens its message."""
-    known = list(known)
-    return UsageError(
-        f"{problem} {name!r}{suggest(name, known)}. Expected one of {', '.join(known) or 'none'}."
-    )
+    expected = ", ".join(known) or "none"
+    message = f"{problem} {name!r}{suggest(name, known)}. Expected one of {expected}."
+    return UsageError(message, setting)
 
 
 def suggest(word: object, known: Iterable[str]) -> str:

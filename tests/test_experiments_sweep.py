@@ -163,8 +163,8 @@ def test_a_row_can_be_trained_alone(write):
     assert not find_pipeline("paper/V1.1/frozen").embedding.trainable
     assert find_pipeline(f"{write(OWN)}/wide").model.units == 256
     for name, message in (
-        ("paper/V2.9", "did you mean 'V2.7'"),
-        ("paper/V1.1/frosen", "did you mean 'V1.1/frozen'"),
+        ("paper/V2.9", "did you mean 'paper/V2.7'"),
+        ("paper/V1.1/frosen", "did you mean 'paper/V1.1/frozen'"),
         ("papper/V1.1", "no pipeline 'papper/V1.1'"),
         (
             "paper",
