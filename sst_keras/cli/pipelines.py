@@ -30,16 +30,13 @@ def pipelines(settings: bool, as_json: bool) -> None:
             click.echo(f"{doc['setting']} = {_as_toml(doc['default'])}\n    {doc['about']}")
         return
     main = load_pipeline("lstm-attention").settings()
-    changes = {
-        pipeline: {key: value for key, value in pipeline.settings().items() if value != main[key]}
-        for pipeline in map(load_pipeline, pipeline_names())
-    }
+    rows = []
+    for pipeline in map(load_pipeline, pipeline_names()):
+        changes = {key: value for key, value in pipeline.settings().items() if value != main[key]}
+        head = {"name": pipeline.name, "description": pipeline.description}
+        rows.append(head | {"changes": changes})
     sweeps = [load_sweep(name) for name in sweep_names()]
     if as_json:
-        rows = [
-            {"name": pipeline.name, "description": pipeline.description, "changes": changed}
-            for pipeline, changed in changes.items()
-        ]
         listed = []
         for sweep in sweeps:
             names = [experiment.name for experiment in sweep.experiments]
@@ -47,15 +44,15 @@ def pipelines(settings: bool, as_json: bool) -> None:
             listed.append(head | {"pipelines": names})
         click.echo(to_json({"pipelines": rows, "sweeps": listed}))
         return
-    for pipeline, changed in changes.items():
-        click.secho(pipeline.name, bold=True)
-        click.echo(f"    {pipeline.description}")
-        for key, value in changed.items():
+    for row in rows:
+        click.secho(row["name"], bold=True)
+        click.echo(f"    {row['description']}")
+        for key, value in row["changes"].items():
             click.echo(f"    {key} = {_as_toml(value)}")
     for sweep in sweeps:
         click.secho(sweep.name, bold=True, nl=False)
-        rows = [experiment.row for experiment in sweep.experiments if not experiment.variant]
-        click.echo(f" (sweep)\n    {sweep.description}\n    {', '.join(rows)}")
+        names = [experiment.row for experiment in sweep.experiments if not experiment.variant]
+        click.echo(f" (sweep)\n    {sweep.description}\n    {', '.join(names)}")
         if sweep.questions:
             variant = next(item.name for item in sweep.experiments if item.variant)
             click.echo(f"    variants, such as {variant}: {', '.join(sweep.questions)}")

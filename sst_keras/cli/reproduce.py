@@ -33,10 +33,7 @@ _SEVERAL = {"multiple": True, "metavar": "PATTERN"}
 )
 @options.data_dir
 @click.option(
-    "--vectors",
-    multiple=True,
-    metavar="NAME|PATH",
-    help="Word vectors for all runs that use pretrained ones.",
+    "--vectors", metavar="NAME|PATH", multiple=True, help="Replace all pretrained word vectors."
 )
 @click.option(
     "--set",

@@ -9,7 +9,6 @@ import re
 import statistics
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.sweep import Experiment
-from sst_keras.settings import Pipeline
 
 Job = tuple[Experiment, int]  # and a seed
 
@@ -132,13 +130,13 @@ def run_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     processes = min(processes, len(jobs))
     with tempfile.TemporaryDirectory(prefix=".runs-", dir=folder) as scratch:
-        work = partial(_run_quietly, folder=Path(scratch), data_dir=data_dir, processes=processes)
+        work = partial(run_job, folder=Path(scratch), data_dir=data_dir, processes=processes)
         with contextlib.closing(local.run(jobs, work, processes)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, local.JobError):
                     record = RunRecord(
                         experiment.key(seed),
-                        recorded_settings(_seeded(experiment, seed)),
+                        recorded_settings(experiment.pipeline) | {"training.seed": seed},
                         record.seconds,
                         _now(),
                         jobs=processes,
@@ -150,18 +148,23 @@ def run_sweep(
 
 
 def run_job(
-    experiment: Experiment, seed: int, folder: Path, data_dir: str | Path | None = None
+    job: Job, folder: Path, data_dir: str | Path | None = None, processes: int = 1
 ) -> RunRecord:
-    """Trains one experiment with one seed in a new run in `folder`, and returns its record.
+    """Trains one experiment with one seed and returns its record.
 
-    It raises whatever `training.train` raises.
+    The run's files are in a temporary folder in `folder`. The record states that `processes` runs
+    were in progress. Whatever `training.train` raises passes.
     """
     from sst_keras.runs import new_run
     from sst_keras.training import train
 
-    pipeline = _seeded(experiment, seed)
-    result = train(pipeline, new_run(pipeline, folder), data_dir, dev_checks=experiment.dev_checks)
-    environment = result.run.environment()
+    logging.getLogger("sst_keras").addHandler(logging.NullHandler())  # the parent reports errors
+    experiment, seed = job
+    pipeline = with_settings(experiment.pipeline, {"training.seed": seed})
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        run = new_run(pipeline, Path(place))
+        result = train(pipeline, run, data_dir, dev_checks=experiment.dev_checks)
+        environment = result.run.environment()
     epochs = len(result.history.rows)
     columns = result.checks[0] if result.checks else ()
     checks = {name: [row[name] for row in result.checks] for name in columns}
@@ -175,7 +178,7 @@ def run_job(
         settings=recorded_settings(pipeline, result.pipeline),
         seconds=result.seconds,
         ended=_now(),
-        jobs=1,
+        jobs=processes,
         cores=local.cores(),
         epochs=epochs,
         last=scores(epochs, result.last),
@@ -187,16 +190,6 @@ def run_job(
         history={name: result.history.column(name) for name in _CURVES},
         checks=checks or None,
     )
-
-
-def _run_quietly(job: Job, folder: Path, data_dir: str | Path | None, processes: int) -> RunRecord:
-    logging.getLogger("sst_keras").addHandler(logging.NullHandler())
-    with tempfile.TemporaryDirectory(dir=folder) as run:
-        return replace(run_job(*job, Path(run), data_dir), jobs=processes)
-
-
-def _seeded(experiment: Experiment, seed: int) -> Pipeline:
-    return with_settings(experiment.pipeline, {"training.seed": seed})
 
 
 def _now() -> str:

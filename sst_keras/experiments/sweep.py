@@ -30,7 +30,8 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -211,14 +212,17 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
     tables = config.read_toml(path)
     if not _is_sweep(tables):
         raise UsageError(
-            f"{path}: expected a sweep, with [rows] or [grid]. `sst-keras train {path}` trains "
-            f"a single pipeline."
+            f"{path}: expected a sweep, with [rows] or [grid]. `sst-keras train {path}` trains a "
+            f"single pipeline."
         )
     _check(tables, _TABLES, f"{path}")
-    rows = _rows(tables, path)
-    experiments = rows | _variants(rows, tables, path)
+    experiments = _experiments(tables, path)
     report, variants = tables.get("report", {}), tables.get("variants", {})
+    rows = [item.row for item in experiments.values()]
     _require(report.get("curves", ()), rows, f"{path}: report.curves")
+    published = None
+    if "published" in tables:
+        published = _published(tables["published"], experiments, f"{path}: published")
     return Sweep(
         name=path.stem,
         description=tables.get("description", ""),
@@ -228,7 +232,7 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         html=report.get("html", f"results/{path.stem}.html"),
         notes=tuple(report.get("notes", ())),
         curves=tuple(report.get("curves", ())),
-        published=_published(tables.get("published"), experiments, f"{path}: published"),
+        published=published,
     )
 
 
@@ -258,8 +262,8 @@ def _is_sweep(tables: Mapping[str, Any]) -> bool:
     return "rows" in tables or "grid" in tables
 
 
-def _rows(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
-    """Returns each row of `[rows]` at each point of `[grid]`, by name."""
+def _experiments(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
+    """Returns each row at each point of the grid, then the variants, by name without the sweep."""
     points = _points(tables.get("grid", {}), f"{path}: grid")
     found: dict[str, Experiment] = {}
     for row, table in (tables.get("rows") or {"": {}}).items():
@@ -276,13 +280,7 @@ def _rows(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
             changed = config.with_settings(pipeline, settings, f"{path}: grid")
             item = Experiment(path.stem, name, None, seeds, changed, published)
             _add(found, item, f"{path}: rows")
-    return found
-
-
-def _variants(
-    rows: Mapping[str, Experiment], tables: Mapping[str, Any], path: Path
-) -> dict[str, Experiment]:
-    found: dict[str, Experiment] = {}
+    rows = dict(found)
     for variant, table in tables.get("variants", {}).items():
         place = f"{path}: variants.{variant}"
         changes = {key: table[key] for key in table if key not in _VARIANT}
@@ -320,11 +318,9 @@ def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, An
         raise UsageError(
             f"{place}: expected 1 to {_MOST_POINTS:,} combinations. Received: {number:,}"
         )
-    keys = [key for table in grid.values() for key in table]
     # Dropout, for example, is a setting of two sections.
-    short = {
-        name: name if keys.count(key) > 1 else key for name, key in zip(axes, keys, strict=True)
-    }
+    number = Counter(key for table in grid.values() for key in table)
+    short = {name: name if number[key := name.partition(".")[2]] > 1 else key for name in axes}
     points = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
     return [
         (",".join(f"{short[name]}={_label(value)}" for name, value in point.items()), point)
@@ -339,11 +335,7 @@ def _label(value: Any) -> str:
     return Path(value).name if isinstance(value, str) else str(value).lower()
 
 
-def _published(
-    table: Mapping[str, Any] | None, experiments: Iterable[str], place: str
-) -> Published | None:
-    if table is None:
-        return None
+def _published(table: Mapping[str, Any], experiments: Collection[str], place: str) -> Published:
     readings = table.get("readings", {})
     rows, variants = (tuple(readings.get(name, ())) for name in ("rows", "variants"))
     pairs = [f"{row}/{variant}" for row in rows for variant in variants]
@@ -382,8 +374,7 @@ def _check(value: Any, kind: Any, place: str) -> None:
             raise UsageError(f"{place}: expected {key!r}. Received: {', '.join(value)}")
 
 
-def _require(names: Iterable[Any], known: Iterable[str], place: str) -> None:
-    """Refuses rows and variants that are not known."""
+def _require(names: Iterable[str], known: Collection[str], place: str) -> None:
     for name in names:
         if name not in known:
             raise config.unknown(f"{place}: there is no row", name, known)
