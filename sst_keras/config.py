@@ -158,12 +158,13 @@ def with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> P
     for section, table in tables.items():
         if section in ("name", "description"):
             head[section] = str(table)
-        elif section not in SECTIONS:
-            raise unknown(f"{source}: unknown section", section, SECTIONS)
-        elif not isinstance(table, Mapping):
-            raise UsageError(f"{source}: {section}: expected a table. Received: {table!r}")
-        else:
+        elif section in SECTIONS and isinstance(table, Mapping):
             settings |= {f"{section}.{key}": value for key, value in table.items()}
+        else:
+            raise UsageError(
+                f"{source}: expected tables of settings: {', '.join(SECTIONS)}. Received: "
+                f"{section} = {table!r}{suggest(section, SECTIONS)}"
+            )
     return replace(with_settings(pipeline, settings, source), **head)
 
 
