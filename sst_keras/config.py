@@ -1,32 +1,31 @@
 """Pipelines read from TOML files, changed setting by setting, and read back from saved runs.
 
 A pipeline file states what its model relies on, or `extends` another and states what it changes.
-Settings that no file states have the defaults of `sst_keras.settings`. What is saved states every
-setting.
+Settings that no file states have the defaults of `sst_keras.settings`. A saved pipeline states
+every setting.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import difflib
+import functools
 import logging
 import tomllib
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from sst_keras import locations
 from sst_keras.errors import UsageError
-from sst_keras.settings import FORMAT, HINTS, SECTIONS, SETTINGS, Pipeline
+from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline
 
 log = logging.getLogger(__name__)
 
 # Former name of a setting → its present name.
 RENAMED: dict[str, str] = {}
-# Format → the values, other than today's defaults, of settings that files of that format do not
-# state. The name of another setting means the value of that setting.
+# Format → setting → its value where a file of that format does not state it, if that is not today's
+# default. The name of another setting means the value of that setting.
 UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 2: {}}
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -54,29 +53,20 @@ def load_pipeline(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Pi
     Args:
         name_or_path: The name of one that ships with the package, or the path of a TOML file. A
             run's own `pipeline.toml` is read as `load_saved` reads it.
-        overrides: Settings as `section.key=value`. Values are TOML; quotes around text may be left
-            out.
+        overrides: Settings as `section.key=value`. Values are TOML; text needs no quotes.
 
     Raises:
         UsageError: If there is no such pipeline, or a setting is unknown or out of range.
     """
-    pipeline = _load(name_or_path, ())
-    for override in overrides:
-        pipeline = with_override(pipeline, override)
-    return pipeline
+    return functools.reduce(with_override, overrides, _load(Path(name_or_path), ()))
 
 
-def _load(name_or_path: str | Path, extending: tuple[Path, ...]) -> Pipeline:
+def _load(path: Path, extending: tuple[Path, ...]) -> Pipeline:
     """Reads a pipeline and what it extends; `extending` holds the files that led here."""
-    path = Path(name_or_path)
     if path.suffix != ".toml":
-        path = locations.bundled("pipelines") / f"{name_or_path}.toml"
-        names = pipeline_names()
-        if str(name_or_path) not in names:
-            raise UsageError(
-                f"There is no pipeline {str(name_or_path)!r}{suggest(name_or_path, names)}. "
-                f"Expected one of {', '.join(names)}, or the path of a .toml file."
-            )
+        if str(path) not in (names := pipeline_names()):
+            raise unknown("there is no pipeline", str(path), [*names, "the path of a .toml file"])
+        path = locations.bundled("pipelines") / f"{path}.toml"
     if path in extending:
         raise UsageError(f"{path}: expected pipelines that extend each other without a circle.")
     tables = read_toml(path)
@@ -84,18 +74,18 @@ def _load(name_or_path: str | Path, extending: tuple[Path, ...]) -> Pipeline:
         return load_saved(path)
     base = Pipeline()
     if "extends" in tables:
-        parent = str(tables.pop("extends"))
+        parent = Path(str(tables.pop("extends")))
         base = _load(
-            path.parent / parent if parent.endswith(".toml") else parent, (*extending, path)
+            path.parent / parent if parent.suffix == ".toml" else parent, (*extending, path)
         )
-    return with_tables(dataclasses.replace(base, name=path.stem, description=""), tables, str(path))
+    return with_tables(replace(base, name=path.stem, description=""), tables, str(path))
 
 
 def load_saved(path: Path) -> Pipeline:
     """Reads the `pipeline.toml` of a run, which another version of the package may have written.
 
-    Renamed settings are read under their present names. Unknown settings are ignored, and missing
-    ones have the value they had in the file's format; one warning names both.
+    Renamed settings are read under their present names. Unknown settings are ignored. Missing ones
+    have the value they had in the file's format. One warning lists the unknown and missing ones.
 
     Raises:
         UsageError: If the file is not a saved pipeline, or its format is newer than this version.
@@ -111,18 +101,13 @@ def load_saved(path: Path) -> Pipeline:
     if notes:
         log.warning(f"{path}: written by another version of sst_keras; {'; '.join(notes)}.")
     head = {key: str(tables[key]) for key in ("name", "description") if key in tables}
-    return dataclasses.replace(with_settings(Pipeline(), settings, str(path)), **head)
+    return replace(with_settings(Pipeline(), settings, str(path)), **head)
 
 
 def complete(
     saved: Mapping[str, Any], format: Any, source: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """Returns saved settings as this version knows them, and notes on what was done to them.
-
-    Args:
-        saved: `section.key` → value, as they were saved.
-        format: The format that they were saved in.
-        source: The file, for errors.
+    """Returns settings saved in `format` as this version knows them, and notes on the changes.
 
     Raises:
         UsageError: If this version does not know the format.
@@ -133,22 +118,19 @@ def complete(
             f"sst_keras wrote it: update the package."
         )
     renamed = {RENAMED.get(name, name): value for name, value in saved.items()}
-    unknown = [name for name in renamed if name not in SETTINGS]
-    missing = {name: SETTINGS[name].default for name in SETTINGS if name not in renamed}
+    ignored = [name for name in renamed if name not in SETTINGS]
+    missing = {name: item.default for name, item in SETTINGS.items() if name not in renamed}
     for name in UNSTATED[format].keys() & missing.keys():
         value = UNSTATED[format][name]
         missing[name] = renamed.get(value, value)
     notes = []
-    if unknown:
-        notes.append(f"ignored unknown settings: {', '.join(unknown)}")
+    if ignored:
+        notes.append(f"ignored unknown settings: {', '.join(ignored)}")
     if missing:
         filled = (f"{name} = {value!r}" for name, value in missing.items())
         notes.append(f"filled in missing settings: {', '.join(filled)}")
     known = {name: value for name, value in renamed.items() if name in SETTINGS}
     return missing | known, notes
-
-
-# === Changing settings ===
 
 
 def with_override(pipeline: Pipeline, override: str) -> Pipeline:
@@ -183,95 +165,75 @@ def with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> P
                 f"{source}: expected tables of settings: {', '.join(SECTIONS)}. Received: "
                 f"{section} = {table!r}{suggest(section, SECTIONS)}"
             )
-    return dataclasses.replace(with_settings(pipeline, settings, source), **head)
+    return replace(with_settings(pipeline, settings, source), **head)
 
 
 def with_settings(
     pipeline: Pipeline, settings: Mapping[str, Any], source: str = "pipeline"
 ) -> Pipeline:
-    """Returns `pipeline` with some settings changed.
-
-    Args:
-        pipeline: The pipeline.
-        settings: `section.key` → value.
-        source: Where the values come from, for errors.
+    """Returns `pipeline` with some settings changed; errors name the `source` of the values.
 
     Raises:
         UsageError: If a setting is unknown or out of range.
     """
-    changed: dict[str, dict[str, Any]] = {}
     for name, value in settings.items():
         section, _, key = name.partition(".")
         if section not in SECTIONS:
-            raise UsageError(
-                f"{source}: unknown section {section!r}{suggest(section, SECTIONS)}. "
-                f"Expected one of {', '.join(SECTIONS)}."
-            )
+            raise unknown(f"{source}: unknown section", section, SECTIONS)
         if name not in SETTINGS:
-            keys = ", ".join(item.name for item in dataclasses.fields(SECTIONS[section]))
+            keys = ", ".join(vars(getattr(pipeline, section)))
             raise UsageError(
                 f"{source}: unknown setting {name!r}{suggest(name, SETTINGS)}. [{section}] has "
                 f"{keys}."
             )
-        changed.setdefault(section, {})[key] = checked(name, value, source)
-    sections = {
-        section: dataclasses.replace(getattr(pipeline, section), **values)
-        for section, values in changed.items()
-    }
-    return dataclasses.replace(pipeline, **sections)
+        changed = {key: _checked(name, value, source)}
+        pipeline = replace(pipeline, **{section: replace(getattr(pipeline, section), **changed)})
+    return pipeline
 
 
-def checked(setting: str, value: Any, source: str) -> Any:
-    """Returns `value` with the type that `setting` has.
+def _checked(setting: str, value: Any, source: str) -> Any:
+    """Returns `value` with the type that the setting has; a list setting takes a single entry."""
+    kind, about = SETTINGS[setting].type, SETTINGS[setting].metadata
+    low, high, choices = about["low"], about["high"], about["choices"]
 
-    Raises:
-        UsageError: If the setting cannot have this value.
-    """
-    about, hint, place = SETTINGS[setting].metadata, HINTS[setting], f"{source}: {setting}"
-    low, high = about["low"], about["high"]
-    if get_origin(hint) is tuple:
-        return _checked_list(value, get_args(hint)[0], low, f"{place}", about["about"])
-    if hint is float and type(value) is int:
+    def refusal(expected: str) -> UsageError:
+        received = f"{value!r}{suggest(value, choices)}"
+        return UsageError(
+            f"{source}: {setting}: expected {expected} ({about['about']}). Received: {received}"
+        )
+
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        entries = tuple(map(str, entries) if kind is str else entries)
+        if not all(type(entry) is kind for entry in entries):
+            raise refusal(f"a list of {_NAMES[kind]}")
+        if kind is int and min(entries, default=1) < 1:
+            raise refusal("numbers of at least 1")
+        if len(set(entries)) < len(entries):
+            raise refusal("each entry once")
+        if len(entries) < (low or 0):
+            raise refusal(f"at least {low} of them")
+        return entries
+    if kind is float and type(value) is int:
         value = float(value)
-    if hint is str and isinstance(value, (int, float)):
+    if kind is str and isinstance(value, (int, float)):
         value = str(value)
-    if type(value) is not hint:
-        raise UsageError(
-            f"{place}: expected {_NAMES[hint]} ({about['about']}). Received: {value!r}"
-        )
-    if about["choices"] and value not in about["choices"]:
-        raise UsageError(
-            f"{place}: expected one of {', '.join(about['choices'])}. Received: {value!r}"
-            f"{suggest(value, about['choices'])}"
-        )
+    if type(value) is not kind:
+        raise refusal(_NAMES[kind])
+    if choices and value not in choices:
+        raise refusal(f"one of {', '.join(choices)}")
     # Written so that nan, which compares false with everything, is refused.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        bound = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise UsageError(f"{place}: expected {bound} ({about['about']}). Received: {value!r}")
+        raise refusal(f"at least {low}" if high is None else f"from {low} to {high}")
     return value
 
 
-def _checked_list(value: Any, kind: type, fewest: int | None, place: str, about: str) -> tuple:
-    """Returns the entries of a list setting; a single value is a list of one."""
-    entries = value if isinstance(value, (list, tuple)) else [value]
-    if kind is str:
-        entries = [str(entry) for entry in entries]
-    if not all(type(entry) is kind for entry in entries):
-        raise UsageError(
-            f"{place}: expected a list of {_NAMES[kind]} ({about}). Received: {value!r}"
-        )
-    if kind is int and min(entries, default=1) < 1:
-        raise UsageError(f"{place}: expected numbers of at least 1. Received: {value!r}")
-    if len(set(entries)) < len(entries):
-        raise UsageError(f"{place}: expected each entry once. Received: {value!r}")
-    if len(entries) < (fewest or 0):
-        raise UsageError(f"{place}: expected at least {fewest} of them. Received none.")
-    return tuple(entries)
-
-
-_NAMES: Mapping[type, str] = types.MappingProxyType(
-    {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-)
+def unknown(problem: str, name: Any, known: Collection[str], setting: str = "") -> UsageError:
+    """Returns the error about an unknown name; `problem` opens its message."""
+    expected = ", ".join(known) or "none"
+    message = f"{problem} {name!r}{suggest(name, known)}. Expected one of {expected}."
+    return UsageError(message, setting)
 
 
 def suggest(word: object, known: Iterable[str]) -> str:

@@ -1,7 +1,5 @@
 """What a run was made with: versions, machine and commit, for `environment.json`."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess
@@ -35,7 +33,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """Returns the commit of the checkout that runs; None for an installed wheel."""
+    """Returns the checkout's commit; None for an installed wheel."""
     package = Path(sst_keras.__file__).resolve().parent
     if not (package.parent / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Errors that the user can mend. The command line prints each on one line, without a traceback."""
+"""Errors that the user can fix. The command line prints each on one line, without a traceback."""
 
 
 class InputError(ValueError):
@@ -6,14 +6,10 @@ class InputError(ValueError):
 
     The message names the thing, what was expected, what was received, and what to do next.
 
-    Args:
-        message: The message.
-        setting: The setting or argument at fault, such as `data.dataset` or `run_dir`. It opens
-            the message; the command line puts the option of that setting in its place.
-
     Attributes:
         message: The message without the setting.
-        setting: The setting; empty if the error is about none.
+        setting: The setting or argument at fault, such as `data.dataset` or `run_dir`; empty if
+            there is none. It opens the error's text. The command line replaces it by its option.
         exit_code: The exit code of a command that fails with this error.
     """
 

@@ -1,7 +1,5 @@
 """Files that appear complete or not at all, and JSON."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -18,11 +16,11 @@ from sst_keras.errors import InputError
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder, and renames it to `path` on success.
 
-    Readers see the old file or the new one, never a part of it, even if the writer is killed. The
-    temporary path keeps the file's extension because many writers depend on it.
+    Readers see the old file or the new one, never a part of it, even if the writer is killed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Many writers look at the extension.
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield partial
@@ -56,7 +54,7 @@ def _finite(value: Any) -> Any:
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
-    """Writes a JSON file with `whole_file`; see `to_json`."""
+    """Writes a JSON file with `whole_file`, as `to_json` formats it."""
     write_text(path, to_json(value, indent) + "\n")
 
 

@@ -2,13 +2,11 @@
 
 Every module that needs them takes them from here: `from sst_keras.runtime import keras, tf`.
 
-The LSTM layer is fastest with two operations at a time, each on half of the cores (on one core,
-one), so this module sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` unless the
-environment has them. TensorFlow reads them when it runs its first operation: importing TensorFlow
-before this package is fine, running it before is not.
+The LSTM layer is fastest with two operations at a time, each on half of the cores, so this module
+sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` unless the environment has them.
+TensorFlow reads them when it runs its first operation. It may be imported before this package, but
+it must not run before.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Iterator
@@ -19,10 +17,9 @@ from sst_keras.engines.local import cores
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Discards what C++ code writes to standard error.
+    """Discards what TensorFlow's C++ code writes to standard error before it reads its log level.
 
-    TensorFlow writes its first messages before it reads its log level. Errors of the import itself
-    are exceptions, which pass.
+    Exceptions pass, so errors of the import are seen.
     """
     silence, stderr = os.open(os.devnull, os.O_WRONLY), os.dup(2)
     try:

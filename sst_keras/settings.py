@@ -3,15 +3,15 @@
 `sst_keras.config` reads them from files and changes them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any
 
-# The format of saved settings, in a run's `pipeline.toml` and in records. It goes up when a file
-# of the earlier format would be misread.
+import tomli_w
+
+# The format of settings in a run's `pipeline.toml` and in records. It goes up when this version
+# would misread a file of the earlier format.
 FORMAT = 2
 OPTIMIZERS = (
     "sgd", "momentum", "nesterov", "adam", "lazy-adam", "adamw", "nadam", "adamax", "rmsprop",
@@ -22,58 +22,45 @@ _CNN = ("model.name", ("cnn", "cnn-multichannel"))
 
 
 def _setting(
-    default: Any, about: str, *, label: str = "", choices: tuple = (), low=None, high=None, needs=()
+    default: Any, about: str, label: str = "", choices: tuple = (), low=None, high=None, needs=()
 ) -> Any:
     """Declares a setting.
 
     Args:
         default: The default value.
         about: What the setting means.
-        label: A short name for tables; the setting's own name with spaces if left out.
+        label: A short name for tables; by default the setting's own name with spaces.
         choices: The values it may have; empty for any.
         low: The least value of a number; the fewest entries of a list.
         high: The greatest value of a number.
         needs: Another setting and the values of it under which this one is read; empty for always.
     """
-    return field(
-        default=default,
-        metadata={
-            "about": about, "label": label, "choices": choices, "low": low, "high": high,
-            "needs": needs,
-        },
-    )  # fmt: skip
+    metadata = {"about": about, "label": label, "choices": choices, "low": low, "high": high}
+    return field(default=default, metadata=metadata | {"needs": needs})
 
 
+# fmt: off
 @dataclass(frozen=True)
 class DataConfig:
     """The data set, and how it is read and batched."""
 
     dataset: str = _setting(
-        "sst5", "sst5, sample, auto (SST-5 if available, else the sample), or a path"
-    )
+        "sst5", "sst5, sample, auto (SST-5 if available, else the sample), or a path")
     text_column: str = _setting("text", "the text's column in CSV, TSV and JSONL files")
     label_column: str = _setting("label", "the label's column in CSV, TSV and JSONL files")
     labels: tuple[str, ...] = _setting(
-        (), "the classes of CSV, TSV and JSONL files, lowest first; empty: sorted"
-    )
+        (), "the classes of CSV, TSV and JSONL files, lowest first; empty: sorted")
     split_seed: int = _setting(
-        1, "the seed that splits a single file into train, dev and test", low=0, high=2**31 - 1
-    )
+        1, "the seed that splits a single file into train, dev and test", low=0, high=2**31 - 1)
     examples: str = _setting(
-        "sentences",
-        "the training examples; dev and test are always complete sentences",
-        label="training examples",
-        choices=("sentences", "phrases", "unique-phrases"),
-    )
+        "sentences", "the training examples; dev and test are always complete sentences",
+        label="training examples", choices=("sentences", "phrases", "unique-phrases"))
     lowercase: bool = _setting(
-        True, "whether words that differ only in case are the same word", label="lower case"
-    )
+        True, "whether words that differ only in case are the same word", label="lower case")
     min_count: int = _setting(
-        2, "rarer training words that have no vector become the unknown word", low=1
-    )
+        2, "rarer training words that have no vector become the unknown word", low=1)
     vector_words: int = _setting(
-        20000, "how many of the vectors' most frequent words join the vocabulary", low=0
-    )
+        20000, "how many of the vectors' most frequent words join the vocabulary", low=0)
     max_length: int = _setting(0, "training texts are cut to this many tokens; 0: never", low=0)
     batch_size: int = _setting(64, "examples per batch", low=1)
 
@@ -83,37 +70,22 @@ class EmbeddingConfig:
     """The word vectors at the model's input."""
 
     vectors: tuple[str, ...] = _setting(
-        ("auto",),
-        "names or paths, concatenated; auto: the data set's own, or the set with the highest "
-        "coverage; none: learned from scratch",
-        label="word vectors",
-        low=1,
-    )
+        ("auto",), "names or paths, concatenated; auto: the data set's own, or the set with the "
+        "highest coverage; none: learned from scratch", label="word vectors", low=1)
     dim: int = _setting(
-        300,
-        "width of vectors that are learned from scratch",
-        label="vectors' width",
-        low=1,
-        needs=("embedding.vectors", (("none",),)),
-    )
+        300, "width of vectors that are learned from scratch", label="vectors' width", low=1,
+        needs=("embedding.vectors", (("none",),)))
     trainable: bool = _setting(
-        True, "whether training changes the vectors", label="vectors trained"
-    )
+        True, "whether training changes the vectors", label="vectors trained")
     optimizer: str = _setting(
-        "adagrad",
-        "the vectors' optimizer, if they have a learning rate of their own",
-        label="vectors' optimizer",
-        choices=OPTIMIZERS,
-    )
+        "adagrad", "the vectors' optimizer, if they have a learning rate of their own",
+        label="vectors' optimizer", choices=OPTIMIZERS)
     learning_rate: float = _setting(
-        0.02,
-        "the vectors' own learning rate; 0: they train with all other weights",
-        label="vectors' learning rate",
-        low=0.0,
-    )
+        0.02, "the vectors' own learning rate; 0: they train with all other weights",
+        label="vectors' learning rate", low=0.0)
     dropout: float = _setting(
-        0.5, "share of the vectors' numbers dropped", label="dropout of vectors", low=0.0, high=0.95
-    )
+        0.5, "share of the vectors' numbers dropped", label="dropout of vectors", low=0.0,
+        high=0.95)
 
 
 @dataclass(frozen=True)
@@ -121,48 +93,29 @@ class ModelConfig:
     """The layers between the word vectors and the classes."""
 
     name: str = _setting(
-        "lstm",
-        "the architecture",
-        label="model",
-        choices=("lstm", "mlp", "cnn", "cnn-multichannel"),
-    )
+        "lstm", "the architecture", label="model",
+        choices=("lstm", "mlp", "cnn", "cnn-multichannel"))
     units: int = _setting(
-        128,
-        "width of a recurrent or hidden layer, per direction",
-        label="hidden size",
-        low=1,
-        needs=("model.name", ("lstm", "mlp")),
-    )
+        128, "width of a recurrent or hidden layer, per direction", label="hidden size", low=1,
+        needs=("model.name", ("lstm", "mlp")))
     num_layers: int = _setting(1, "stacked recurrent layers", label="layers", low=1, needs=_LSTM)
     bidirectional: bool = _setting(
-        False, "whether the text is also read backwards", label="both directions", needs=_LSTM
-    )
+        False, "whether the text is also read backwards", label="both directions", needs=_LSTM)
     pooling: str = _setting(
-        "attention",
-        "how the time steps become one vector; last: the last real step; last_padded: the last of "
-        "padded_length steps, with padding read as words",
-        choices=("attention", "last", "last_padded", "mean", "max"),
-        needs=_LSTM,
-    )
+        "attention", "how the time steps become one vector; last: the last real step; "
+        "last_padded: the last of padded_length steps, with padding read as words",
+        choices=("attention", "last", "last_padded", "mean", "max"), needs=_LSTM)
     padded_length: int = _setting(
-        56,
-        "steps to which last_padded pads each text; 56 is SST-5's longest",
-        low=1,
-        needs=("model.pooling", ("last_padded",)),
-    )
+        56, "steps to which last_padded pads each text; 56 is SST-5's longest", low=1,
+        needs=("model.pooling", ("last_padded",)))
     matmul_dtype: str = _setting(
-        "float32",
-        "dtype of the recurrent layers' matrix products; bfloat16 is faster on CPUs that have it",
-        choices=("float32", "bfloat16"),
-        needs=_LSTM,
-    )
+        "float32", "dtype of the recurrent layers' matrix products; bfloat16 is faster on CPUs "
+        "that have it", choices=("float32", "bfloat16"), needs=_LSTM)
     filters: int = _setting(100, "convolution filters of each width", low=1, needs=_CNN)
     kernel_sizes: tuple[int, ...] = _setting(
-        (3, 4, 5), "widths of the convolutions in tokens, ascending", low=1, needs=_CNN
-    )
+        (3, 4, 5), "widths of the convolutions in tokens, ascending", low=1, needs=_CNN)
     dropout: float = _setting(
-        0.5, "share dropped between layers and before the classifier", low=0.0, high=0.95
-    )
+        0.5, "share dropped between layers and before the classifier", low=0.0, high=0.95)
 
 
 @dataclass(frozen=True)
@@ -170,37 +123,30 @@ class TrainingConfig:
     """How the model is trained."""
 
     seed: int = _setting(1, "the seed of everything random", low=0, high=2**31 - 1)
-    epochs: int = _setting(40, "most passes over the training examples", low=1)
+    epochs: int = _setting(40, "the maximum number of passes over the training examples", low=1)
     patience: int = _setting(
-        8, "stop after this many epochs without a better one on dev; 0: never", low=0
-    )
+        8, "stop after this many epochs without a better one on dev; 0: never", low=0)
     loss: str = _setting("cross-entropy", "the loss", choices=("cross-entropy", "euclidean"))
     label_smoothing: float = _setting(
-        0.0, "share of each label that is spread over all classes", low=0.0, high=0.99
-    )
+        0.0, "share of each label that is spread over all classes", low=0.0, high=0.99)
     optimizer: str = _setting("adam", "the optimizer", choices=OPTIMIZERS)
     learning_rate: float = _setting(1e-3, "the learning rate", low=0.0)
     l2: float = _setting(
-        0.0,
-        "times the weight, added to its gradient; PyTorch's weight_decay in Adam and SGD",
-        label="L2 term",
-        low=0.0,
-    )
+        0.0, "times the weight, added to its gradient; PyTorch's weight_decay in Adam and SGD",
+        label="L2 term", low=0.0)
     weight_decay: float = _setting(
-        0.0, "decoupled: learning rate times this times the weight is subtracted", low=0.0
-    )
+        0.0, "decoupled: learning rate times this times the weight is subtracted", low=0.0)
     clip_norm: float = _setting(
-        0.0, "bound of the gradients' global norm; 0: none", label="gradient norm bound", low=0.0
-    )
+        0.0, "bound of the gradients' global norm; 0: none", label="gradient norm bound", low=0.0)
+# fmt: on
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """All settings of a run, in four sections, under a name.
+    """All settings of a run, in four sections.
 
-    Attributes:
-        name: The pipeline's name: the file's name without its extension.
-        description: One line for `sst-keras pipelines`.
+    Its `name` is that of its file without the extension. `sst-keras pipelines` prints the name and
+    the `description`.
     """
 
     name: str = "lstm-attention"
@@ -229,25 +175,20 @@ class Pipeline:
 
     def to_toml(self) -> str:
         """Returns format, name, description and every setting as TOML."""
-        import tomli_w
-
         head = {"format": FORMAT, "name": self.name, "description": self.description}
         tables = {section: dict(vars(getattr(self, section))) for section in SECTIONS}
         return tomli_w.dumps(head | tables)
 
 
 SECTIONS = {
-    name: hint for name, hint in get_type_hints(Pipeline).items() if dataclasses.is_dataclass(hint)
+    item.name: item.type
+    for item in dataclasses.fields(Pipeline)
+    if dataclasses.is_dataclass(item.type)
 }
 SETTINGS: dict[str, dataclasses.Field] = {
     f"{section}.{item.name}": item
     for section, kind in SECTIONS.items()
     for item in dataclasses.fields(kind)
-}
-HINTS = {
-    f"{section}.{key}": hint
-    for section, kind in SECTIONS.items()
-    for key, hint in get_type_hints(kind).items()
 }
 
 

@@ -93,7 +93,7 @@ def test_records_of_other_versions_are_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "expected format 1 to 1. Received: 2"),
+        ({"format": 99}, "expected format 1 to 2. Received: 99"),
         ({"format": []}, "expected the record of a run"),
         ({"settings": [1]}, "expected the record of a run"),
         ({"last": {"epoch": 1}}, "expected the record of a run"),

@@ -181,13 +181,15 @@ def in_this_process(monkeypatch):
 
 def test_the_record_of_a_run(sweep, tmp_path, trained):
     ((experiment, seed),) = sweep.select(variants=["checked"])
-    found = run_job(experiment, seed, tmp_path / "run", "data")
+    found = run_job((experiment, seed), tmp_path, "data", processes=3)
     assert trained == [("own/a/checked", 1, "data", 2)]
     assert found.key == experiment.key(1) and found.error is None
     assert found.settings == recorded_settings(experiment.pipeline)
     assert found.last == Scores(3, 0.5, 0.25, [[1, 2], [1, 0]])
     assert found.best == Scores(2, 0.75, 0.5, [[1, 0], [1, 0]])
-    assert (found.epochs, found.seconds, found.cores) == (3, 4.0, local.cores())
+    assert (found.epochs, found.seconds) == (3, 4.0)
+    assert (found.jobs, found.cores) == (3, local.cores())
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]  # the run's files are gone
     assert found.class_names == ("bad", "good") and found.ended.endswith("+00:00")
     assert found.checks == {"epoch": [0.5], "dev_loss": [1.5], "dev_accuracy": [0.2]}
     assert set(found.history) == {"epoch", "loss", "accuracy", "dev_loss", "dev_accuracy"}

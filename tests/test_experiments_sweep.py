@@ -75,7 +75,7 @@ def test_rows_and_variants_are_differences_from_one_base(write):
     assert sweep.questions == {"frozen": "Should vectors train?"}
 
 
-def test_what_a_report_and_a_published_source_say(write):
+def test_the_tables_report_and_published(write):
     sweep = load_sweep(write(OWN))
     assert (sweep.notes, sweep.curves) == (("A note.",), ("wide",))
     assert (sweep.out, sweep.html) == ("results/own.md", "results/own.html")
@@ -150,21 +150,21 @@ def test_a_grid_is_every_combination(write):
     assert rows[4].pipeline.training.l2 == 0.1
 
 
-def test_settings_of_one_name_are_told_apart(write):
+def test_settings_with_the_same_key_have_their_sections_in_labels(write):
     text = "[grid]\nmodel.dropout = [0.1]\nembedding.dropout = [0.2]\nmodel.units = [3]\n"
     (only,) = load_sweep(write(text)).experiments
     assert only.row == "model.dropout=0.1,units=3,embedding.dropout=0.2"
 
 
-def test_a_row_can_be_trained_alone(write):
+def test_one_experiment_of_a_sweep_can_be_trained(write):
     assert find_pipeline("lstm") == load_pipeline("lstm")
     pipeline = find_pipeline("paper/V2.3", ["training.seed=7"])
     assert (pipeline.model.units, pipeline.training.epochs, pipeline.training.seed) == (384, 2, 7)
     assert not find_pipeline("paper/V1.1/frozen").embedding.trainable
     assert find_pipeline(f"{write(OWN)}/wide").model.units == 256
     for name, message in (
-        ("paper/V2.9", "did you mean 'V2.7'"),
-        ("paper/V1.1/frosen", "did you mean 'V1.1/frozen'"),
+        ("paper/V2.9", "did you mean 'paper/V2.7'"),
+        ("paper/V1.1/frosen", "did you mean 'paper/V1.1/frozen'"),
         ("papper/V1.1", "no pipeline 'papper/V1.1'"),
         (
             "paper",

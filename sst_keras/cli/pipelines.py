@@ -1,7 +1,5 @@
 """`sst-keras pipelines`: lists the pipelines and sweeps."""
 
-from __future__ import annotations
-
 import json
 
 import click
@@ -15,8 +13,8 @@ from sst_keras.cli import options
 def pipelines(settings: bool, as_json: bool) -> None:
     """List the pipelines and sweeps.
 
-    Each pipeline is listed with the settings in which it differs from lstm-attention. The sweeps
-    below them consist of many pipelines each; `sst-keras reproduce` runs them.
+    Each pipeline is listed with the settings in which it differs from lstm-attention. Below are
+    the sweeps, which consist of many pipelines each; `sst-keras reproduce` runs them.
     """
     from sst_keras.config import load_pipeline, pipeline_names
     from sst_keras.experiments.sweep import load_sweep, sweep_names
@@ -32,40 +30,33 @@ def pipelines(settings: bool, as_json: bool) -> None:
             click.echo(f"{doc['setting']} = {_as_toml(doc['default'])}\n    {doc['about']}")
         return
     main = load_pipeline("lstm-attention").settings()
-    loaded = []
+    rows = []
     for pipeline in map(load_pipeline, pipeline_names()):
         changes = {key: value for key, value in pipeline.settings().items() if value != main[key]}
-        loaded.append((pipeline, changes))
+        head = {"name": pipeline.name, "description": pipeline.description}
+        rows.append(head | {"changes": changes})
     sweeps = [load_sweep(name) for name in sweep_names()]
     if as_json:
-        rows = [
-            {"name": pipeline.name, "description": pipeline.description, "changes": changes}
-            for pipeline, changes in loaded
-        ]
-        listed = [
-            {
-                "name": sweep.name,
-                "description": sweep.description,
-                "pipelines": [experiment.name for experiment in sweep.experiments],
-            }
-            for sweep in sweeps
-        ]
+        listed = []
+        for sweep in sweeps:
+            names = [experiment.name for experiment in sweep.experiments]
+            head = {"name": sweep.name, "description": sweep.description}
+            listed.append(head | {"pipelines": names})
         click.echo(to_json({"pipelines": rows, "sweeps": listed}))
         return
-    for pipeline, changes in loaded:
-        click.secho(pipeline.name, bold=True)
-        click.echo(f"    {pipeline.description}")
-        for key, value in changes.items():
+    for row in rows:
+        click.secho(row["name"], bold=True)
+        click.echo(f"    {row['description']}")
+        for key, value in row["changes"].items():
             click.echo(f"    {key} = {_as_toml(value)}")
     for sweep in sweeps:
         click.secho(sweep.name, bold=True, nl=False)
-        rows = [experiment.row for experiment in sweep.experiments if not experiment.variant]
-        click.echo(f" (sweep)\n    {sweep.description}\n    {', '.join(rows)}")
+        names = [experiment.row for experiment in sweep.experiments if not experiment.variant]
+        click.echo(f" (sweep)\n    {sweep.description}\n    {', '.join(names)}")
         if sweep.questions:
             variant = next(item.name for item in sweep.experiments if item.variant)
             click.echo(f"    variants, such as {variant}: {', '.join(sweep.questions)}")
 
 
 def _as_toml(value: object) -> str:
-    """Returns a setting's value as `--set` and pipeline files have it, which is also JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)  # the values of settings are the same in TOML

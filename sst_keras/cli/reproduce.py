@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,40 +13,27 @@ from sst_keras.cli import options
 from sst_keras.cli.terminal import console
 
 if TYPE_CHECKING:
-    from sst_keras.experiments.records import RunRecord
+    from sst_keras.experiments.records import RunKey, RunRecord
     from sst_keras.experiments.running import Job
 
 log = logging.getLogger(__name__)
+_NUMBER = {"type": click.IntRange(1), "metavar": "N"}
+_SEVERAL = {"multiple": True, "metavar": "PATTERN"}
 
 
 @click.command()
 @click.argument("sweep", default="paper")
-@click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, such as 'V2.*'.")
+@click.option("--rows", **_SEVERAL, help="Only these rows, such as 'V2.*'.")
 @click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    metavar="PATTERN",
-    help="Run these variants of the rows instead of the rows; '*' for all.",
+    "--variant", "variants", **_SEVERAL, help="Run these variants instead of the rows; '*' for all."
 )
+@click.option("--seeds", **_NUMBER, help="Run seeds 1 to N of each.  [default: the sweep's]")
 @click.option(
-    "--seeds",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Run seeds 1 to N of each.  [default: the sweep's]",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Runs at a time, about 1 GB each.  [default: one per core, at most 8]",
+    "--jobs", **_NUMBER, help="Runs at a time, about 1 GB each.  [default: one per core, at most 8]"
 )
 @options.data_dir
 @click.option(
-    "--vectors",
-    multiple=True,
-    metavar="NAME|PATH",
-    help="Word vectors for all runs that use pretrained ones.",
+    "--vectors", metavar="NAME|PATH", multiple=True, help="Replace all pretrained word vectors."
 )
 @click.option(
     "--set",
@@ -98,22 +85,17 @@ def reproduce(
     found = read_records(folder)
     pending = pending_jobs(selected, found, retry)
     processes = jobs or min(local.cores(), 8)
-
-    def left(jobs: Sequence[Job]) -> float | None:
-        return seconds_left(jobs, found.values(), processes)
-
     if dry_run:
-        _print_plan(selected, pending, folder, left(pending), as_json)
+        left = seconds_left(pending, found.values(), processes)
+        _print_plan(selected, pending, folder, left, as_json)
         return
     check_sources(pending, data_dir)
     log.info(
         f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done before; "
         f"{min(processes, len(pending))} at a time; records in {folder}"
     )
-    for record in _with_progress(
-        run_sweep(pending, folder, processes, data_dir), pending, len(selected), left
-    ):
-        found[record.key] = record
+    results = run_sweep(pending, folder, processes, data_dir)
+    _show_progress(results, pending, len(selected), found, processes)
     failed = [item.key(seed) for item, seed in selected if found[item.key(seed)].error is not None]
     if as_json:
         answer = {"records": str(folder), "runs": len(selected), "run_now": len(pending)}
@@ -129,7 +111,6 @@ def reproduce(
 def _print_plan(
     selected: Sequence[Job], pending: Sequence[Job], folder: Path, left: float | None, as_json: bool
 ) -> None:
-    """Prints which of the selected jobs would run, and how long they would take."""
     from sst_keras.files import to_json
 
     waiting = {experiment.key(seed) for experiment, seed in pending}
@@ -144,31 +125,35 @@ def _print_plan(
     click.echo(f"{len(keys)} runs, {state}; records in {folder}")
 
 
-def _with_progress(
-    records: Iterable[RunRecord],
+def _show_progress(
+    results: Iterable[RunRecord],
     pending: Sequence[Job],
     total: int,
-    seconds_left: Callable[[Sequence[Job]], float | None],
-) -> Iterable[RunRecord]:
-    """Yields the records under a progress bar, and prints a line for each."""
+    found: dict[RunKey, RunRecord],
+    processes: int,
+) -> None:
+    """Adds the results to the records found, under a progress bar, and prints a line for each."""
     from rich.progress import BarColumn, Progress, TextColumn
 
+    from sst_keras.experiments.running import seconds_left
+
     left = {experiment.key(seed): (experiment, seed) for experiment, seed in pending}
+
+    def about() -> str:
+        return _time(seconds_left(list(left.values()), found.values(), processes)) if left else ""
+
     text = TextColumn("{task.completed}/{task.total} runs{task.fields[about]}")
     with Progress(BarColumn(bar_width=24), text, console=console(), transient=True) as progress:
-        task = progress.add_task("", total=total, completed=total - len(left), about="")
-        progress.update(task, about=_time(seconds_left(pending)))
-        for record in records:
-            yield record
+        task = progress.add_task("", total=total, completed=total - len(left), about=about())
+        for record in results:
+            found[record.key] = record
             del left[record.key]
-            about = _time(seconds_left(list(left.values()))) if left else ""
-            progress.update(task, advance=1, about=about)
-            line = f"{f'{total - len(left)}/{total}':>9}  {_line(record)}{about}"
+            progress.update(task, advance=1, about=about())
+            line = f"{f'{total - len(left)}/{total}':>9}  {_line(record)}{about()}"
             progress.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _line(record: RunRecord) -> str:
-    """Returns a line about a run."""
     if record.error is not None:
         return f"{str(record.key):<30}  FAILED: {record.error}"
     last, best = record.last, record.best
@@ -179,7 +164,7 @@ def _line(record: RunRecord) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    """Returns an estimate for people, such as `, about 5 minutes`; empty if there is none."""
+    """Returns an estimate such as `, about 5 minutes`; empty if there is none."""
     if seconds is None:
         return ""
     if seconds < 90:

@@ -1,10 +1,8 @@
 """Runs jobs in processes on this machine, each with its own share of the cores.
 
-On a CPU, two small models trained side by side on a core each are done sooner than one after the
-other on both cores.
+On a CPU, two small models finish sooner side by side on one core each than one after the other on
+both cores.
 """
-
-from __future__ import annotations
 
 import multiprocessing
 import os
@@ -21,14 +19,9 @@ Result = TypeVar("Result")
 
 
 class JobError(RuntimeError):
-    """Why a job has no result: the exception that it raised, or how its process ended.
-
-    Attributes:
-        seconds: How long the job ran.
-    """
+    """Why a job has no result after these `seconds`: its exception, or how its process ended."""
 
     def __init__(self, message: str, seconds: float) -> None:
-        """Makes the error; see the class."""
         super().__init__(message)
         self.seconds = seconds
 
@@ -44,19 +37,16 @@ def run(
 ) -> Iterator[tuple[Job, Result | JobError]]:
     """Yields each job with its result, or with a `JobError`, in the order in which they end.
 
-    Each job runs in a new process. If that process dies, for example for lack of memory, only its
-    job fails. All processes end when the iterator is closed, on Ctrl-C, and when this process is
-    gone, even if it was killed.
-
-    A new process costs a start of the interpreter and the imports of `work`, so jobs should take
-    many seconds. Jobs have no time limit, and failed ones are not run again.
+    Each job runs in a new process, so it should take many seconds. If that process dies, for
+    example for lack of memory, only its job fails. All processes end when the iterator is closed,
+    on Ctrl-C, and when this process ends, even if it is killed.
 
     Args:
         jobs: The jobs. They, `work` and the results are pickled.
         work: Does a job. The module that defines it is imported before the process is limited to
             its cores, so it must not import TensorFlow at its top.
         processes: How many jobs run at a time. Where the system supports it, each has a share of
-            the cores; with more jobs than cores, the jobs without a core may use all.
+            the cores. With more jobs than cores, the jobs without a core may use all.
     """
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     waiting, free = deque(jobs), _shares(processes)

@@ -1,23 +1,23 @@
 """Records of runs: one JSON file per run, so that any process or machine can add its own.
 
 A sweep's records are `results/<sweep>/<row>-seed<n>.json` and, for variants,
-`results/<sweep>/<variant>/<row>-seed<n>.json`. Each file appears complete or not at all. A run
-whose file exists is done; deleting the file makes it run again.
+`results/<sweep>/<variant>/<row>-seed<n>.json`. A run whose file exists is done. To run it again,
+delete its file.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from sst_keras import files
 from sst_keras.config import complete
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import FORMAT, Pipeline
+
+_AUTO = ("auto", ("auto",))
 
 
 class Weights(Enum):
@@ -33,14 +33,7 @@ class Weights(Enum):
 
 
 class RunKey(NamedTuple):
-    """What identifies a run within all sweeps.
-
-    Attributes:
-        sweep: The sweep's name.
-        row: The row's name.
-        variant: The variant's name; None for the row itself.
-        seed: The seed.
-    """
+    """What identifies a run within all sweeps. The variant is None for the row itself."""
 
     sweep: str
     row: str
@@ -62,8 +55,7 @@ class Scores:
 
     Attributes:
         epoch: The epoch after which the weights were taken, from 1.
-        dev: Accuracy on dev, 0 to 1.
-        test: Accuracy on test, 0 to 1.
+        dev: Accuracy on dev, 0 to 1; `test` likewise.
         confusion_matrix: int[classes, classes] on test; row: true class, column: predicted class.
     """
 
@@ -73,7 +65,6 @@ class Scores:
     confusion_matrix: list[list[int]]
 
 
-_AUTO = ("auto", ("auto",))
 # What the record of a failed run has, too.
 _HEAD = ("format", *RunKey._fields, "settings", "seconds", "ended", "jobs", "cores")
 
@@ -86,16 +77,12 @@ class RunRecord:
         key: Which run it is.
         settings: Every setting, as `section.key` → value. `data.dataset` and `embedding.vectors`
             are those that were found, by name.
-        seconds: How long the run took.
-        ended: When it ended, ISO 8601, UTC.
-        jobs: How many runs went on at a time.
+        ended: When the run ended, ISO 8601, UTC.
+        jobs: How many runs were in progress at a time.
         cores: How many cores the run's process had.
-        error: Why the run failed; None if it did not.
-        epochs: Number of epochs trained.
         last: The scores of the last epoch's weights.
         best: The scores of the weights of the best epoch by dev.
         commit: The commit of the code, if it ran from a checkout.
-        versions: Package → version.
         data_fingerprint: `Corpus.fingerprint` of the data set.
         class_names: The classes, lowest first.
         history: Column of `history.csv` → values, one per epoch.
@@ -143,12 +130,8 @@ class RunRecord:
         return {name: fields[name] for name in (*_HEAD, "error")}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], source: str = "record") -> RunRecord:
-        """Reads what `to_dict` returned.
-
-        Args:
-            saved: The record's JSON object.
-            source: The file, for errors.
+    def from_dict(cls, saved: Mapping[str, Any], source: str = "record") -> Self:
+        """Reads what `to_dict` returned, from the file `source`.
 
         Raises:
             InputError: If it is not a record, or a newer version wrote it.
@@ -158,14 +141,16 @@ class RunRecord:
             format = fields.pop("format")
             key = RunKey(*(fields.pop(name) for name in RunKey._fields))
             settings, _ = complete(fields["settings"], format, source)
-            for weights in Weights:
-                if "error" not in fields:
-                    fields[weights.key] = Scores(**fields[weights.key])
-            fields["settings"] = {name: _hashable(value) for name, value in settings.items()}
+            fields["settings"] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in settings.items()
+            }
             fields["class_names"] = tuple(fields.get("class_names", ()))
+            for weights in Weights if "error" not in fields else ():
+                fields[weights.key] = Scores(**fields[weights.key])
             for name in ("history", "checks"):
-                if fields.get(name):
-                    fields[name] = {key: _numbers(row) for key, row in fields[name].items()}
+                columns = fields.get(name)
+                fields[name] = columns and {key: _numbers(row) for key, row in columns.items()}
             return cls(key, **fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -175,26 +160,23 @@ class RunRecord:
 
 
 def recorded_settings(pipeline: Pipeline, found: Pipeline | None = None) -> dict[str, Any]:
-    """Returns a pipeline's settings as a record has them, without the paths of this machine.
+    """Returns a pipeline's settings as a record has them, without the folders of this machine.
 
-    Args:
-        pipeline: The pipeline.
-        found: The pipeline as it was trained, with what was found for `auto`.
+    `found` is the pipeline as it was trained, with what was found for `auto`.
     """
     settings = pipeline.settings()
     for name in ("data.dataset", "embedding.vectors"):
-        value = settings[name]
-        if found is not None and value in _AUTO:
-            value = found.settings()[name]
-        names = tuple(Path(entry).name for entry in ([value] if isinstance(value, str) else value))
-        settings[name] = names[0] if isinstance(value, str) else names
+        if found is not None and settings[name] in _AUTO:
+            settings[name] = found.settings()[name]
+    settings["data.dataset"] = Path(settings["data.dataset"]).name
+    settings["embedding.vectors"] = tuple(Path(v).name for v in settings["embedding.vectors"])
     return settings
 
 
 def differing_settings(planned: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
-    """Returns the settings in which two runs differ, apart from the seed.
+    """Returns the settings in which two runs differ, except for the seed.
 
-    This is the only rule of "the same settings". `auto` equals whatever was found in its place.
+    This is the only definition of "the same settings". `auto` equals whatever was found for it.
     """
     return [
         name
@@ -221,7 +203,7 @@ def read_records(folder: Path) -> dict[RunKey, RunRecord]:
         raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting="records")
     records: dict[RunKey, RunRecord] = {}
     for path in sorted(folder.rglob("*.json")):
-        # Hidden files and folders are left by writers and sweeps that were killed.
+        # Writers and sweeps that were killed leave hidden files and folders.
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         record = RunRecord.from_dict(files.read_json(path), str(path))
@@ -234,11 +216,5 @@ def read_records(folder: Path) -> dict[RunKey, RunRecord]:
     return records
 
 
-def _hashable(value: Any) -> Any:
-    """Returns a value read from JSON as settings have it: lists as tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _numbers(row: list[float | None]) -> list[float]:
-    """Returns a row of numbers read from JSON, which has null for nan."""
-    return [math.nan if value is None else value for value in row]
+    return [math.nan if value is None else value for value in row]  # JSON has null for nan

@@ -1,10 +1,7 @@
-"""Runs the experiments of a sweep: which runs are missing, and a record for each of them.
+"""Runs the experiments of a sweep that have no record yet, and writes a record for each run.
 
-A run whose record is in the folder is done. To continue a sweep that was stopped, run the jobs
-that `pending_jobs` returns.
+To continue a sweep that was stopped, run the jobs that `pending_jobs` returns.
 """
-
-from __future__ import annotations
 
 import contextlib
 import logging
@@ -12,7 +9,6 @@ import re
 import statistics
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +25,6 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.sweep import Experiment
-from sst_keras.settings import Pipeline
 
 Job = tuple[Experiment, int]  # and a seed
 
@@ -40,12 +35,7 @@ _CURVES = ("epoch", "loss", "accuracy", "dev_loss", "dev_accuracy")
 def pending_jobs(
     jobs: Iterable[Job], records: Mapping[RunKey, RunRecord], retry: bool = False
 ) -> list[Job]:
-    """Returns the jobs without a record.
-
-    Args:
-        jobs: Experiments and seeds.
-        records: The records so far.
-        retry: Whether to return the jobs that failed, too.
+    """Returns the jobs without a record and, to `retry` them, those that failed.
 
     Raises:
         UsageError: If a record of one of the jobs has other settings.
@@ -56,11 +46,12 @@ def pending_jobs(
         if record is None or (retry and record.error is not None):
             pending.append((experiment, seed))
             continue
-        planned = recorded_settings(experiment.pipeline)
-        if names := differing_settings(planned, record.settings):
-            differences = ", ".join(
-                f"{name} is {record.settings.get(name)!r}, not {planned[name]!r}" for name in names
-            )
+        planned, recorded = recorded_settings(experiment.pipeline), record.settings
+        differences = ", ".join(
+            f"{name} is {recorded.get(name)!r}, not {planned[name]!r}"
+            for name in differing_settings(planned, recorded)
+        )
+        if differences:
             raise UsageError(
                 f"the record of {record.key} has other settings: {differences}. Choose another "
                 f"folder, or delete the record to run it again.",
@@ -70,9 +61,7 @@ def pending_jobs(
 
 
 def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> None:
-    """Checks that the data sets and word vectors of all jobs can be found.
-
-    A missing one would make every run fail, one after the other.
+    """Checks that all data sets and word vectors are there, so that not every run fails.
 
     Raises:
         InputError: If one cannot be found.
@@ -99,8 +88,8 @@ def seconds_left(
 ) -> float | None:
     """Estimates how many seconds the pending jobs take; None if no run has finished yet.
 
-    A job takes the median time of the finished runs of its row and variant. If there are none, it
-    takes the mean time per epoch of all finished runs, times its number of epochs.
+    The estimate of a job is the median time of the finished runs of its row and variant. Without
+    any, it is the job's number of epochs times the mean time per epoch of all finished runs.
     """
     finished = [record for record in records if record.error is None]
     if not finished:
@@ -109,12 +98,12 @@ def seconds_left(
     for record in finished:
         times.setdefault(record.key[:3], []).append(record.seconds)
     per_epoch = sum(record.seconds for record in finished) / sum(run.epochs for run in finished)
-    total = 0.0
+    estimates = []
     for experiment, seed in pending:
         own = times.get(experiment.key(seed)[:3])
         epochs = experiment.pipeline.training.epochs
-        total += statistics.median(own) if own else per_epoch * epochs
-    return total / processes
+        estimates.append(statistics.median(own) if own else per_epoch * epochs)
+    return sum(estimates) / processes
 
 
 def run_sweep(
@@ -129,11 +118,11 @@ def run_sweep(
     process dies, is recorded with its `error`.
 
     Args:
-        jobs: Experiments and seeds. A record of one of them is replaced.
-        folder: The folder of records. The runs' own files go to a hidden folder in it, which is
+        jobs: Experiments and seeds. Existing records of them are replaced.
+        folder: The folder of records. The runs' own files are in a hidden folder in it, which is
             removed at the end.
-        processes: How many runs go on at a time.
-        data_dir: The folder that holds `sst/` and `vectors/`; None for the environment's.
+        processes: How many runs are in progress at a time.
+        data_dir: As `locations.data_dirs` takes it.
     """
     if not jobs:
         return
@@ -141,13 +130,13 @@ def run_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     processes = min(processes, len(jobs))
     with tempfile.TemporaryDirectory(prefix=".runs-", dir=folder) as scratch:
-        work = partial(_run_quietly, folder=Path(scratch), data_dir=data_dir, processes=processes)
+        work = partial(run_job, folder=Path(scratch), data_dir=data_dir, processes=processes)
         with contextlib.closing(local.run(jobs, work, processes)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, local.JobError):
                     record = RunRecord(
                         experiment.key(seed),
-                        recorded_settings(_seeded(experiment, seed)),
+                        recorded_settings(experiment.pipeline) | {"training.seed": seed},
                         record.seconds,
                         _now(),
                         jobs=processes,
@@ -159,26 +148,26 @@ def run_sweep(
 
 
 def run_job(
-    experiment: Experiment, seed: int, folder: Path, data_dir: str | Path | None = None
+    job: Job, folder: Path, data_dir: str | Path | None = None, processes: int = 1
 ) -> RunRecord:
-    """Trains one experiment with one seed, and returns its record.
+    """Trains one experiment with one seed and returns its record.
 
-    Args:
-        experiment: The experiment.
-        seed: The seed.
-        folder: The folder for the run's files.
-        data_dir: The folder that holds `sst/` and `vectors/`; None for the environment's.
-
-    Raises:
-        Exception: Whatever `training.train` raises.
+    The run's files are in a temporary folder in `folder`. The record states that `processes` runs
+    were in progress. Whatever `training.train` raises passes.
     """
     from sst_keras.runs import new_run
     from sst_keras.training import train
 
-    pipeline = _seeded(experiment, seed)
-    result = train(pipeline, new_run(pipeline, folder), data_dir, dev_checks=experiment.dev_checks)
-    environment = result.run.environment()
+    logging.getLogger("sst_keras").addHandler(logging.NullHandler())  # the parent reports errors
+    experiment, seed = job
+    pipeline = with_settings(experiment.pipeline, {"training.seed": seed})
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        run = new_run(pipeline, Path(place))
+        result = train(pipeline, run, data_dir, dev_checks=experiment.dev_checks)
+        environment = result.run.environment()
     epochs = len(result.history.rows)
+    columns = result.checks[0] if result.checks else ()
+    checks = {name: [row[name] for row in result.checks] for name in columns}
 
     def scores(epoch: int, found: Mapping) -> Scores:
         dev, test = found["dev"].metrics, found["test"].metrics
@@ -189,7 +178,7 @@ def run_job(
         settings=recorded_settings(pipeline, result.pipeline),
         seconds=result.seconds,
         ended=_now(),
-        jobs=1,
+        jobs=processes,
         cores=local.cores(),
         epochs=epochs,
         last=scores(epochs, result.last),
@@ -199,21 +188,8 @@ def run_job(
         data_fingerprint=environment["data_fingerprint"],
         class_names=tuple(result.best["test"].class_names),
         history={name: result.history.column(name) for name in _CURVES},
-        checks={name: [row[name] for row in result.checks] for name in result.checks[0]}
-        if result.checks
-        else None,
+        checks=checks or None,
     )
-
-
-def _run_quietly(job: Job, folder: Path, data_dir: str | Path | None, processes: int) -> RunRecord:
-    """Runs a job in a process of its own, with a new folder below `folder`."""
-    logging.getLogger("sst_keras").addHandler(logging.NullHandler())
-    with tempfile.TemporaryDirectory(dir=folder) as run:
-        return replace(run_job(*job, Path(run), data_dir), jobs=processes)
-
-
-def _seeded(experiment: Experiment, seed: int) -> Pipeline:
-    return with_settings(experiment.pipeline, {"training.seed": seed}, "seed")
 
 
 def _now() -> str:

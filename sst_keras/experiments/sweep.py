@@ -14,66 +14,51 @@
     [grid]                       # every row is trained with every combination of these values
     model.dropout = [0.2, 0.5]
 
-    [variants.frozen]            # some rows again with further changes, to answer a question
+    [variants.frozen]            # rows with further changes, to answer a question
     question = "Should word vectors train?"
     rows = ["wide"]              # default: all rows
     seeds = 2
     dev_checks = 4               # dev is scored four times per epoch; default: once
     embedding.trainable = false
 
-    [report]                     # what `sst-keras report` writes, and where (out, html)
-    notes = ["What a reader of the results should know."]
-    curves = ["wide"]            # the rows whose learning curves are drawn
-    out = "results/own.md"
-
-    [published]                  # what a published source reports about these rows
-    source = "Title of the paper"
-    short = "the paper"          # in the columns of tables
-    readings = { rows = ["wide"], variants = ["frozen"] }
-    findings = [{ claim = "Wide is better.", setting = "model.units", better = 256, worse = 128 }]
-
-A sweep needs `[rows]`, `[grid]` or both. A grid without rows is a row per combination.
+A sweep needs `[rows]`, `[grid]` or both. A grid without rows is one row per combination. `Sweep`
+describes the tables `[report]` and `[published]`; `pipelines/sweeps/paper.toml` has both.
 """
 
-from __future__ import annotations
-
 import fnmatch
+import functools
 import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sst_keras import config, locations
 from sst_keras.errors import UsageError
 from sst_keras.experiments.records import RunKey
 from sst_keras.settings import Pipeline
 
-# The tables of a sweep's file: a key → the type of its value; "*" for any other key. A whole number
-# is at least 1, and a float is an accuracy in percent.
+# The tables of a sweep's file: a key → the type of its value; "*" for any other key. An int is at
+# least 1, and a float is an accuracy in percent.
 _FINDING = {"claim": str, "setting": str, "better": object, "worse": object}
 _VARIANT = {"question": str, "rows": [str], "seeds": int, "dev_checks": int}
+_READINGS = {"rows": [str], "variants": [str]}
 _TABLES = {
     "description": str, "pipeline": str, "seeds": int, "base": dict,
     "rows": {"*": {"published": float, "pipeline": str, "*": object}},
     "grid": {"*": {"*": list}},
     "variants": {"*": {**_VARIANT, "*": object}},
     "report": {"notes": [str], "curves": [str], "out": str, "html": str},
-    "published": {
-        "source": str, "short": str, "findings": [_FINDING],
-        "readings": {"rows": [str], "variants": [str]},
-    },
+    "published": {"source": str, "short": str, "findings": [_FINDING], "readings": _READINGS},
 }  # fmt: skip
 _REQUIRED = ("source", *_FINDING)
-_NAMES = {
-    str: "text", int: "a number of at least 1", float: "an accuracy in percent", list: "a list",
-    dict: "a table",
-}  # fmt: skip
+_NAMES = {str: "text", list: "a list", dict: "a table"}
+_NAMES |= {int: "a number of at least 1", float: "an accuracy in percent"}
 _MOST_POINTS = 10_000  # of a grid
-_MOST_BYTES = 150  # of a row's and a variant's name together, which become the names of files
+_MOST_BYTES = 150  # of the names of a row and a variant together, which become names of files
 
 
 @dataclass(frozen=True)
@@ -81,11 +66,9 @@ class Experiment:
     """One pipeline of a sweep, trained with several seeds.
 
     Attributes:
-        sweep: The sweep's name.
-        row: The row's name.
         variant: The variant's name; None for the row itself.
         seeds: Number of seeds, from 1.
-        pipeline: The pipeline. Its name is the experiment's.
+        pipeline: The pipeline, which has the experiment's name.
         published: The published test accuracy of the row in percent; None if there is none.
         dev_checks: How many times per epoch dev is scored. This does not change the training.
     """
@@ -101,23 +84,14 @@ class Experiment:
     @property
     def name(self) -> str:
         """The name that `find_pipeline` takes, such as `paper/V2.3/frozen`."""
-        return f"{self.sweep}/{self.short_name}"
-
-    @property
-    def short_name(self) -> str:
-        """The name without the sweep's: `V2.3/frozen`."""
-        return f"{self.row}/{self.variant}" if self.variant else self.row
+        return "/".join(filter(None, (self.sweep, self.row, self.variant)))
 
     def key(self, seed: int) -> RunKey:
         """Returns the key of the run with one seed."""
         return RunKey(self.sweep, self.row, self.variant, seed)
 
-    def changed(self, vectors: Sequence[str] = (), overrides: Iterable[str] = ()) -> Experiment:
-        """Returns the experiment with other settings.
-
-        Args:
-            vectors: Other word vectors. Vectors that are learned from scratch stay so.
-            overrides: Settings as `section.key=value`.
+    def changed(self, vectors: Sequence[str] = (), overrides: Iterable[str] = ()) -> Self:
+        """Returns the experiment with `overrides` and, where vectors are pretrained, `vectors`.
 
         Raises:
             UsageError: If a setting is unknown or out of range.
@@ -125,9 +99,7 @@ class Experiment:
         pipeline = self.pipeline
         if vectors and pipeline.embedding.vectors != ("none",):
             pipeline = config.with_settings(pipeline, {"embedding.vectors": vectors}, "vectors")
-        for override in overrides:
-            pipeline = config.with_override(pipeline, override)
-        return replace(self, pipeline=pipeline)
+        return replace(self, pipeline=functools.reduce(config.with_override, overrides, pipeline))
 
 
 @dataclass(frozen=True)
@@ -146,10 +118,9 @@ class Published:
 
     Attributes:
         source: The source's title.
-        short: What columns call it.
-        findings: Its claims.
+        short: The source's name in columns of tables.
         reading_rows: The rows over which different readings of the source are compared.
-        reading_variants: The variants that are such readings; each has all `reading_rows`.
+        reading_variants: The variants that are readings. Each has all `reading_rows`.
     """
 
     source: str
@@ -168,11 +139,10 @@ class Sweep:
         description: One line for `sst-keras pipelines`.
         experiments: The rows in the file's order, then the variants.
         questions: A variant's name → the question that it answers.
-        out: The report's Markdown file.
-        html: The report's HTML page.
+        out: The report's Markdown file; `html` is its HTML page.
         notes: What a reader of the results should know.
         curves: The rows whose learning curves the report draws.
-        published: What a published source reports about the rows; None if there is none.
+        published: What a published source reports about the rows, if there is one.
     """
 
     name: str
@@ -185,23 +155,22 @@ class Sweep:
     curves: tuple[str, ...] = ()
     published: Published | None = None
 
-    def experiment(self, row: str, variant: str | None = None) -> Experiment:
-        """Returns a row, or a variant of it.
+    def experiment(self, name: str) -> Experiment:
+        """Returns the experiment of a row, or of a row and a variant: `V2.3`, `V2.3/frozen`.
 
         Raises:
             UsageError: If there is none with that name.
         """
-        name = "/".join(filter(None, (row, variant)))
-        same_kind = [item for item in self.experiments if bool(item.variant) == bool(variant)]
-        known = {item.short_name: item for item in same_kind}
-        if name not in known:
-            raise _unknown("experiment", name, known, self.name)
-        return known[name]
+        same_kind = [item for item in self.experiments if bool(item.variant) == ("/" in name)]
+        known = {item.name: item for item in same_kind}
+        if (full := f"{self.name}/{name}") not in known:
+            raise config.unknown("there is no experiment", full, known)
+        return known[full]
 
     def select(
         self, rows: Sequence[str] = (), variants: Sequence[str] = (), seeds: int | None = None
     ) -> list[tuple[Experiment, int]]:
-        """Returns experiments with their seeds: all with seed 1 first, then all with seed 2.
+        """Returns experiments with their seeds: first all with seed 1, then all with seed 2.
 
         Args:
             rows: Patterns of row names, such as `V2.*`; empty for all rows.
@@ -214,21 +183,13 @@ class Sweep:
         chosen = [item for item in self.experiments if bool(item.variant) == bool(variants)]
         for field, patterns in (("row", rows), ("variant", variants)):
             names = dict.fromkeys(getattr(item, field) for item in chosen)
-            matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
-            for pattern in (pattern for pattern in patterns if not matches[pattern]):
-                known = ", ".join(names) or "none"
-                raise UsageError(
-                    f"nothing matches {pattern!r}. Expected one of {known}.", setting=f"{field}s"
-                )
-            matched = set().union(*matches.values()) if patterns else names
-            chosen = [item for item in chosen if getattr(item, field) in matched]
-        most = max((seeds or item.seeds for item in chosen), default=0)
-        return [
-            (item, seed)
-            for seed in range(1, most + 1)
-            for item in chosen
-            if seed <= (seeds or item.seeds)
-        ]
+            for pattern in patterns:
+                if not fnmatch.filter(names, pattern):
+                    raise config.unknown("nothing matches", pattern, names, setting=f"{field}s")
+            matched = {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
+            chosen = [item for item in chosen if not patterns or getattr(item, field) in matched]
+        jobs = [(item, seed + 1) for item in chosen for seed in range(seeds or item.seeds)]
+        return sorted(jobs, key=lambda job: job[1])
 
 
 def sweep_names() -> list[str]:
@@ -237,19 +198,17 @@ def sweep_names() -> list[str]:
 
 
 def load_sweep(name_or_path: str | Path) -> Sweep:
-    """Reads a sweep.
-
-    Args:
-        name_or_path: The name of one that ships with the package, or the path of a TOML file.
+    """Reads a sweep that ships with the package, by its name, or a TOML file.
 
     Raises:
         UsageError: If there is no such sweep, or its file is not valid.
     """
-    path, names = Path(name_or_path), sweep_names()
+    path = Path(name_or_path)
     if path.suffix != ".toml":
-        if str(name_or_path) not in names:
-            raise _unknown("sweep", str(name_or_path), [*names, "the path of a .toml file"])
-        path = locations.bundled("pipelines") / "sweeps" / f"{name_or_path}.toml"
+        if str(path) not in (names := sweep_names()):
+            expected = [*names, "the path of a .toml file"]
+            raise config.unknown("there is no sweep", str(path), expected)
+        path = locations.bundled("pipelines") / "sweeps" / f"{path}.toml"
     tables = config.read_toml(path)
     if not _is_sweep(tables):
         raise UsageError(
@@ -257,11 +216,13 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
             f"single pipeline."
         )
     _check(tables, _TABLES, f"{path}")
-    experiments = _rows(tables, path)
-    rows = list(experiments)
-    _add_variants(experiments, tables, path)
+    experiments = _experiments(tables, path)
     report, variants = tables.get("report", {}), tables.get("variants", {})
+    rows = [item.row for item in experiments.values()]
     _require(report.get("curves", ()), rows, f"{path}: report.curves")
+    published = None
+    if "published" in tables:
+        published = _published(tables["published"], experiments, f"{path}: published")
     return Sweep(
         name=path.stem,
         description=tables.get("description", ""),
@@ -271,17 +232,15 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         html=report.get("html", f"results/{path.stem}.html"),
         notes=tuple(report.get("notes", ())),
         curves=tuple(report.get("curves", ())),
-        published=_published(tables, experiments, f"{path}: published"),
+        published=published,
     )
 
 
 def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
     """Returns a pipeline as `config.load_pipeline` does, or the pipeline of an experiment.
 
-    Args:
-        name_or_path: As `config.load_pipeline` takes it; or a sweep's name or file followed by a
-            row and, if wanted, a variant: `paper/V2.3`, `paper/V2.3/frozen`.
-        overrides: As `config.load_pipeline` takes them.
+    An experiment is a sweep's name or file with a row and, optionally, a variant: `paper/V2.3`,
+    `paper/V2.3/frozen`.
 
     Raises:
         UsageError: If there is no such pipeline, or a setting is unknown or out of range.
@@ -296,16 +255,15 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
             f"{file} is a sweep of several pipelines. `sst-keras reproduce {file}` runs them; "
             f"`sst-keras train {file}/{sweep.experiments[0].row}` trains one of them."
         )
-    row, _, variant = place.partition("/")
-    return sweep.experiment(row, variant or None).changed(overrides=overrides).pipeline
+    return sweep.experiment(place.rstrip("/")).changed(overrides=overrides).pipeline
 
 
 def _is_sweep(tables: Mapping[str, Any]) -> bool:
     return "rows" in tables or "grid" in tables
 
 
-def _rows(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
-    """Returns each row of `[rows]` at each point of `[grid]`, by name."""
+def _experiments(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
+    """Returns each row at each point of the grid, then the variants, by name without the sweep."""
     points = _points(tables.get("grid", {}), f"{path}: grid")
     found: dict[str, Experiment] = {}
     for row, table in (tables.get("rows") or {"": {}}).items():
@@ -313,21 +271,15 @@ def _rows(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
         if start.endswith(".toml"):  # relative to the sweep's file, as in `extends`
             start = path.parent / start
         changes = {key: table[key] for key in table if key not in ("published", "pipeline")}
-        pipeline = config.with_tables(
-            config.load_pipeline(start), tables.get("base", {}), f"{path}: base"
-        )
+        pipeline = config.load_pipeline(start)
+        pipeline = config.with_tables(pipeline, tables.get("base", {}), f"{path}: base")
         pipeline = config.with_tables(pipeline, changes, f"{path}: rows.{row}")
+        seeds, published = tables.get("seeds", 1), table.get("published")
         for label, settings in points:
             name = ",".join(filter(None, (row, label)))
             changed = config.with_settings(pipeline, settings, f"{path}: grid")
-            seeds, published = tables.get("seeds", 1), table.get("published")
             item = Experiment(path.stem, name, None, seeds, changed, published)
             _add(found, item, f"{path}: rows")
-    return found
-
-
-def _add_variants(found: dict[str, Experiment], tables: Mapping[str, Any], path: Path) -> None:
-    """Adds the experiments of `[variants]` to those of the rows."""
     rows = dict(found)
     for variant, table in tables.get("variants", {}).items():
         place = f"{path}: variants.{variant}"
@@ -335,29 +287,27 @@ def _add_variants(found: dict[str, Experiment], tables: Mapping[str, Any], path:
         names = table.get("rows", list(rows))
         _require(names, rows, place)
         for row in map(rows.__getitem__, names):
-            item = replace(
-                row,
-                variant=variant,
-                seeds=table.get("seeds", row.seeds),
-                pipeline=config.with_tables(row.pipeline, changes, place),
-                dev_checks=table.get("dev_checks", 1),
-            )
+            pipeline = config.with_tables(row.pipeline, changes, place)
+            seeds, checks = table.get("seeds", row.seeds), table.get("dev_checks", 1)
+            item = replace(row, variant=variant, seeds=seeds, pipeline=pipeline, dev_checks=checks)
             _add(found, item, f"{path}: variants")
+    return found
 
 
 def _add(found: dict[str, Experiment], item: Experiment, place: str) -> None:
     """Adds an experiment whose names are new and can be names of files."""
+    full = item.name.removeprefix(f"{item.sweep}/")
     name = item.row if item.variant is None else item.variant
-    size = len(item.short_name.encode())
-    if not name.isprintable() or name[:1] in ("", ".") or "/" in name or size > _MOST_BYTES:
+    long = len(full.encode()) > _MOST_BYTES
+    if long or not name.isprintable() or "/" in name or name[:1] in ("", "."):
         raise UsageError(
             f"{place}: expected names without '/' and control characters, without '.' at the "
-            f"start, and of at most {_MOST_BYTES} bytes, a row's and a variant's together. "
+            f"start, and of at most {_MOST_BYTES} bytes for a row and a variant together. "
             f"Received: {name!r}"
         )
-    if item.short_name in found:
-        raise UsageError(f"{place}: expected {item.short_name!r} once. Received it several times.")
-    found[item.short_name] = replace(item, pipeline=replace(item.pipeline, name=item.name))
+    if full in found:
+        raise UsageError(f"{place}: expected {full!r} once. Received it several times.")
+    found[full] = replace(item, pipeline=replace(item.pipeline, name=item.name))
 
 
 def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, Any]]]:
@@ -369,8 +319,8 @@ def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, An
             f"{place}: expected 1 to {_MOST_POINTS:,} combinations. Received: {number:,}"
         )
     # Dropout, for example, is a setting of two sections.
-    keys = Counter(setting.partition(".")[2] for setting in axes)
-    short = {name: name if keys[key := name.partition(".")[2]] > 1 else key for name in axes}
+    number = Counter(key for table in grid.values() for key in table)
+    short = {name: name if number[key := name.partition(".")[2]] > 1 else key for name in axes}
     points = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
     return [
         (",".join(f"{short[name]}={_label(value)}" for name, value in point.items()), point)
@@ -385,13 +335,7 @@ def _label(value: Any) -> str:
     return Path(value).name if isinstance(value, str) else str(value).lower()
 
 
-def _published(
-    tables: Mapping[str, Any], experiments: Iterable[str], place: str
-) -> Published | None:
-    """Returns what `[published]` states; None without such a table."""
-    if "published" not in tables:
-        return None
-    table = tables["published"]
+def _published(table: Mapping[str, Any], experiments: Collection[str], place: str) -> Published:
     readings = table.get("readings", {})
     rows, variants = (tuple(readings.get(name, ())) for name in ("rows", "variants"))
     pairs = [f"{row}/{variant}" for row in rows for variant in variants]
@@ -401,8 +345,8 @@ def _published(
         setting = entry["setting"]
         for name in ("better", "worse"):  # with the type that the setting has
             changed = {setting: entry[name]}
-            checked = config.with_settings(Pipeline(), changed, f"{place}.findings").settings()
-            entry = entry | {name: checked[setting]}
+            settings = config.with_settings(Pipeline(), changed, f"{place}.findings").settings()
+            entry = entry | {name: settings[setting]}
         findings.append(Finding(**entry))
     short = table.get("short", "published")
     return Published(table["source"], short, tuple(findings), rows, variants)
@@ -424,22 +368,13 @@ def _check(value: Any, kind: Any, place: str) -> None:
     if isinstance(kind, dict):
         for key in value:
             if key not in kind and "*" not in kind:
-                raise _unknown("key", key, kind, place)
+                raise config.unknown(f"{place}: there is no key", key, kind)
             _check(value[key], kind.get(key, kind.get("*")), f"{place}: {key}")
         for key in (key for key in _REQUIRED if key in kind and key not in value):
             raise UsageError(f"{place}: expected {key!r}. Received: {', '.join(value)}")
 
 
-def _require(names: Iterable[Any], known: Iterable[str], place: str) -> None:
-    """Refuses rows and variants that are not known."""
+def _require(names: Iterable[str], known: Collection[str], place: str) -> None:
     for name in names:
         if name not in known:
-            raise _unknown("row", name, known, place)
-
-
-def _unknown(what: str, name: Any, known: Iterable[str], place: str = "") -> UsageError:
-    """Returns the error about a name that is not known."""
-    return UsageError(
-        f"{place}{': there' if place else 'There'} is no {what} {name!r}"
-        f"{config.suggest(name, known)}. Expected one of {', '.join(known) or 'none'}."
-    )
+            raise config.unknown(f"{place}: there is no row", name, known)
