@@ -14,15 +14,9 @@ from sst_keras.errors import UsageError
 from sst_keras.runtime import tf
 from sst_keras.settings import Pipeline
 from sst_keras.tables import SPLITS
-from sst_keras.vectors import sets
+from sst_keras.vectors import matching, sets
 from sst_keras.vectors.files import WordVectors
-from sst_keras.vectors.matching import (
-    Counts,
-    Coverage,
-    embedding_matrix,
-    match,
-    measure_coverage,
-)
+from sst_keras.vectors.matching import Counts
 from sst_keras.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -35,17 +29,11 @@ NO_VECTORS_NOTE = (
 
 @dataclass(frozen=True)
 class Source:
-    """A set of word vectors that a lexicon was made from.
-
-    Attributes:
-        vectors: The vectors that were read.
-        path: Their file.
-        coverage: How many of the texts' words have a vector.
-    """
+    """A set of word vectors that a lexicon was made from, its file, and what it covers."""
 
     vectors: WordVectors
     path: Path
-    coverage: Coverage
+    coverage: matching.Coverage
 
     def to_dict(self) -> dict[str, Any]:
         """Returns name, width, fingerprint and coverage, for JSON."""
@@ -62,8 +50,6 @@ class Lexicon:
     """The words of a run.
 
     Attributes:
-        vocabulary: The words by id.
-        encoder: Tokens → ids.
         matrix: float32[vocabulary, dim], the initial vectors; None if they are learned from
             scratch.
         sources: The sets of vectors, in the order in which the matrix concatenates them.
@@ -95,7 +81,7 @@ class Lexicon:
         sources = tuple(_read_source(name, pipeline, counts, data_dir) for name in names)
         vocabulary = _vocabulary(pipeline, counts, [source.vectors for source in sources])
         matrices = [
-            embedding_matrix(vocabulary.tokens, source.vectors, pipeline.training.seed)
+            matching.embedding_matrix(vocabulary.tokens, source.vectors, pipeline.training.seed)
             for source in sources
         ]
         matrix = np.concatenate(matrices, axis=1) if matrices else None
@@ -142,7 +128,7 @@ def _read_source(
     path = sets.find_vectors(name, data_dir)
     words = set().union(*counts.values())
     vectors = sets.load_vectors(path, words, pipeline.data.vector_words)
-    coverage = measure_coverage(counts, vectors)
+    coverage = matching.measure_coverage(counts, vectors)
     log.info(f"Vectors: {vectors.name}, {vectors.dim} numbers per word.\n{coverage}")
     return Source(vectors, path, coverage)
 
@@ -158,7 +144,7 @@ def _vocabulary(
     """
     data = pipeline.data
     words = set().union(*counts.values())
-    known = {word for vectors in vector_sets for word in words if match(word, vectors)[1]}
+    known = {word for vectors in vector_sets for word in words if matching.match(word, vectors)[1]}
     extra = sorted(known - counts["train"].keys())
     for vectors in vector_sets:
         frequent = normalize(tf.constant(vectors.words[: data.vector_words]), data.lowercase)

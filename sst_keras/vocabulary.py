@@ -14,7 +14,7 @@ UNKNOWN = "<unk>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a model knows: `tokens` by id, beginning with padding and the unknown token."""
+    """The words that a model knows, by id. Padding and the unknown token are the first two."""
 
     tokens: tuple[str, ...]
 
