@@ -82,7 +82,7 @@ class Corpus:
     def training_split(self, examples: str) -> Split:
         """Returns the training examples: `sentences`, `phrases` or `unique-phrases`.
 
-        A data set without labelled spans has only sentences, else raises a `UsageError`.
+        Phrases of a data set without labelled spans raise a `UsageError`.
         """
         if examples == "sentences":
             return self.train
@@ -137,7 +137,7 @@ def load_corpus(data: DataConfig, data_dir: str | Path | None = None) -> Corpus:
 
 
 def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
-    """Returns split → counts; `shortest` and `longest` are the tokens of a text."""
+    """Returns split → counts. `shortest` and `longest` are the tokens of a text."""
     rows = {}
     for name in SPLITS:
         split = corpus.split(name)
@@ -217,19 +217,13 @@ def _read_trees(folder: Path, name: str, spans: bool) -> Corpus:
     trees = {split: list(treebank.read_trees(folder / f"{split}.txt")) for split in SPLITS}
     for split in SPLITS:
         if not trees[split]:
-            raise InputError(
-                f"{folder / split}.txt: expected one tree per line. Received an empty file."
-            )
+            path = folder / f"{split}.txt"
+            raise InputError(f"{path}: expected one tree per line. Received an empty file.")
     sentences = {split: _split_of(tree.root_example() for tree in trees[split]) for split in SPLITS}
-    phrases = (span for tree in trees["train"] for span in tree.examples())
+    examples = (span for tree in trees["train"] for span in tree.examples())
+    phrases = _split_of(examples) if spans else None
     notes = (SAMPLE_NOTE,) if name == "sample" else ()
-    return Corpus(
-        name,
-        treebank.LABEL_NAMES,
-        **sentences,
-        spans=_split_of(phrases) if spans else None,
-        notes=notes,
-    )
+    return Corpus(name, treebank.LABEL_NAMES, **sentences, spans=phrases, notes=notes)
 
 
 def _split_of(examples: Iterable[treebank.Example]) -> Split:

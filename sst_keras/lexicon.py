@@ -69,11 +69,9 @@ class Lexicon:
 
     @classmethod
     def build(cls, pipeline: Pipeline, corpus: Corpus, data_dir: str | Path | None = None) -> Self:
-        """Chooses a run's words and finds their vectors, in `vectors/` below `data_dir` or others.
+        """Chooses a run's words and finds their vectors.
 
-        Raises:
-            UsageError: If the vectors cannot be found.
-            InputError: If their file is damaged.
+        Unknown vectors raise a `UsageError`, damaged ones an `InputError`.
         """
         lowercase = pipeline.data.lowercase
         counts = {name: count_tokens(corpus.split(name), lowercase) for name in SPLITS}
@@ -103,11 +101,9 @@ def _vector_names(
         return ()
     if names != ("auto",):
         if "none" in names or "auto" in names:
-            raise UsageError(
-                f"none and auto cannot be combined with other vectors. Received: "
-                f"{', '.join(names)}",
-                setting="embedding.vectors",
-            )
+            problem = "none and auto cannot be combined with other vectors"
+            message = f"{problem}. Received: {', '.join(names)}"
+            raise UsageError(message, setting="embedding.vectors")
         return names
     if corpus.name == "sample":
         return ("sample",)

@@ -106,11 +106,10 @@ def split_table(rows: list[Row], path: Path, seed: int) -> tuple[dict[str, list[
     return splits, notes
 
 
-def class_names(rows: Iterable[Row], data: DataConfig) -> tuple[str, ...]:
+def class_names(rows: list[Row], data: DataConfig) -> tuple[str, ...]:
     """Returns the classes in order: as `data.labels` gives them, or sorted, numbers by value.
 
-    Raises:
-        InputError: If there are too few or too many classes, or a row has another one.
+    Too few or too many classes, or a row with another class, raise an `InputError`.
     """
     found = sorted({row.label for row in rows})
     with suppress(ValueError):  # Labels that are not all numbers stay sorted as text.
@@ -135,9 +134,8 @@ def class_names(rows: Iterable[Row], data: DataConfig) -> tuple[str, ...]:
 def read_table(path: Path, data: DataConfig) -> list[Row]:
     """Reads a CSV, TSV or JSONL file.
 
-    Raises:
-        UsageError: If it lacks a column.
-        InputError: If it has another format, or a label is missing.
+    A missing column raises a `UsageError`. Another format or a missing label raises an
+    `InputError`.
     """
     read = _json_rows if path.suffix == ".jsonl" else _csv_rows
     try:
@@ -167,10 +165,8 @@ def _row(fields: dict[str, Any], data: DataConfig, place: str) -> Row:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can hold
-        raise InputError(
-            f"{place}: expected text that UTF-8 can encode. Received "
-            f"{error.object[error.start]!r} in it."
-        ) from None
+        half = error.object[error.start]
+        raise InputError(f"{place}: expected text in UTF-8. Received {half!r} in it.") from None
     if not label:
         raise InputError(f"{place}: expected a label. Received none.")
     return Row(text, label, place)

@@ -22,7 +22,6 @@ from sst_keras.errors import InputError
 
 # A word and its numbers, or a bad row and None. The numbers of text are not parsed yet.
 Rows: TypeAlias = Iterator[tuple[bytes, bytes | np.ndarray | None]]
-
 _BUFFER = 1 << 20  # bytes
 _BLOCK = 1 << 24  # bytes read at a time from a binary file
 _LONGEST = 1 << 22  # bytes that a first line, or a word of a binary file, may have
@@ -114,8 +113,8 @@ def read_vectors(
         raise InputError(f"{path}: expected an intact compressed file, but {error}.") from None
     if count not in (None, found):
         raise InputError(
-            f"{path}: expected {count:,} words, as its first line says. Received {found:,}: the "
-            f"file is cut off or damaged. Fetch it again."
+            f"{path}: expected {count:,} words, as in its first line. Received {found:,}: the file "
+            f"is cut off or damaged. Fetch it again."
         )
     words = tuple(word.decode("utf-8", "replace") for word in kept)
     vectors = np.stack(list(kept.values())) if kept else np.empty((0, dim), np.float32)
@@ -162,9 +161,9 @@ def _open(path: Path) -> BinaryIO:
     if path.suffix != ".zip":
         return path.open("rb", buffering=_BUFFER)
     archive = zipfile.ZipFile(path)
-    names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
-    members = [name for name in names if name.endswith((".txt", ".vec"))]
-    members = members or [name for name in names if not name.endswith("/")]
+    files = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    files = [name for name in files if not name.startswith("__MACOSX/")]
+    members = [name for name in files if name.endswith((".txt", ".vec"))] or files
     if len(members) != 1:
         raise InputError(
             f"{path}: expected one file of vectors in the zip. Received {len(members)}: "
@@ -236,9 +235,8 @@ def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
         vectors = np.asarray(keyed.vectors)
         return len(words), vectors.shape[1], zip(words, vectors, strict=True)
     except Exception as error:  # Unpickling a damaged file may raise anything.
-        raise InputError(
-            f"{path}: expected gensim's KeyedVectors ({type(error).__name__}: {error})."
-        ) from error
+        problem = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: expected gensim's KeyedVectors ({problem}).") from error
 
 
 def _vector(numbers: bytes | np.ndarray) -> np.ndarray:

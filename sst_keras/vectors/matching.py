@@ -106,7 +106,6 @@ class Coverage:
         return found / total if total else 0.0
 
     def __str__(self) -> str:
-        """Returns one line per split, and one with the most frequent missing words."""
         lines = [
             f"  {split:<5} {figures['types_found']:6.1%} of {figures['types']:,} types, "
             f"{figures['tokens_found']:6.1%} of {figures['tokens']:,} tokens have a vector"

@@ -29,10 +29,7 @@ _FRESH = 2.0  # seconds in which a file may change again without a new modificat
 
 
 def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
-    """Returns name → file of the sets in `vectors/` below the data folder and the cache.
-
-    The sets that gensim's downloader has fetched are included.
-    """
+    """Returns name → file of the sets in `vectors/` folders and those that gensim has fetched."""
     found: dict[str, Path] = {}
     for folder in locations.data_dirs(data_dir):
         for ending in _ENDINGS:
@@ -50,10 +47,7 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
     """Returns the file of a set of vectors.
 
     The set is a path; `sample`, which is bundled; or a name from `available_vectors`, with or
-    without its file's extension.
-
-    Raises:
-        UsageError: If there is no such set. The message lists the sets that exist.
+    without its file's extension. An unknown name raises a `UsageError`, which lists the sets.
     """
     name = str(name_or_path)
     if name == "sample":
@@ -86,10 +80,8 @@ def choose_vectors(
     candidates = []
     for name, path in available_vectors(data_dir).items():
         if path.suffix == ".kv":
-            log.warning(
-                f"Vectors: skipped {name}, because loading a .kv file may run code. To use it, "
-                f"name it in embedding.vectors."
-            )
+            problem = "loading a .kv file may run code. To use it, name it in embedding.vectors."
+            log.warning(f"Vectors: skipped {name}, because {problem}")
             continue
         try:
             vectors = load_vectors(path, words, most_frequent)
@@ -102,10 +94,9 @@ def choose_vectors(
     candidates.sort(key=lambda candidate: candidate[:2], reverse=True)  # ties stay in name order
     (share, dim, chosen), *others = candidates
     if others:
-        log.info(
-            f"Vectors: {chosen} ({100 * share:.1f} % of the tokens, {dim} numbers) chosen over "
-            + ", ".join(f"{name} ({100 * share:.1f} %, {dim})" for share, dim, name in others)
-        )
+        rest = ", ".join(f"{name} ({100 * share:.1f} %, {dim})" for share, dim, name in others)
+        best = f"{chosen} ({100 * share:.1f} % of the tokens, {dim} numbers)"
+        log.info(f"Vectors: {best} chosen over {rest}")
     return chosen
 
 
@@ -212,8 +203,7 @@ def write_subset(
     with files.whole_file(out) as partial:
         with partial.open("wb") as raw:
             # By default, gzip would write the time and the temporary name.
-            file = gzip.GzipFile("", "wb", 6, raw, mtime=0) if out.suffix == ".gz" else raw
-            with file:
+            with gzip.GzipFile("", "wb", 6, raw, mtime=0) if out.suffix == ".gz" else raw as file:
                 file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
                 for word, row in zip(vectors.words, vectors.vectors, strict=True):
                     # `str` gives the shortest numbers that read back as the same float32.
@@ -230,8 +220,8 @@ def nearest(
 ) -> dict[str, list[tuple[str, float]]]:
     """Returns word → its `count` nearest words and their cosines, the nearest first.
 
-    Only the file's first `most_frequent` words are searched. The words themselves may be spelled
-    as in `matching.forms`. A word without a vector raises a `UsageError`.
+    Only the file's first `most_frequent` words are searched. The words themselves may have any
+    spelling in `matching.forms`. A word without a vector raises a `UsageError`.
     """
     from gensim.models import KeyedVectors
 
