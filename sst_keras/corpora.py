@@ -110,7 +110,7 @@ def load_corpus(data: DataConfig, data_dir: str | Path | None = None) -> Corpus:
     """Reads a data set. Labelled spans are read if `data.examples` needs them.
 
     Raises:
-        UsageError: If there is no such data set, or it lacks columns or files.
+        UsageError: If the data set does not exist, or lacks columns or files.
         InputError: If a file cannot be read.
     """
     if data.dataset == "auto":

@@ -217,8 +217,8 @@ def test_a_word_with_a_line_break_is_refused(tmp_path):
 
 
 def test_damaged_compression(tmp_path):
-    whole = write(tmp_path / "x.txt.gz", text_of(True) * 100).read_bytes()
-    for content in (whole[:-20], b"not gzip"):
+    complete = write(tmp_path / "x.txt.gz", text_of(True) * 100).read_bytes()
+    for content in (complete[:-20], b"not gzip"):
         (tmp_path / "x.txt.gz").write_bytes(content)
         with pytest.raises(InputError, match=r"x\.txt\.gz"):
             read_vectors(tmp_path / "x.txt.gz")
