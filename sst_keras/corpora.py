@@ -4,15 +4,14 @@
 package. A path is a folder of trees, or a CSV, TSV or JSONL file or folder; see `sst_keras.tables`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from sst_keras.datasets.sst5 import source as sst5_source
 from sst_keras.errors import InputError, UsageError
 from sst_keras.runtime import tf
 from sst_keras.settings import DataConfig
-from sst_keras.tables import SPLITS, Table
+from sst_keras.tables import SPLITS
 from sst_keras.tokenizer import tokenize
 
 log = logging.getLogger(__name__)
@@ -49,27 +48,22 @@ class Split:
     labels: np.ndarray
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
         return len(self.labels)
 
     def row(self, index: int) -> tuple[list[str], int]:
         """Returns one example's tokens and label."""
-        tokens = [token.decode("utf-8") for token in self.tokens[index].numpy()]
-        return tokens, int(self.labels[index])
+        return [token.decode() for token in self.tokens[index].numpy()], int(self.labels[index])
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A data set.
+    """A data set. The texts of train, dev and test are complete.
 
     Attributes:
         name: `sst5`, `sample`, or the path that was given.
         class_names: The classes, lowest first.
-        train: Complete texts for training.
-        dev: Complete texts for choosing the epoch and everything else.
-        test: Complete texts for the final score.
         spans: Every labelled span of the training texts, including the complete ones, if the data
-            set has spans and they were asked for.
+            set has spans and the settings ask for them.
         notes: What a user should know about how the data were read, one sentence each.
     """
 
@@ -83,13 +77,12 @@ class Corpus:
 
     def split(self, name: str) -> Split:
         """Returns the split `train`, `dev` or `test`."""
-        return {"train": self.train, "dev": self.dev, "test": self.test}[name]
+        return getattr(self, name)
 
     def training_split(self, examples: str) -> Split:
         """Returns the training examples: `sentences`, `phrases` or `unique-phrases`.
 
-        Raises:
-            UsageError: If the data set has no labelled spans.
+        Phrases of a data set without labelled spans raise a `UsageError`.
         """
         if examples == "sentences":
             return self.train
@@ -114,20 +107,26 @@ class Corpus:
 
 
 def load_corpus(data: DataConfig, data_dir: str | Path | None = None) -> Corpus:
-    """Reads a data set.
-
-    Args:
-        data: Which one, and how to read it. Labelled spans are read if `data.examples` needs them.
-        data_dir: The folder that has `sst/`, instead of the environment's.
+    """Reads a data set. Labelled spans are read if `data.examples` needs them.
 
     Raises:
-        UsageError: If there is no such data set, or it lacks columns or files.
+        UsageError: If the data set does not exist, or lacks columns or files.
         InputError: If a file cannot be read.
     """
     if data.dataset == "auto":
         name = "sst5" if sst5_source.is_available(data_dir) else "sample"
         data = replace(data, dataset=name)
-    corpus = _read(data, data_dir)
+    spans = data.examples != "sentences"
+    path = Path(data.dataset)
+    if data.dataset == "sst5":
+        corpus = _read_sst5(data_dir, spans)
+    elif data.dataset == "sample":
+        corpus = _read_trees(locations.bundled("sample"), "sample", spans)
+    elif (path / "train.txt").is_file():
+        tables.require_splits(path, ".txt")
+        corpus = _read_trees(path, data.dataset, spans)
+    else:
+        corpus = _read_tables(path, data)
     if data.labels and corpus.class_names != data.labels:
         raise InputError(
             f"expected the classes {', '.join(data.labels)}. {corpus.name} has "
@@ -138,12 +137,7 @@ def load_corpus(data: DataConfig, data_dir: str | Path | None = None) -> Corpus:
 
 
 def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
-    """Counts a data set.
-
-    Returns:
-        Split → `texts`, `classes` (name → count), `tokens`, `types`, `lower_case_types`,
-        `shortest` and `longest` (in tokens).
-    """
+    """Returns split → counts. `shortest` and `longest` are the tokens of a text."""
     rows = {}
     for name in SPLITS:
         split = corpus.split(name)
@@ -161,68 +155,40 @@ def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _read(data: DataConfig, data_dir: str | Path | None) -> Corpus:
-    """Reads a data set by its name or path."""
-    spans = data.examples != "sentences"
-    if data.dataset == "sst5":
-        return _read_sst5(data_dir, spans)
-    if data.dataset == "sample":
-        return _read_trees(locations.bundled("sample"), "sample", spans)
-    path = Path(data.dataset)
-    if path.is_dir() and (path / "train.txt").is_file():
-        tables.require_splits(path, ".txt")
-        return _read_trees(path, data.dataset, spans)
+def _read_tables(path: Path, data: DataConfig) -> Corpus:
     splits, class_names, notes = tables.read_splits(path, data)
-    return _table_corpus(data.dataset, splits, class_names, notes)
-
-
-def _table_corpus(
-    name: str, splits: Mapping[str, Table], class_names: tuple[str, ...], notes: list[str]
-) -> Corpus:
-    """Tokenizes tables of texts and labels."""
     numbers = {label: number for number, label in enumerate(class_names)}
     columns = {}
-    for split, table in splits.items():
-        labels = np.asarray([numbers[label] for label in table.labels], np.int32)
-        columns[split] = Split(tokenize(tf.constant(table.texts)), labels)
-    blank = sum(not text.strip() for table in splits.values() for text in table.texts)
+    for name, rows in splits.items():
+        labels = np.asarray([numbers[row.label] for row in rows], np.int32)
+        columns[name] = Split(tokenize(tf.constant([row.text for row in rows])), labels)
+    blank = sum(not row.text.strip() for rows in splits.values() for row in rows)
     if blank:
-        notes = [*notes, f"{blank} texts are blank; each is read as one unknown token."]
-    return Corpus(name, class_names, **columns, notes=tuple(notes))
-
-
-# === Treebanks ===
+        notes.append(f"{blank} texts are blank; each is read as one unknown token.")
+    return Corpus(data.dataset, class_names, **columns, notes=tuple(notes))
 
 
 def _read_sst5(data_dir: str | Path | None, spans: bool) -> Corpus:
-    """Reads SST-5 through its TFDS builder."""
     # Even if the builder has prepared data, a wrong folder or a damaged file is an error.
-    at_hand = sst5_source.locate(data_dir)
-    if at_hand is None and data_dir:
+    if sst5_source.locate(data_dir) is None and data_dir:
         sst5_source.require(data_dir)
     sentences = {name: _read_builder("sentences", name, data_dir) for name in SPLITS}
-    return Corpus(
-        "sst5",
-        treebank.LABEL_NAMES,
-        **sentences,
-        spans=_read_builder("phrases", "train", data_dir) if spans else None,
-    )
+    phrases = _read_builder("phrases", "train", data_dir) if spans else None
+    return Corpus("sst5", treebank.LABEL_NAMES, **sentences, spans=phrases)
 
 
 def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split:
-    """Reads a split of one of the SST-5 builder's configurations into columns."""
     import tensorflow_datasets as tfds
 
     from sst_keras.datasets import sst5
 
-    def make_builder() -> tfds.core.DatasetBuilder:
-        return sst5.Builder(
-            config=config,
-            source_dir=data_dir,
-            data_dir=sst5_source.tfds_dir(),
-            file_format="tfrecord",
-        )
-
+    make_builder = partial(
+        sst5.Builder,
+        config=config,
+        source_dir=data_dir,
+        data_dir=sst5_source.tfds_dir(),
+        file_format="tfrecord",
+    )
     builder = make_builder()
     if not sst5_source.is_prepared(config):
         wait = " (half a minute)" if config == "phrases" else ""
@@ -232,7 +198,7 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
         with contextlib.redirect_stdout(io.StringIO()):
             try:
                 builder.download_and_prepare()
-            except FileExistsError:  # another process has prepared it meanwhile
+            except FileExistsError:  # Another process has prepared it meanwhile.
                 builder = make_builder()
     # Parsing batches takes a fortieth of the time that `as_dataset` takes row by row.
     columns = {
@@ -248,27 +214,19 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
 
 
 def _read_trees(folder: Path, name: str, spans: bool) -> Corpus:
-    """Reads a folder with bracketed trees in train.txt, dev.txt and test.txt."""
     trees = {split: list(treebank.read_trees(folder / f"{split}.txt")) for split in SPLITS}
     for split in SPLITS:
         if not trees[split]:
-            raise InputError(
-                f"{folder / split}.txt: expected one tree per line. Received an empty file"
-            )
+            path = folder / f"{split}.txt"
+            raise InputError(f"{path}: expected one tree per line. Received an empty file.")
     sentences = {split: _split_of(tree.root_example() for tree in trees[split]) for split in SPLITS}
-    return Corpus(
-        name,
-        treebank.LABEL_NAMES,
-        **sentences,
-        spans=_split_of(span for tree in trees["train"] for span in tree.examples())
-        if spans
-        else None,
-        notes=(SAMPLE_NOTE,) if name == "sample" else (),
-    )
+    examples = (span for tree in trees["train"] for span in tree.examples())
+    phrases = _split_of(examples) if spans else None
+    notes = (SAMPLE_NOTE,) if name == "sample" else ()
+    return Corpus(name, treebank.LABEL_NAMES, **sentences, spans=phrases, notes=notes)
 
 
 def _split_of(examples: Iterable[treebank.Example]) -> Split:
-    """Returns examples in columns."""
     flat: list[str] = []
     lengths, labels = [], []
     for example in examples:

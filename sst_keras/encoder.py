@@ -1,7 +1,5 @@
 """Tokens → ids in TensorFlow operations, the same in training and in an exported model."""
 
-from __future__ import annotations
-
 from sst_keras.corpora import Split
 from sst_keras.runtime import tf
 from sst_keras.vocabulary import Vocabulary
@@ -10,15 +8,9 @@ _UNKNOWN_ID = 1
 
 
 class TokenEncoder(tf.Module):
-    """Looks tokens up in a vocabulary.
-
-    Args:
-        vocabulary: The vocabulary.
-        lowercase: Whether tokens are lower-cased first.
-    """
+    """Looks tokens up in a vocabulary, after lower-casing them if `lowercase`."""
 
     def __init__(self, vocabulary: Vocabulary, lowercase: bool) -> None:
-        """Makes the lookup table; see the class for the arguments."""
         super().__init__()
         self.lowercase = lowercase
         # Padding has no entry: a text that contains "<pad>" contains an unknown word.

@@ -3,8 +3,6 @@
 Padding has the id 0 and is on the right. Everything runs in TensorFlow: no Python per example.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from sst_keras.corpora import Split
@@ -12,8 +10,8 @@ from sst_keras.encoder import TokenEncoder
 from sst_keras.runtime import tf
 from sst_keras.settings import DataConfig
 
-# The most batches that are sorted by length together. More of them waste less on padding but leave
-# less to chance.
+# The most batches that are sorted by length together. More would need less padding, but would mix
+# the examples less.
 _POOL = 64
 
 
@@ -28,14 +26,7 @@ def training_batches(
        to its longest text.
     3. The batches of the epoch are shuffled.
 
-    Args:
-        split: The texts and their labels.
-        encoder: Tokens → ids.
-        data: The batch size and the most tokens per text.
-        seed: The seed of the shuffles.
-
-    Returns:
-        Batches of `({token_ids: int32[batch, time]}, label: int32[batch])`.
+    Each batch is `({token_ids: int32[batch, time]}, label: int32[batch])`.
     """
     ids = encoder(split.tokens)
     if data.max_length:
@@ -61,14 +52,8 @@ def evaluation_batches(
 ) -> tuple[tf.data.Dataset, np.ndarray]:
     """Returns batches of texts sorted by length, and the order of the texts in them.
 
-    Args:
-        split: The texts and their labels.
-        encoder: Tokens → ids.
-        batch_size: Texts per batch.
-
-    Returns:
-        Batches as from `training_batches`, and int64[texts]: the index in `split` of each text in
-        the batches.
+    The batches are as from `training_batches`. The order is int64[texts], the index in `split` of
+    each text in the batches.
     """
     ids = encoder(split.tokens)
     order = np.argsort(ids.row_lengths().numpy(), kind="stable")

@@ -1,12 +1,10 @@
 """A run's words: vocabulary, initial vectors, encoder, and how well the vectors cover the texts."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,9 +14,9 @@ from sst_keras.errors import UsageError
 from sst_keras.runtime import tf
 from sst_keras.settings import Pipeline
 from sst_keras.tables import SPLITS
-from sst_keras.vectors import sets
+from sst_keras.vectors import matching, sets
 from sst_keras.vectors.files import WordVectors
-from sst_keras.vectors.matching import Coverage, embedding_matrix, has_vector, measure_coverage
+from sst_keras.vectors.matching import Counts
 from sst_keras.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -27,22 +25,15 @@ NO_VECTORS_NOTE = (
     "NO WORD VECTORS WERE FOUND: word vectors are learned from scratch, which costs accuracy. Run "
     "`sst-keras vectors fetch glove-wiki-gigaword-50`, then train again."
 )
-Counts = Mapping[str, Mapping[str, int]]  # split → word → how often it occurs
 
 
 @dataclass(frozen=True)
 class Source:
-    """A set of word vectors that a lexicon was made from.
-
-    Attributes:
-        vectors: The vectors that were read.
-        path: Their file.
-        coverage: How many of the texts' words have a vector.
-    """
+    """A set of word vectors that a lexicon was made from, its file, and what it covers."""
 
     vectors: WordVectors
     path: Path
-    coverage: Coverage
+    coverage: matching.Coverage
 
     def to_dict(self) -> dict[str, Any]:
         """Returns name, width, fingerprint and coverage, for JSON."""
@@ -50,7 +41,7 @@ class Source:
             "name": self.vectors.name,
             "dim": self.vectors.dim,
             "fingerprint": sets.fingerprint(self.path),
-            "coverage": self.coverage.to_dict(),
+            "coverage": asdict(self.coverage),
         }
 
 
@@ -59,8 +50,6 @@ class Lexicon:
     """The words of a run.
 
     Attributes:
-        vocabulary: The words by id.
-        encoder: Tokens → ids.
         matrix: float32[vocabulary, dim], the initial vectors; None if they are learned from
             scratch.
         sources: The sets of vectors, in the order in which the matrix concatenates them.
@@ -79,83 +68,65 @@ class Lexicon:
         return tuple(source.vectors.name for source in self.sources) or ("none",)
 
     @classmethod
-    def build(
-        cls, pipeline: Pipeline, corpus: Corpus, data_dir: str | Path | None = None
-    ) -> Lexicon:
+    def build(cls, pipeline: Pipeline, corpus: Corpus, data_dir: str | Path | None = None) -> Self:
         """Chooses a run's words and finds their vectors.
 
-        Args:
-            pipeline: The settings.
-            corpus: The texts.
-            data_dir: The folder that has `vectors/`, instead of the environment's.
-
-        Raises:
-            UsageError: If the vectors cannot be found.
-            InputError: If their file is damaged.
+        Unknown vectors raise a `UsageError`, damaged ones an `InputError`.
         """
-        data, embedding = pipeline.data, pipeline.embedding
-        counts = {name: count_tokens(corpus.split(name), data.lowercase) for name in SPLITS}
-        sources = _read_sources(pipeline, corpus, counts, data_dir)
+        lowercase = pipeline.data.lowercase
+        counts = {name: count_tokens(corpus.split(name), lowercase) for name in SPLITS}
+        names = _vector_names(pipeline, corpus, counts, data_dir)
+        sources = tuple(_read_source(name, pipeline, counts, data_dir) for name in names)
         vocabulary = _vocabulary(pipeline, counts, [source.vectors for source in sources])
         matrices = [
-            embedding_matrix(vocabulary.tokens, source.vectors, pipeline.training.seed)
+            matching.embedding_matrix(vocabulary.tokens, source.vectors, pipeline.training.seed)
             for source in sources
         ]
+        matrix = np.concatenate(matrices, axis=1) if matrices else None
         notes = ()
-        if not sources and embedding.vectors == ("auto",):
-            notes = (NO_VECTORS_NOTE,)
-            log.warning(NO_VECTORS_NOTE)
-        return cls(
-            vocabulary,
-            TokenEncoder(vocabulary, data.lowercase),
-            np.concatenate(matrices, axis=1) if matrices else None,
-            tuple(sources),
-            notes,
-        )
+        if not sources:
+            log.info(f"Vectors: none; {pipeline.embedding.dim} numbers per word, from scratch.")
+            if pipeline.embedding.vectors == ("auto",):
+                notes = (NO_VECTORS_NOTE,)
+                log.warning(NO_VECTORS_NOTE)
+        return cls(vocabulary, TokenEncoder(vocabulary, lowercase), matrix, sources, notes)
 
 
-def _read_sources(
-    pipeline: Pipeline, corpus: Corpus, counts: Counts, data_dir: str | Path | None
-) -> list[Source]:
-    """Reads the pipeline's word vectors and measures their coverage."""
-    names = pipeline.embedding.vectors
-    if names == ("auto",):
-        names = _choose_vectors(pipeline, corpus, counts, data_dir)
-    if names == ("none",):
-        log.info(f"Vectors: none; {pipeline.embedding.dim} numbers per word, from scratch.")
-        return []
-    if "none" in names or "auto" in names:
-        raise UsageError(
-            f"none and auto cannot be combined with other vectors. Received: {', '.join(names)}",
-            setting="embedding.vectors",
-        )
-    words = set().union(*counts.values())
-    sources = []
-    for name in names:
-        path = sets.find_vectors(name, data_dir)
-        vectors = sets.load_vectors(path, words, pipeline.data.vector_words)
-        coverage = measure_coverage(counts, vectors)
-        log.info(f"Vectors: {vectors.name}, {vectors.dim} numbers per word.\n{coverage}")
-        sources.append(Source(vectors, path, coverage))
-    return sources
-
-
-def _choose_vectors(
+def _vector_names(
     pipeline: Pipeline, corpus: Corpus, counts: Counts, data_dir: str | Path | None
 ) -> tuple[str, ...]:
-    """Returns the sample's own vectors, or the set with the highest coverage."""
+    """Returns the names of the sets to read, with auto replaced and none left out."""
+    names = pipeline.embedding.vectors
+    if names == ("none",):
+        return ()
+    if names != ("auto",):
+        if "none" in names or "auto" in names:
+            problem = "none and auto cannot be combined with other vectors"
+            message = f"{problem}. Received: {', '.join(names)}"
+            raise UsageError(message, setting="embedding.vectors")
+        return names
     if corpus.name == "sample":
         return ("sample",)
-    chosen = sets.choose_vectors(counts, data_dir, pipeline.data.vector_words)
-    if chosen is not None:
-        return (chosen[0],)
+    if chosen := sets.choose_vectors(counts, data_dir, pipeline.data.vector_words):
+        return (chosen,)
     if pipeline.data.dataset == "auto":
-        return ("none",)
+        return ()
     raise UsageError(
         "no word vectors were found. Run `sst-keras vectors fetch glove-wiki-gigaword-50`, put a "
         "file into the folder vectors/ below SST_KERAS_DATA, or use none to train without.",
         setting="embedding.vectors",
     )
+
+
+def _read_source(
+    name: str, pipeline: Pipeline, counts: Counts, data_dir: str | Path | None
+) -> Source:
+    path = sets.find_vectors(name, data_dir)
+    words = set().union(*counts.values())
+    vectors = sets.load_vectors(path, words, pipeline.data.vector_words)
+    coverage = matching.measure_coverage(counts, vectors)
+    log.info(f"Vectors: {vectors.name}, {vectors.dim} numbers per word.\n{coverage}")
+    return Source(vectors, path, coverage)
 
 
 def _vocabulary(
@@ -169,15 +140,11 @@ def _vocabulary(
     """
     data = pipeline.data
     words = set().union(*counts.values())
-    known = {word for vectors in vector_sets for word in words if has_vector(word, vectors)}
+    known = {word for vectors in vector_sets for word in words if matching.match(word, vectors)[1]}
     extra = sorted(known - counts["train"].keys())
     for vectors in vector_sets:
         words = tf.constant(vectors.words[: data.vector_words], tf.string)
         frequent = normalize(words, data.lowercase)
         extra += [word.decode("utf-8") for word in frequent.numpy()]
-    return Vocabulary.build(
-        counts["train"],
-        min_count=data.min_count,
-        with_vector=known,
-        extra=[word for word in extra if word and not word.isspace()],
-    )
+    extra = [word for word in extra if word and not word.isspace()]
+    return Vocabulary.build(counts["train"], data.min_count, known, extra)

@@ -1,7 +1,6 @@
 """Where files are: the data folder, the user's cache, what ships with the package, the network."""
 
-from __future__ import annotations
-
+import contextlib
 import os
 import threading
 import urllib.request
@@ -44,8 +43,7 @@ def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
 def bundled(name: str) -> Path:
     """Returns a folder that ships with the package: `pipelines` or `sample`.
 
-    An installed wheel holds them inside the package. A checkout has them beside the package, at
-    `pipelines/` and `data/sample/`, so that the repository has one copy of each.
+    An installed wheel has them inside the package. A checkout has them beside it.
     """
     installed = _PACKAGE / name
     if installed.is_dir():
@@ -62,11 +60,9 @@ def is_reachable(url: str, seconds: float = _PROBE_SECONDS) -> bool:
 
     def ask() -> None:
         request = urllib.request.Request(url, method="HEAD")
-        try:
+        with contextlib.suppress(OSError):  # the base class of URLError and of timeouts
             with urllib.request.urlopen(request, timeout=seconds) as response:
                 answers.append(response.status)
-        except OSError:  # the base class of URLError and of timeouts
-            pass
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

@@ -1,13 +1,12 @@
 """CSV, TSV and JSONL files → texts and labels, and a single file → train, dev and test."""
 
-from __future__ import annotations
-
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,69 +18,49 @@ _EXTENSIONS = (".csv", ".tsv", ".jsonl")
 _FEWEST_CLASSES, _MOST_CLASSES = 2, 20
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows of a file, in columns.
+class Row(NamedTuple):
+    """A row of a file: its text, its label as written, and file and line for errors."""
 
-    Attributes:
-        texts: The texts.
-        labels: The labels as they are written.
-        places: File and line of each row, for errors.
-    """
-
-    texts: list[str]
-    labels: list[str]
-    places: list[str]
-
-    def rows(self, indices: Iterable[int]) -> Table:
-        """Returns some of the rows."""
-        columns = (self.texts, self.labels, self.places)
-        return Table(*([column[row] for row in indices] for column in columns))
+    text: str
+    label: str
+    place: str
 
 
 def read_splits(
     path: Path, data: DataConfig
-) -> tuple[dict[str, Table], tuple[str, ...], list[str]]:
-    """Reads train, dev and test from a folder, or from one file, which is split.
-
-    Args:
-        path: A folder with `train`, `dev` and `test` files of one extension, or a file.
-        data: The names of columns and classes, and the seed of the split.
+) -> tuple[dict[str, list[Row]], tuple[str, ...], list[str]]:
+    """Reads train, dev and test from a folder of three files, or from one file, which is split.
 
     Returns:
-        Split → table, the classes in order, and notes for the user.
+        Split → rows, the classes in order, and notes for the user.
 
     Raises:
-        UsageError: If there are no such files, or they lack columns.
+        UsageError: If these files do not exist, or they lack columns.
         InputError: If a file cannot be read, or has too few rows, or too few or too many classes.
     """
-    extensions = ", ".join(_EXTENSIONS)
-    if not path.exists():
-        raise UsageError(
-            f"expected sst5, sample, auto or a path, but there is no {data.dataset!r}.",
-            setting="data.dataset",
-        )
-    if path.is_file():
-        if path.suffix not in _EXTENSIONS:
-            raise UsageError(
-                f"expected a file with the extension {extensions}, or a folder with train, dev and "
-                f"test files. Received: {data.dataset!r}",
-                setting="data.dataset",
-            )
-        table = read_table(path, data)
-        names = class_names([table], data)
-        splits, notes = split_table(table, path, data.split_seed)
+    if path.is_file() and path.suffix in _EXTENSIONS:
+        rows = read_table(path, data)
+        names = class_names(rows, data)
+        splits, notes = split_table(rows, path, data.split_seed)
         return splits, names, notes
     for extension in _EXTENSIONS:
         if (path / f"train{extension}").is_file():
             require_splits(path, extension)
             splits = {name: read_table(path / f"{name}{extension}", data) for name in SPLITS}
-            return splits, class_names(list(splits.values()), data), []
-    raise UsageError(
-        f"expected train.txt (trees), train.csv, train.tsv or train.jsonl, each with its dev and "
-        f"test, in the folder {data.dataset!r}. Received none of them.",
-        setting="data.dataset",
-    )
+            return splits, class_names(list(chain(*splits.values())), data), []
+    if path.is_dir():
+        message = (
+            f"expected train.txt (trees), train.csv, train.tsv or train.jsonl, each with its dev "
+            f"and test, in the folder {data.dataset!r}. Received none of them."
+        )
+    elif path.exists():
+        message = (
+            f"expected a file with the extension {', '.join(_EXTENSIONS)}, or a folder with train, "
+            f"dev and test files. Received: {data.dataset!r}"
+        )
+    else:
+        message = f"expected sst5, sample, auto or a path, but there is no {data.dataset!r}."
+    raise UsageError(message, setting="data.dataset")
 
 
 def require_splits(folder: Path, extension: str) -> None:
@@ -89,36 +68,31 @@ def require_splits(folder: Path, extension: str) -> None:
     names = [f"{name}{extension}" for name in SPLITS]
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise UsageError(
-            f"{str(folder)!r} has {names[0]} but no {', '.join(missing)}.", setting="data.dataset"
-        )
+        message = f"{str(folder)!r} has {names[0]} but no {', '.join(missing)}."
+        raise UsageError(message, setting="data.dataset")
 
 
-def split_table(table: Table, path: Path, seed: int) -> tuple[dict[str, Table], list[str]]:
-    """Splits a table 80/10/10, each class by itself, with equal texts in the same split.
+def split_table(rows: list[Row], path: Path, seed: int) -> tuple[dict[str, list[Row]], list[str]]:
+    """Splits rows 80/10/10, each class by itself, with equal texts in the same split.
 
-    Returns:
-        Split → table, and notes for the user.
-
-    Raises:
-        InputError: If a split would be empty.
+    Returns split → rows, and notes for the user. Raises an `InputError` if a split is empty.
     """
     # A copy of a training text in test would measure memory.
     first: dict[str, int] = {}
-    group = np.asarray([first.setdefault(text.strip(), len(first)) for text in table.texts])
+    group = np.asarray([first.setdefault(row.text.strip(), len(first)) for row in rows])
     leaders = np.unique(group, return_index=True)[1]  # [groups], the first row of each text
-    leader_labels = np.asarray(table.labels)[leaders]
+    labels = np.asarray([row.label for row in rows])
     side = np.empty(len(leaders), np.int64)  # the split of each group
     random = np.random.default_rng(seed)
-    for label in sorted(set(table.labels)):
-        members = random.permutation(np.flatnonzero(leader_labels == label))
+    for label in sorted({row.label for row in rows}):
+        members = random.permutation(np.flatnonzero(labels[leaders] == label))
         dev, test = round(0.8 * len(members)), round(0.9 * len(members))
         side[members[:dev]], side[members[dev:test]], side[members[test:]] = 0, 1, 2
     splits = {
-        name: table.rows(np.flatnonzero(side[group] == number))
+        name: [rows[row] for row in np.flatnonzero(side[group] == number)]
         for number, name in enumerate(SPLITS)
     }
-    if not all(split.texts for split in splits.values()):
+    if not all(splits.values()):
         raise InputError(
             f"{path}: {len(group)} rows are too few to split into train, dev and test. Expected at "
             f"least 10 of some class."
@@ -132,95 +106,74 @@ def split_table(table: Table, path: Path, seed: int) -> tuple[dict[str, Table], 
     return splits, notes
 
 
-def class_names(tables: Sequence[Table], data: DataConfig) -> tuple[str, ...]:
+def class_names(rows: list[Row], data: DataConfig) -> tuple[str, ...]:
     """Returns the classes in order: as `data.labels` gives them, or sorted, numbers by value.
 
-    Raises:
-        InputError: If there are too few or too many classes, or a row has another one.
+    Too few or too many classes, or a row with another class, raise an `InputError`.
     """
-    found = {label for table in tables for label in table.labels}
-    names = data.labels or tuple(sorted(found, key=_sort_key(found)))
+    found = sorted({row.label for row in rows})
+    with suppress(ValueError):  # Labels that are not all numbers stay sorted as text.
+        found = sorted(found, key=float)
+    names = data.labels or tuple(found)
     if not _FEWEST_CLASSES <= len(names) <= _MOST_CLASSES:
         raise InputError(
             f"{data.dataset}: expected {_FEWEST_CLASSES} to {_MOST_CLASSES} classes in the column "
             f"{data.label_column!r}. Received {len(names)}: {', '.join(names[:5])}"
             f"{', ...' if len(names) > 5 else ''}. Is it the right column?"
         )
-    for table in tables:
-        for label, place in zip(table.labels, table.places, strict=True):
-            if label not in names:
-                raise InputError(
-                    f"{place}: the label {label!r} is not one of the classes {', '.join(names)}. "
-                    f"Correct the row, or name all classes.",
-                    setting="data.labels",
-                )
+    for row in rows:
+        if row.label not in names:
+            raise InputError(
+                f"{row.place}: the label {row.label!r} is not one of the classes "
+                f"{', '.join(names)}. Correct the row, or name all classes.",
+                setting="data.labels",
+            )
     return names
 
 
-def _sort_key(labels: Iterable[str]) -> Callable[[str], Any]:
-    """Returns the key that sorts labels: by value if all are numbers, else as text."""
-    try:
-        for label in labels:
-            float(label)
-    except ValueError:
-        return str
-    return float
-
-
-def read_table(path: Path, data: DataConfig) -> Table:
+def read_table(path: Path, data: DataConfig) -> list[Row]:
     """Reads a CSV, TSV or JSONL file.
 
-    Raises:
-        UsageError: If it lacks a column.
-        InputError: If it is not such a file, or a label is missing.
+    A missing column raises a `UsageError`. Another format or a missing label raises an
+    `InputError`.
     """
-    texts, labels, places = [], [], []
+    read = _json_rows if path.suffix == ".jsonl" else _csv_rows
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = _json_rows(file, path) if path.suffix == ".jsonl" else _csv_rows(file, path)
-            for line, row in rows:
-                place = f"{path}, line {line}"
-                text, label = _text_and_label(row, data, place)
-                texts.append(text)
-                labels.append(label)
-                places.append(place)
+            rows = [_row(fields, data, f"{path}, line {line}") for line, fields in read(file, path)]
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: expected UTF-8, but found the byte {error.object[error.start]:#04x} "
             f"({error.reason}). Save the file as UTF-8, for example: "
             f"iconv -f latin1 -t utf-8 {path.name}"
         ) from None
-    if not texts:
+    if not rows:
         raise InputError(f"{path}: expected a text and a label per row. Received no rows.")
-    return Table(texts, labels, places)
+    return rows
 
 
-def _text_and_label(row: dict[str, Any], data: DataConfig, place: str) -> tuple[str, str]:
-    """Returns a row's text and label."""
+def _row(fields: dict[str, Any], data: DataConfig, place: str) -> Row:
     for setting in ("text_column", "label_column"):
         column = getattr(data, setting)
-        if row.get(column) is None:
+        if fields.get(column) is None:
             raise UsageError(
-                f"{place}: expected a column {column!r}. Received: {', '.join(map(str, row))}. "
+                f"{place}: expected a column {column!r}. Received: {', '.join(map(str, fields))}. "
                 f"Name the column of this file.",
                 setting=f"data.{setting}",
             )
-    text = str(row[data.text_column])
+    text, label = str(fields[data.text_column]), str(fields[data.label_column]).strip()
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can hold
-        raise InputError(
-            f"{place}: expected text that UTF-8 can encode. Received "
-            f"{error.object[error.start]!r} in it."
-        ) from None
-    label = str(row[data.label_column]).strip()
+        half = error.object[error.start]
+        raise InputError(f"{place}: expected text in UTF-8. Received {half!r} in it.") from None
     if not label:
         raise InputError(f"{place}: expected a label. Received none.")
-    return text, label
+    return Row(text, label, place)
 
 
 def _csv_rows(file: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields the rows of a CSV or TSV file with a header, and the line on which each ends."""
+    """Yields the rows of a file with a header, and the line on which each ends."""
     reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
     try:
         for row in reader:

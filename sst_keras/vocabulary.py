@@ -1,10 +1,9 @@
 """Tokens ↔ ids: 0 is padding, 1 is the unknown token, then words in a fixed order."""
 
-from __future__ import annotations
-
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sst_keras import files
 from sst_keras.errors import InputError
@@ -15,16 +14,11 @@ UNKNOWN = "<unk>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words a model knows.
-
-    Attributes:
-        tokens: The words by id, beginning with padding and the unknown token.
-    """
+    """The words that a model knows, by id. Padding and the unknown token are the first two."""
 
     tokens: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Checks the two fixed entries, and that no word is repeated."""
         if self.tokens[:2] != (PADDING, UNKNOWN):
             raise ValueError(
                 f"Expected the vocabulary to begin with {PADDING}, {UNKNOWN}. "
@@ -34,7 +28,6 @@ class Vocabulary:
             raise ValueError("Expected each word of the vocabulary once. Received a repeated word.")
 
     def __len__(self) -> int:
-        """Returns the number of ids."""
         return len(self.tokens)
 
     @classmethod
@@ -42,9 +35,9 @@ class Vocabulary:
         cls,
         counts: Mapping[str, int],
         min_count: int = 1,
-        with_vector: Collection[str] = (),
+        with_vector: Set[str] = frozenset(),
         extra: Iterable[str] = (),
-    ) -> Vocabulary:
+    ) -> Self:
         """Chooses the words.
 
         1. The training words that occur at least `min_count` times or have a vector, by falling
@@ -52,15 +45,10 @@ class Vocabulary:
            the unknown token, so that training learns a vector for it.
         2. The words of `extra` that are not included yet, in the order given.
 
-        Args:
-            counts: How often each word occurs in the training set.
-            min_count: How often a word without a vector must occur.
-            with_vector: The words that have a vector.
-            extra: Further words, such as those of the vectors.
+        `counts` is how often each word occurs in the training set.
         """
-        known = set(with_vector)
         ordered = sorted(counts, key=lambda word: (-counts[word], word))
-        trained = [word for word in ordered if counts[word] >= min_count or word in known]
+        trained = [word for word in ordered if counts[word] >= min_count or word in with_vector]
         return cls(tuple(dict.fromkeys((PADDING, UNKNOWN, *trained, *extra))))
 
     def save(self, path: Path) -> None:
@@ -68,12 +56,8 @@ class Vocabulary:
         files.write_text(path, "".join(f"{token}\n" for token in self.tokens))
 
     @classmethod
-    def load(cls, path: Path) -> Vocabulary:
-        """Reads what `save` wrote.
-
-        Raises:
-            InputError: If the file is missing or is not a vocabulary.
-        """
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote; a missing or wrong file raises an `InputError`."""
         try:
             # A word may contain other line breaks than "\n", so not read_text() or splitlines().
             text = path.read_bytes().decode("utf-8")

@@ -45,7 +45,7 @@ def test_phrases_and_distinct_phrases(tree_folder):
         "A bad film", "bad film", "bad", "A film",
     ]  # fmt: skip
     assert distinct.labels.tolist() == [4, 2, 4, 4, 2, 0, 0, 0, 2]
-    # Dev and test are whole sentences always.
+    # Dev and test are always complete sentences.
     assert len(corpus.dev) == 1 and len(corpus.test) == 2
 
 
@@ -201,7 +201,7 @@ def test_too_few_rows_and_too_many_classes(tmp_path):
         load(write_csv(tmp_path / "y.csv", [f"t{i},{i}" for i in range(30)]))
 
 
-def test_whole_texts_have_no_phrases(tmp_path):
+def test_complete_texts_have_no_phrases(tmp_path):
     path = write_csv(tmp_path / "x.csv", [f"t{i},{i % 2}" for i in range(40)])
     with pytest.raises(UsageError, match="only trees have"):
         load(path, examples="phrases").training_split("phrases")

@@ -17,12 +17,12 @@ def split_of(*texts, labels=None):
 
 
 def of_lengths(lengths):
-    """Texts of some lengths; each label is its text's place."""
+    """Texts of some lengths; each label is the index of its text."""
     return split_of(*(" ".join(["a"] * length) for length in lengths))
 
 
 def rows(dataset):
-    """Every text's label and ids, padding taken away, in the order of the batches."""
+    """Every text's label and ids, without padding, in the order of the batches."""
     return [
         (int(label), [int(token) for token in ids if token])
         for inputs, labels in dataset
@@ -30,7 +30,7 @@ def rows(dataset):
     ]
 
 
-def test_evaluation_goes_from_short_to_long_and_tells_the_order():
+def test_evaluation_goes_from_short_to_long_and_returns_the_order():
     split = split_of("a b a", "b", "a a", "é")
     batches, order = evaluation_batches(split, TokenEncoder(VOCABULARY, True), batch_size=2)
     assert order.tolist() == [1, 3, 2, 0]
@@ -49,7 +49,7 @@ def epochs(seed, count=2, **settings):
     return split, dataset, [rows(dataset) for _ in range(count)]
 
 
-def test_every_text_once_an_epoch_in_a_new_order():
+def test_every_text_once_per_epoch_in_a_new_order():
     split, _, (first, second) = epochs(seed=1)
     lengths = split.tokens.row_lengths().numpy().tolist()
     assert sorted(first) == [(place, [2] * length) for place, length in enumerate(lengths)]
@@ -70,7 +70,7 @@ def test_batches_hold_texts_of_like_length_in_any_order():
         assert inputs["token_ids"].shape[1] == lengths.max()
         bounds.append((lengths.min(), lengths.max()))
     assert int(dataset.cardinality()) == len(bounds) == 8  # 30 texts by fours
-    assert max(high - low for low, high in bounds) <= 4  # of 9 in the whole
+    assert max(high - low for low, high in bounds) <= 4  # of 9 in all texts
     assert bounds != sorted(bounds)
 
 

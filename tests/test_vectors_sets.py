@@ -100,21 +100,21 @@ def test_fetching_without_a_network(monkeypatch):
 
 
 def test_the_set_with_most_of_the_words(folder, messages):
-    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder)[0] == "many"
+    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder) == "many"
     assert messages == [
         "Vectors: many (100.0 % of the tokens, 2 numbers) chosen over few (50.0 %, 2)"
     ]
     # Equal coverage and width: the first by name.
-    assert choose_vectors({"train": {"film": 1}}, folder)[0] == "few"
+    assert choose_vectors({"train": {"film": 1}}, folder) == "few"
     assert choose_vectors({"train": {"film": 1}}) is None
     # Equal coverage: the wider set.
     write(folder / "vectors" / "wide.txt", b"film 1 2 3\n")
-    assert choose_vectors({"train": {"film": 1}}, folder)[0] == "wide"
+    assert choose_vectors({"train": {"film": 1}}, folder) == "wide"
 
 
 def test_a_file_of_another_kind_is_skipped_with_a_warning(folder, messages):
     (folder / "vectors" / "README.txt").write_text("What these files are.\nMore.\n")
-    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder)[0] == "many"
+    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder) == "many"
     assert len(messages) == 2 and "README.txt" in messages[0]
 
 
@@ -124,7 +124,7 @@ def test_choosing_opens_no_pickles(folder, messages, monkeypatch):
     for name in ("best", "many"):
         best.save(str(folder / "vectors" / f"{name}.kv"))
     monkeypatch.setattr(KeyedVectors, "load", None)  # opening one would fail
-    assert choose_vectors({"train": {"film": 1, "bad": 1}}, folder)[0] == "few"
+    assert choose_vectors({"train": {"film": 1, "bad": 1}}, folder) == "few"
     assert len(messages) == 2 and "best" in messages[0] and "many" not in messages[0]
     monkeypatch.undo()
     assert find_vectors("many", folder).name == "many.txt"
@@ -308,9 +308,9 @@ def test_coverage_of_the_real_treebank(real_data, own_cache):
         )
         for split in ("train", "dev", "test")
     }
-    name, path = choose_vectors(counts, real_data)
+    name = choose_vectors(counts, real_data)
     assert name == "glove.6B.50d.sst"
-    vectors = load_vectors(path, set().union(*counts.values()))
+    vectors = load_vectors(find_vectors(name, real_data), set().union(*counts.values()))
     train = measure_coverage(counts, vectors).splits["train"]
     assert (train["types"], train["tokens"]) == (18_280, 163_563)
     # 99.14 % in lower case, and 99.75 % with compounds of which every piece has a vector.

@@ -1,6 +1,15 @@
-"""Options and arguments that several commands share."""
+"""Options and arguments that several commands share, and the data set that they name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
+
+from sst_keras.settings import DataConfig
+
+if TYPE_CHECKING:
+    from sst_keras.corpora import Corpus
 
 dataset = click.option(
     "--dataset",
@@ -13,7 +22,17 @@ data_dir = click.option(
     metavar="DIR",
     help="Folder with sst/ and vectors/.  [default: $SST_KERAS_DATA, then the user's cache]",
 )
+count = click.option(
+    "-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many."
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print only a JSON object on standard output."
 )
 run = click.argument("run", metavar="RUN")
+
+
+def read_corpus(dataset: str | None, data_dir: str | None, **columns: str) -> Corpus:
+    """Reads the data set that a command's options name, SST-5 by default."""
+    from sst_keras.corpora import load_corpus
+
+    return load_corpus(DataConfig(dataset=dataset or "sst5", **columns), data_dir)

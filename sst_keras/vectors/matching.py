@@ -1,16 +1,16 @@
 """Tokens matched with word vectors: spellings, compounds, coverage, the embedding matrix."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from sst_keras.vectors.files import WordVectors
 from sst_keras.vocabulary import UNKNOWN
+
+Counts: TypeAlias = Mapping[str, Mapping[str, int]]  # split → word → how often it occurs
 
 _SPELLINGS = {"(": ("-lrb-", "-LRB-"), ")": ("-rrb-", "-RRB-"), UNKNOWN: ("UNK",)}
 _WAYS = ("exact", "casing", "pieces", "missing")  # to find a vector; see `match`
@@ -20,8 +20,7 @@ _FEW = 20  # missing words in a coverage report
 def forms(token: str) -> tuple[str, ...]:
     """Returns the spellings under which a token's vector is looked up, in order.
 
-    They are the token itself, lower case, Capitalised and UPPER case. A bracket also has its
-    treebank escape, and the unknown token has `UNK`.
+    They are the token itself, lower case, Capitalised, UPPER case, and a bracket's treebank escape.
     """
     capitalised = token[:1].upper() + token[1:].lower()
     spellings = _SPELLINGS.get(token, ())
@@ -47,27 +46,21 @@ def match(token: str, vectors: WordVectors) -> tuple[str, list[int]]:
     `casing` for another form. Otherwise its `pieces` serve it, as the mean of those that have a
     vector. Otherwise the token is `missing`. `vectors.matches` keeps the result.
     """
-    found = vectors.matches.get(token)
-    if found is None:
+    if token not in vectors.matches:
         rows = _rows([token], vectors)
         how = "exact" if token in vectors.index else "casing"
         if not rows:
             rows = _rows(pieces(token), vectors)
             how = "pieces" if rows else "missing"
-        found = vectors.matches[token] = how, rows
-    return found
+        vectors.matches[token] = how, rows
+    return vectors.matches[token]
 
 
 def _rows(words: Iterable[str], vectors: WordVectors) -> list[int]:
-    """Returns for each word the row of the first of its forms that has one, if any has."""
+    """Returns the row of each word that has one. The first of its forms that has a row counts."""
     index = vectors.index
     found = (next((index[form] for form in forms(word) if form in index), None) for word in words)
     return [row for row in found if row is not None]
-
-
-def has_vector(token: str, vectors: WordVectors) -> bool:
-    """Returns whether a token has a vector: its own, that of a form, or that of its pieces."""
-    return match(token, vectors)[0] != "missing"
 
 
 def embedding_matrix(tokens: Sequence[str], vectors: WordVectors, seed: int) -> np.ndarray:
@@ -82,15 +75,12 @@ def embedding_matrix(tokens: Sequence[str], vectors: WordVectors, seed: int) -> 
     matrix *= np.sqrt(3.0) * vectors.vectors.std(axis=0) if has_variance else 0.25
     matrix = matrix.astype(np.float32)
     matrix[0] = 0.0
-    ids, single_rows = [], []
     for number, token in enumerate(tokens[1:], start=1):
         rows = match(token, vectors)[1]
-        if len(rows) == 1:
-            ids.append(number)
-            single_rows.append(rows[0])
+        if len(rows) == 1:  # -0.0 becomes 0.0, as in a mean, which is slower
+            matrix[number] = vectors.vectors[rows[0]] + 0.0
         elif rows:
             matrix[number] = vectors.vectors[rows].mean(axis=0)
-    matrix[ids] = vectors.vectors[single_rows] + 0.0  # -0.0 becomes 0.0, as it does in a mean
     return matrix
 
 
@@ -99,8 +89,8 @@ class Coverage:
     """The share of some texts' words that have a vector.
 
     Attributes:
-        splits: Split → figures. `types` and `tokens` are numbers of words; `types_found` and
-            `tokens_found` are the shares with a vector, 0 to 1; `exact`, `casing`, `pieces` and
+        splits: Split → figures. `types` and `tokens` are numbers of words. `types_found` and
+            `tokens_found` are the shares with a vector, 0 to 1. `exact`, `casing`, `pieces` and
             `missing` are shares of the tokens by how their vector was found.
         missing: The most frequent words without a vector, each with its count over all splits.
     """
@@ -115,12 +105,7 @@ class Coverage:
         found = sum(figures["tokens"] * figures["tokens_found"] for figures in self.splits.values())
         return found / total if total else 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the figures for JSON."""
-        return {"splits": self.splits, "missing": [list(pair) for pair in self.missing]}
-
     def __str__(self) -> str:
-        """Returns one line per split, and one with the most frequent missing words."""
         lines = [
             f"  {split:<5} {figures['types_found']:6.1%} of {figures['types']:,} types, "
             f"{figures['tokens_found']:6.1%} of {figures['tokens']:,} tokens have a vector"
@@ -132,13 +117,8 @@ class Coverage:
         return "\n".join(lines)
 
 
-def measure_coverage(counts: Mapping[str, Mapping[str, int]], vectors: WordVectors) -> Coverage:
-    """Measures the share of some texts' words that have a vector.
-
-    Args:
-        counts: Split → token → how often it occurs.
-        vectors: The vectors.
-    """
+def measure_coverage(counts: Counts, vectors: WordVectors) -> Coverage:
+    """Measures the share of some texts' words that have a vector."""
     splits = {}
     missing: Counter[str] = Counter()
     for split, words in counts.items():

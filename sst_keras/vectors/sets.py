@@ -1,7 +1,5 @@
 """Named sets of word vectors: find, choose, fetch, load, cut to a data set, describe."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import logging
@@ -9,7 +7,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +17,19 @@ from sst_keras import files, locations
 from sst_keras.config import suggest
 from sst_keras.errors import InputError, UsageError
 from sst_keras.vectors.files import WordVectors, file_format, read_vectors, set_name
-from sst_keras.vectors.matching import forms, measure_coverage, wanted_words
+from sst_keras.vectors.matching import Counts, forms, measure_coverage, wanted_words
 
 log = logging.getLogger(__name__)
 
-# The endings of vector files. If several files have one name, the first ending wins. `.kv` is last
-# because it is a pickle, which may run code.
+# If several files have the same name, the first extension wins. `.kv` is last because it is a
+# pickle, which may run code.
 _ENDINGS = (".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip", ".kv")
-_TEXT_ENDINGS = (".txt", ".vec", ".txt.gz", ".vec.gz")
-_CACHE_FORMAT = "2"  # Raise it when the same file would be read differently.
+_CACHE_FORMAT = "3"  # Raise it when the same file would be read differently.
 _FRESH = 2.0  # seconds in which a file may change again without a new modification time
 
 
 def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
-    """Returns name → file of the sets in `vectors/` below the data folder and the cache.
-
-    The sets that gensim's downloader has fetched are included.
-    """
+    """Returns name → file of the sets in `vectors/` folders and those that gensim has fetched."""
     found: dict[str, Path] = {}
     for folder in locations.data_dirs(data_dir):
         for ending in _ENDINGS:
@@ -52,13 +46,8 @@ def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
 def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -> Path:
     """Returns the file of a set of vectors.
 
-    Args:
-        name_or_path: A path; `sample`, which is bundled; or a name from `available_vectors`, with
-            or without its ending.
-        data_dir: The folder that holds `vectors/`, in place of `SST_KERAS_DATA`.
-
-    Raises:
-        UsageError: If there is no such set. The message lists those there are.
+    The set is a path; `sample`, which is bundled; or a name from `available_vectors`, with or
+    without its file's extension. An unknown name raises a `UsageError`, which lists the sets.
     """
     name = str(name_or_path)
     if name == "sample":
@@ -66,8 +55,8 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
     if Path(name).is_file():
         return Path(name)
     available = available_vectors(data_dir)
-    with_ending = (path.parent / name for path in available.values())
-    for path in (available.get(name), *with_ending):
+    with_extension = (path.parent / name for path in available.values())
+    for path in (available.get(name), *with_extension):
         if path and path.is_file():
             return path
     raise UsageError(
@@ -79,55 +68,43 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
 
 
 def choose_vectors(
-    counts: Mapping[str, Mapping[str, int]],
-    data_dir: str | Path | None = None,
-    most_frequent: int = 0,
-) -> tuple[str, Path] | None:
-    """Returns name and file of the available set that covers the most tokens of some texts.
+    counts: Counts, data_dir: str | Path | None = None, most_frequent: int = 0
+) -> str | None:
+    """Returns the name of the available set that covers the most tokens of some texts.
 
     Of several with equal coverage, the set with the longest vectors wins, then the first by name.
-    A file that cannot be read is skipped with a warning. So is every `.kv` file, because loading
-    one may run code: it is used only if it is named.
-
-    Args:
-        counts: Split → token → how often it occurs.
-        data_dir: The folder that holds `vectors/`, in place of `SST_KERAS_DATA`.
-        most_frequent: As in `load_vectors`, so that the next call finds the set in the cache.
+    A file that cannot be read is skipped with a warning. So is every `.kv` file. If
+    `most_frequent` is that of a later `load_vectors`, the later call finds the set in the cache.
     """
     words = set().union(*counts.values())
-    available = available_vectors(data_dir)
-    pickles = [name for name, path in available.items() if path.suffix == ".kv"]
-    if pickles:
-        log.warning(
-            f"Vectors: skipped {', '.join(pickles)}, because loading a .kv file may run code. To "
-            f"use one, name it in embedding.vectors."
-        )
-    candidates = []  # coverage, width, name
-    for name in available:
+    candidates = []
+    for name, path in available_vectors(data_dir).items():
+        if path.suffix == ".kv":
+            problem = "loading a .kv file may run code. To use it, name it in embedding.vectors."
+            log.warning(f"Vectors: skipped {name}, because {problem}")
+            continue
         try:
-            if name not in pickles:
-                vectors = load_vectors(available[name], words, most_frequent)
-                share = measure_coverage(counts, vectors).tokens_found
-                candidates.append((share, vectors.dim, name))
+            vectors = load_vectors(path, words, most_frequent)
         except InputError as error:
             log.warning(f"Skipped: {error}")
+            continue
+        candidates.append((measure_coverage(counts, vectors).tokens_found, vectors.dim, name))
     if not candidates:
         return None
-    candidates.sort(key=lambda candidate: candidate[:2], reverse=True)  # equals stay in name order
+    candidates.sort(key=lambda candidate: candidate[:2], reverse=True)  # ties stay in name order
     (share, dim, chosen), *others = candidates
     if others:
-        log.info(
-            f"Vectors: {chosen} ({100 * share:.1f} % of the tokens, {dim} numbers) chosen over "
-            + ", ".join(f"{name} ({100 * share:.1f} %, {dim})" for share, dim, name in others)
-        )
-    return chosen, available[chosen]
+        rest = ", ".join(f"{name} ({100 * share:.1f} %, {dim})" for share, dim, name in others)
+        best = f"{chosen} ({100 * share:.1f} % of the tokens, {dim} numbers)"
+        log.info(f"Vectors: {best} chosen over {rest}")
+    return chosen
 
 
 def fetch_vectors(name: str) -> Path:
     """Returns the file of a set, fetched with gensim's downloader if it is not available yet.
 
     Raises:
-        UsageError: If the downloader has no such set.
+        UsageError: If the downloader has no set of this name.
         InputError: If the network does not answer, or the download breaks off.
     """
     available = available_vectors()
@@ -156,10 +133,7 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
     """Reads the vectors that could serve some tokens, from the cache if it has them.
 
     They are those of the tokens' `wanted_words`, and of the file's `most_frequent` first words. The
-    cache is keyed by the file's content and the words wanted.
-
-    Raises:
-        InputError: As `read_vectors` raises it.
+    cache is keyed by the file's content and the words wanted. Errors are those of `read_vectors`.
     """
     wanted = wanted_words(tokens)
     digest = hashlib.sha256(f"{_CACHE_FORMAT} {fingerprint(path)} {most_frequent}".encode())
@@ -177,7 +151,7 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
     vectors = read_vectors(path, wanted, most_frequent)
     if vectors.words:
         words = np.frombuffer("\n".join(vectors.words).encode("utf-8"), np.uint8)
-        counts = np.array([vectors.words_in_file, vectors.repeated, vectors.undecodable])
+        counts = np.array([vectors.words_in_file, vectors.undecodable])
         with files.whole_file(cached) as partial:
             np.savez(partial, words=words, vectors=vectors.vectors, counts=counts)
     return vectors
@@ -210,34 +184,29 @@ def fingerprint(path: str | Path) -> str:
 def write_subset(
     path: str | Path, tokens: Iterable[str], out: str | Path, most_frequent: int
 ) -> WordVectors:
-    """Writes the vectors of a file that some texts need, as word2vec text in the file's order.
+    """Writes the vectors of a file that some texts need, and returns what was written.
 
     They are what `load_vectors` returns for the same `tokens` and `most_frequent`. For some of the
     tokens, or a smaller number, it reads the same from the subset as from the complete file. The
-    same input always gives the same bytes. `out` ends in `.txt` or `.vec`, or either with `.gz`.
-
-    Returns:
-        What was written.
+    format is word2vec text in the file's order. The same input always gives the same bytes.
 
     Raises:
-        UsageError: If `out` has another ending, or is the complete file.
+        UsageError: If `out` does not end in .txt, .vec, .txt.gz or .vec.gz, or is `path`.
         InputError: If the file cannot be read, or has a word that text cannot hold.
     """
     path, out = Path(path), Path(out)
-    if not out.name.endswith(_TEXT_ENDINGS) or out.resolve() == path.resolve():
-        raise UsageError(
-            f"expected another file, ending in {', '.join(_TEXT_ENDINGS)}. Received: {str(out)!r}",
-            setting="out",
-        )
+    endings = (".txt", ".vec", ".txt.gz", ".vec.gz")
+    if not out.name.endswith(endings) or out.resolve() == path.resolve():
+        message = f"expected another file, ending in {', '.join(endings)}. Received: {str(out)!r}"
+        raise UsageError(message, setting="out")
     vectors = read_vectors(path, wanted_words(tokens), most_frequent)
     with files.whole_file(out) as partial:
         with partial.open("wb") as raw:
             # By default, gzip would write the time and the temporary name.
-            file = gzip.GzipFile("", "wb", 6, raw, mtime=0) if out.suffix == ".gz" else raw
-            with file:
+            with gzip.GzipFile("", "wb", 6, raw, mtime=0) if out.suffix == ".gz" else raw as file:
                 file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
                 for word, row in zip(vectors.words, vectors.vectors, strict=True):
-                    # The shortest numbers that read back as the same float32.
+                    # `str` gives the shortest numbers that read back as the same float32.
                     file.write(f"{word} {' '.join(row.astype(str).tolist())}\n".encode())
         written = read_vectors(partial)
         if written.words != vectors.words or not np.array_equal(written.vectors, vectors.vectors):
@@ -249,13 +218,10 @@ def write_subset(
 def nearest(
     path: str | Path, words: Sequence[str], count: int = 10, most_frequent: int = 200_000
 ) -> dict[str, list[tuple[str, float]]]:
-    """Returns for each word its `count` nearest words and their cosines, the nearest first.
+    """Returns word → its `count` nearest words and their cosines, the nearest first.
 
-    Only the file's first `most_frequent` words are searched. The words themselves may be spelled
-    as in `matching.forms`.
-
-    Raises:
-        UsageError: If a word has no vector.
+    Only the file's first `most_frequent` words are searched. The words themselves may have any
+    spelling in `matching.forms`. A word without a vector raises a `UsageError`.
     """
     from gensim.models import KeyedVectors
 
