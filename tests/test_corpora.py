@@ -249,7 +249,7 @@ def test_auto_takes_the_sample_where_sst5_cannot_be_had(offline):
 
 
 def test_sst5_that_cannot_be_had(offline):
-    with pytest.raises(InputError, match="--dataset sample"):
+    with pytest.raises(InputError, match="data.dataset=sample"):
         load("sst5")
 
 
