@@ -1,12 +1,10 @@
-import math
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from test_plotting import draw, legend_texts, texts_outside
 
-from sst_keras.experiments.report.comparison import Band, Summary, summarize
-from sst_keras.experiments.report.figures import plot_bands, plot_pattern, plot_rows
+from sst_keras.experiments.report.comparison import Summary, summarize
+from sst_keras.experiments.report.figures import plot_curves, plot_pattern, plot_rows
 
 
 def bars(axis):
@@ -63,9 +61,10 @@ def test_rows_are_complete(count):
 
 
 def test_bands_are_around_their_means():
-    band = Band(np.array([1, 2]), np.array([0.4, 0.5]), np.array([0.1, math.nan]))
-    figure = draw(plot_bands({"a": {"loss": band, "dev_loss": band}}, "sst5, dev"))
-    assert [axis.get_title() for axis in figure.axes] == ["Training loss", "Dev loss"]
+    curve = {1.0: Summary(0.4, 0.1, 2), 2.0: Summary(0.5, None, 1)}
+    figure = draw(plot_curves({"a": {"accuracy": curve, "dev_loss": curve}}, "sst5, dev"))
+    assert [axis.get_title() for axis in figure.axes] == ["Training accuracy", "Dev loss"]
+    assert figure.axes[0].yaxis.get_major_formatter()(40.5) == "40.5%"
     axis = figure.axes[1]
     assert axis.lines[0].get_ydata().tolist() == [0.4, 0.5]
     assert axis.get_ylim()[0] < 0.3 and axis.get_ylim()[1] > 0.5

@@ -3,8 +3,6 @@
 They are narrow, so that their letters can be read where a page is 370 pixels wide.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras import plotting
-from sst_keras.experiments.report.comparison import Band, Summary
+from sst_keras.experiments.report.comparison import Curve, Summary
 
 _WIDTH = 5.6  # inches
 
@@ -67,10 +65,10 @@ def plot_rows(
     return figure
 
 
-def plot_bands(curves: Mapping[str, Mapping[str, Band]], title: str) -> Figure:
+def plot_curves(curves: Mapping[str, Mapping[str, Curve]], title: str) -> Figure:
     """Draws curves by epoch, each as a mean over seeds in a band of ± one standard deviation.
 
-    `curves` has label → column of the history → band; all labels have the same columns.
+    `curves` has label → column of the history → curve; all labels have the same columns.
     """
     columns = next(iter(curves.values()))
     lines = math.ceil(len(columns) / 2)
@@ -78,13 +76,15 @@ def plot_bands(curves: Mapping[str, Mapping[str, Band]], title: str) -> Figure:
     figure = plotting.new_figure(what, title, _WIDTH, 0.5 + 2.4 * lines)
     axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
     for axis, column in zip(axes.flat, columns, strict=True):
-        plotting.style_axis(axis, column)
+        plotting.style_axis(axis)
         axis.set_title(plotting.PANELS[column], fontsize=11)
-        for bands, (colour, line) in zip(curves.values(), plotting.STYLES, strict=False):
-            band = bands[column]
-            axis.plot(band.epochs, band.means, color=colour, ls=line, marker=".", markersize=5)
-            low, high = band.means - band.sds, band.means + band.sds
-            axis.fill_between(band.epochs, low, high, color=colour, alpha=0.2, lw=0)
+        if column.endswith("accuracy"):
+            axis.yaxis.set_major_formatter("{x:.4g}%")
+        for by_column, (colour, line) in zip(curves.values(), plotting.STYLES, strict=False):
+            epochs, points = list(by_column[column]), by_column[column].values()
+            means, sds = np.array([(one.mean, one.sd) for one in points], dtype=float).T
+            axis.plot(epochs, means, color=colour, ls=line, marker=".", markersize=5)
+            axis.fill_between(epochs, means - sds, means + sds, color=colour, alpha=0.2, lw=0)
     for axis in axes[-1]:
         axis.set_xlabel("Epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
