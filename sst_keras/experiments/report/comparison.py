@@ -46,10 +46,7 @@ class Summary:
 
     @property
     def expected_range(self) -> tuple[float, float] | None:
-        """The prediction interval, which is expected to contain 95 % of further single runs.
-
-        It is `mean ± t · sd · √(1 + 1/n)`; None for one seed.
-        """
+        """The prediction interval of 95 % of further runs, `mean ± t · sd · √(1 + 1/n)`."""
         return self._interval(1 + 1 / self.n)
 
     def _interval(self, variance: float) -> tuple[float, float] | None:
@@ -60,12 +57,9 @@ class Summary:
 
     @property
     def sign(self) -> int:
-        """1 or -1 if the complete interval is on that side of 0, else 0.
-
-        Also 0 if all seeds differ by the same amount, which is no sign of certainty: it happens
-        with a small test set.
-        """
-        if self.sd is None or self.sd < 1e-9:  # differences of floats
+        """1 or -1 if the complete interval is on that side of 0, else 0."""
+        # With a small test set, all seeds may differ by the same amount. That is no certainty.
+        if self.sd is None or self.sd < 1e-9:
             return 0
         low, high = self.interval
         return int(low > 0) - int(high < 0)
@@ -190,13 +184,8 @@ class Runs:
 class Effect:
     """What the change of one setting does to the test accuracy, all else equal.
 
-    Attributes:
-        setting: Its name, such as `model.units`.
-        before: The value that is changed.
-        after: The value that it is changed to.
-        pairs: The experiments compared: they differ only in this setting, and share a seed.
-        differences: The difference with each set of weights; None if no seed is in all pairs.
-        published: The published mean difference over the same pairs, if all have one.
+    The experiments of each pair differ only in this setting, and share a seed. `published` is the
+    published mean difference over the same pairs, if all have one.
     """
 
     setting: str
@@ -250,10 +239,7 @@ def check_finding(runs: Runs, finding: Finding) -> Effect:
 
 
 def _change(runs: Runs, pair: Pair) -> Change | None:
-    """Returns the setting, apart from the seed, that both read and in which they differ.
-
-    None unless there is exactly one.
-    """
+    """Returns the only setting, apart from the seed, that both read and in which they differ."""
     first, second = (runs.experiments[name].pipeline.settings() for name in pair)
     changes = [
         (name, value, second[name])

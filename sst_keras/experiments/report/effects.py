@@ -26,21 +26,16 @@ def effects(runs: Runs) -> Iterator[Part]:
     )
     names = [name for effect in found for pair in effect.pairs for name in pair]
     yield wording.caption(runs, names)
-    table, places = [], []
+    table, places = [], {}
     for effect in found:
         change = f"{wording.value(effect.before)} → {wording.value(effect.after)}"
         cells = {"setting": label(effect.setting), "from → to": change}
         table.append(cells | {"pairs": str(len(effect.pairs))} | _cells(runs, effect))
-        places.append(f"{label(effect.setting)}: {change}")
+        places[f"{label(effect.setting)}: {change}"] = effect.differences
     yield wording.table(table, "llr")
-    scores = {f"{runs.source} (single runs)": [effect.published for effect in found]}
-    figure = figures.plot_rows(
-        places,
-        {w.value: [effect.differences[w] for effect in found] for w in Weights},
-        wording.title(runs, names),
-        scores if runs.published else {},
-        differences=True,
-    )
+    title, source = wording.title(runs, names), f"{runs.source} (single runs)"
+    gaps = [effect.published for effect in found]
+    figure = figures.plot_rows(places, title, source, gaps, differences=True)
     alt = "Effect of each change of a setting on test accuracy, with 95 % intervals"
     yield Picture("effects", alt, figure)
 
@@ -49,9 +44,6 @@ def _cells(runs: Runs, effect: Effect) -> dict[str, str]:
     """Returns the cells of an effect: number of seeds, differences, published difference."""
     cells = wording.differences(effect.differences)
     return cells | wording.of_source(runs, wording.points(effect.published))
-
-
-# === Findings ===
 
 
 def check_findings(runs: Runs) -> dict[str, Effect]:
@@ -104,19 +96,15 @@ def findings(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     yield wording.bullets(dict.fromkeys(notes))
 
 
-# === Questions ===
-
-
 def questions(runs: Runs) -> Iterator[Part]:
     """Yields each variant compared with the rows that it changes."""
     table, details, answers = [], [], {}
+    settings = {name: item.pipeline.settings() for name, item in runs.experiments.items()}
     for variant, question in runs.sweep.questions.items():
-        planned = [name for name, item in runs.experiments.items() if item.variant == variant]
-        rows = {name: runs.experiments[name].row for name in planned if runs.finished[name]}
-        missing = [wording.text(name) for name in planned if name not in rows]
-        not_run = f"Not run yet: {', '.join(missing)}." if missing else ""
-        details += [f"### {wording.text(variant)}", wording.text(question), not_run]
-        settings = {name: item.pipeline.settings() for name, item in runs.experiments.items()}
+        ours = {name: one for name, one in runs.experiments.items() if one.variant == variant}
+        rows = {name: one.row for name, one in ours.items() if runs.finished[name]}
+        details += [f"### {wording.text(variant)}", wording.text(question)]
+        details += [] if rows else ["Not run yet."]
         if any(settings[name] != settings[row] for name, row in rows.items()):
             compared = [(row, name) for name, row in rows.items() if runs.seeds(row, name)]
             found = runs.differences(compared)

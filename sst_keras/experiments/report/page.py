@@ -52,9 +52,7 @@ class Report:
 def to_html(markdown: str, images: Mapping[str, Path]) -> str:
     """Returns a Markdown text as an HTML page that needs no other file.
 
-    Args:
-        markdown: The text. Its first heading is the title of the page.
-        images: Address of an image in the text → its PNG file.
+    The text's first heading is the page's title. `images` has address in the text → PNG file.
     """
     body = markdown_library.markdown(
         markdown, extensions=["tables", "toc", "sane_lists"], output_format="html"

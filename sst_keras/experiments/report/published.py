@@ -12,8 +12,6 @@ from sst_keras.experiments.report import figures, wording
 from sst_keras.experiments.report.comparison import Runs, summarize
 from sst_keras.experiments.report.page import Part, Picture
 
-# === Rows ===
-
 
 def nearness(runs: Runs) -> str:
     """Returns how far our rows are from the published ones."""
@@ -66,9 +64,6 @@ def best_row(runs: Runs) -> Iterator[Part]:
     )
 
 
-# === Models that predict one class ===
-
-
 def constant_classes(runs: Runs, name: str) -> list[str]:
     """Returns the class of each run that predicts one class for 99 % of the test texts."""
     found = []
@@ -113,9 +108,6 @@ def single_class(runs: Runs) -> Iterator[Part]:
         )
 
 
-# === Readings ===
-
-
 def distances(scores: np.ndarray, published: Sequence[float]) -> dict[str, np.ndarray]:
     """Returns how far readings are from the published scores: float[readings, seeds] each.
 
@@ -136,10 +128,9 @@ def readings(runs: Runs) -> Iterator[Part]:
     yield (
         "Some of the questions above are readings of what the source leaves open. Here they are "
         "compared over the same rows and seeds. The distance of a reading is the mean absolute "
-        "difference between its single runs and the published scores, in points, averaged within "
-        "a seed and then over seeds. The course is compared in the same way, after both are "
-        "centred on their means over the rows. It shows how alike they rise and fall at any level; "
-        "other word vectors may shift the level."
+        "difference between its single runs and the published scores, in points. The course is the "
+        "same distance after both are centred on their means over the rows. It shows how alike "
+        "they rise and fall at any level: other word vectors may shift the level."
     )
     wanted = {row: runs.published[row] for row in source.reading_rows if row in runs.published}
     readings = {f"the rows, {weights.value}": (list(wanted), weights) for weights in Weights}

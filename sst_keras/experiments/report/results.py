@@ -29,15 +29,13 @@ _METHOD = """\
 
 - **Accuracy** is the share of test sentences whose class is predicted correctly, in percent. \
 Differences between accuracies are in **points**: from 40.0 to 41.5 is +1.5.
-- **Mean ± standard deviation (n)**: each row is trained with n seeds, which set everything random \
-in a run. The standard deviation shows how far a single run typically is from the mean. A single \
-seed has none.
+- **Mean ± standard deviation (n)** is over n seeds. A seed sets everything random in a run. The \
+standard deviation shows how far a single run typically is from the mean. One seed has none.
 - **Paired difference**: two rows are compared seed by seed, and the n differences are averaged.
-- **95 % interval**, in brackets: of intervals made in this way, 95 in 100 contain the true mean \
-difference (Student's t, n − 1 degrees of freedom). If the interval contains 0, these runs do not \
-show which of the two is better. If it excludes 0, it is in bold. It covers the chance of seeds, \
-not the choice of test sentences. Where there is no true difference, about one interval in twenty \
-excludes 0 all the same.
+- **95 % interval**, in brackets: 95 in 100 intervals made in this way contain the true mean \
+difference (Student's t, n − 1 degrees of freedom). **Bold**: the interval excludes 0. If it \
+contains 0, these runs do not show which of the two is better. It covers the chance of seeds, not \
+the choice of test sentences. Without a true difference, one interval in twenty still excludes 0.
 - **Two sets of weights** are scored in each run: those of the last epoch, and those of the epoch \
 with the best dev accuracy (best epoch by dev). Nothing is chosen by test scores."""
 
@@ -51,13 +49,8 @@ def write_report(
 ) -> tuple[Report, list[Path]]:
     """Writes a sweep's report as Markdown and as a page; returns it and the files written.
 
-    Args:
-        sweep: The sweep.
-        records: Its records.
-        source: The folder of the records, for the text.
-        out: The Markdown file; None for the sweep's own.
-        html: The page, with its figures inside; None for the sweep's own. The figures are also
-            written to a folder beside it, with the same name.
+    The text names `source`, the folder of the records. `out` and `html` are the sweep's own if
+    None. The page has its figures inside; a folder of the same name beside it has them too.
 
     Raises:
         InputError: If there is no finished run, or the records are not comparable.
@@ -65,11 +58,8 @@ def write_report(
     """
     out, html = Path(out or sweep.out), Path(html or sweep.html)
     if html.suffix != ".html" or html == out:
-        raise UsageError(
-            f"expected a name that ends in .html and is not the Markdown file's. "
-            f"Received: {str(html)!r}",
-            setting="html",
-        )
+        expected = "expected a name that ends in .html and is not the Markdown file's"
+        raise UsageError(f"{expected}. Received: {str(html)!r}", setting="html")
     report = build_report(sweep, records, source)
     folder = html.with_suffix("")
     named = {folder / f"{name}.png": figure for name, figure in report.figures.items()}
@@ -85,24 +75,12 @@ def build_report(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str 
     """Returns a sweep's report; see `write_report` for arguments and errors."""
     runs = _comparable(sweep, records, source)
     checked = effects.check_findings(runs)
-    return Report(
-        itertools.chain(
-            _in_short(runs, checked),
-            _rows(runs),
-            [_METHOD],
-            curves.epoch_curves(runs),
-            curves.dev_checks(runs, runs.run_rows, "checks"),
-            effects.effects(runs),
-            effects.findings(runs, checked),
-            published.best_row(runs),
-            effects.questions(runs),
-            published.single_class(runs),
-            published.readings(runs),
-            _confusion(runs),
-            _notes(runs),
-            _bookkeeping(runs, source),
-        )
-    )
+    sections = [_in_short(runs, checked), _rows(runs), [_METHOD], curves.epoch_curves(runs)]
+    sections += [curves.dev_checks(runs, runs.run_rows, "checks"), effects.effects(runs)]
+    sections += [effects.findings(runs, checked), published.best_row(runs)]
+    sections += [effects.questions(runs), published.single_class(runs), published.readings(runs)]
+    sections += [_confusion(runs), _notes(runs), _bookkeeping(runs, source)]
+    return Report(itertools.chain(*sections))
 
 
 def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
@@ -123,12 +101,7 @@ def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
 
 
 def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Runs:
-    """Returns the records of a sweep by experiment.
-
-    Raises:
-        InputError: If they are of another sweep, of several data sets, or of different word
-            vectors in one experiment, or if there is no finished run.
-    """
+    """Returns the runs of a sweep if they are comparable; see `rows_table` for errors."""
     for key in records:
         if key.sweep != sweep.name:
             raise InputError(
@@ -141,25 +114,20 @@ def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str |
         reason = f", one {runs.unused[0][1]}" if runs.unused else ""
         raise InputError(
             f"{source}: expected a finished run of the sweep {sweep.name!r}. Received "
-            f"{len(records)} records{reason}. "
-            f"Run the sweep first: `sst-keras reproduce {sweep.name}`."
+            f"{len(records)} records{reason}. Run it: `sst-keras reproduce {sweep.name}`."
         )
-    names = {record.data_fingerprint: record.dataset for record in finished}
-    if len(names) > 1:
-        raise InputError(
-            f"{source}: expected records of one data set. Received: {', '.join(names.values())}, "
-            f"with {len(names)} different fingerprints. Keep a folder for each."
-        )
+    sets = {one.data_fingerprint: f"{one.dataset} ({one.data_fingerprint[:8]})" for one in finished}
+    found = {"one data set": list(sets.values())}
     for name in runs.experiments:
-        if len(vectors := wording.vectors(runs.of([name]))) > 1:
+        what = f"the same word vectors in all runs of {wording.text(name)}"
+        found[what] = wording.vectors(runs.of([name]))
+    for what, kinds in found.items():
+        if len(kinds) > 1:
+            kinds = "; ".join(kinds)
             raise InputError(
-                f"{source}: expected the same word vectors in all runs of {wording.text(name)}. "
-                f"Received: {'; '.join(vectors)}. Keep a folder for each."
+                f"{source}: expected {what}. Received: {kinds}. Keep a folder for each."
             )
     return runs
-
-
-# === Sections ===
 
 
 def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
@@ -168,31 +136,31 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     yield {"sweep": runs.sweep.name}
     yield wording.text(runs.sweep.description)
     opening = (
-        "A row is one set of settings, trained with several seeds. Scores are test accuracies in "
-        "percent: mean ± standard deviation (number of seeds)."
+        "Each row is one model with its settings, trained with several seeds. Scores are test "
+        "accuracies in percent: mean ± standard deviation (number of seeds)."
     )
-    if runs.sweep.published:
+    if source := runs.sweep.published:
         opening += (
             f' The columns "{wording.text(runs.source)}" give the accuracies that '
-            f'"{wording.text(runs.sweep.published.source)}" published.'
+            f'"{wording.text(source.source)}" published.'
         )
     yield opening
     claims: dict[str, list[str]] = {}
     for claim, effect in checked.items():
-        bold = {weights: f"**{words}**" for weights, words in effects.verdicts(effect).items()}
-        last, best = bold.values()
-        verdict = last if last == best else wording.by_weights(bold)
-        claims.setdefault(verdict, []).append(f'"{claim}"')
+        found = {w: f"**{verdict}**" for w, verdict in effects.verdicts(effect).items()}
+        last, best = found.values()
+        words = last if best in (last, "**not comparable**") else wording.by_weights(found)
+        claims.setdefault(words, []).append(f'"{claim}"')
     if claims:
         yield f"What {wording.text(runs.source)} claims, and whether it holds in these runs:"
-        yield wording.bullets(f"{verdict}: {'; '.join(some)}" for verdict, some in claims.items())
+        yield wording.bullets(f"{words}: {'; '.join(some)}" for words, some in claims.items())
     yield published.nearness(runs)
-    best = {weights: runs.best(runs.run_rows, weights) for weights in Weights if runs.run_rows}
-    yield wording.bullets(
-        f"With the weights of the {weights.value}, {wording.text(row)} has the best dev accuracy. "
-        f"Its test accuracy is {wording.mean(runs.means(row)[weights])}."
-        for weights, row in best.items()
-    )
+    for weights in Weights if runs.run_rows else ():
+        row = runs.best(runs.run_rows, weights)
+        yield (
+            f"With the weights of the {weights.value}, {wording.text(row)} has the best dev "
+            f"accuracy. Its test accuracy is {wording.mean(runs.means(row)[weights])}."
+        )
 
 
 def _rows(runs: Runs) -> Iterator[Part]:
@@ -206,7 +174,6 @@ def _rows(runs: Runs) -> Iterator[Part]:
     ]
     if common:
         yield f"All rows change these defaults of the package: {', '.join(common)}."
-    ours = {weights: "ours, " * bool(runs.published) + weights.value for weights in Weights}
     found = {row: runs.means(row) for row in runs.rows}
     columns, table, summary = _setting_columns(runs), [], []
     for row, means in found.items():
@@ -214,7 +181,7 @@ def _rows(runs: Runs) -> Iterator[Part]:
         cells = {"row": wording.text(row) + " †" * bool(published.constant_classes(runs, row))}
         cells |= {name: values.get(row, "–") for name, values in columns.items()}
         cells |= wording.of_source(runs, wording.published(score))
-        cells |= {ours[weights]: wording.mean(mean) for weights, mean in means.items()}
+        cells |= {weights.value: wording.mean(mean) for weights, mean in means.items()}
         table.append(cells | _seconds(runs, row))
         summary.append({"row": row, "published": score} | as_json(means))
     yield {"rows": summary}
@@ -228,18 +195,10 @@ def _rows(runs: Runs) -> Iterator[Part]:
         best = sorted(scores, key=scores.get, reverse=True)[:5]
         shown = ", ".join(f"{wording.text(row)} {scores[row]:.1f}" for row in best)
         highest.append(f"**{name}:** {shown}")
-    yield (
-        "The rows with the highest mean test accuracy. Neighbours in a list may differ only by "
-        "chance."
-    )
+    yield "The rows with the highest mean test accuracy. Neighbours may differ only by chance."
     yield wording.bullets(highest)
-    single = {f"{runs.source} (one run)": list(map(runs.published.get, runs.rows))}
-    figure = figures.plot_rows(
-        runs.rows,
-        {ours[weights]: [means[weights] for means in found.values()] for weights in Weights},
-        wording.title(runs, runs.rows),
-        single if runs.published else {},
-    )
+    scores, source = list(map(runs.published.get, runs.rows)), f"{runs.source} (one run)"
+    figure = figures.plot_rows(found, wording.title(runs, runs.rows), source, scores)
     yield Picture("rows", "Test accuracy of each row, with standard deviations", figure)
 
 
@@ -271,8 +230,8 @@ def _confusion(runs: Runs) -> Iterator[Part]:
     yield "## Confusion matrix"
     yield (
         f"{wording.text(name)} has the highest mean accuracy on dev with the weights of the best "
-        f"epoch by dev: {wording.mean(runs.means(name, split='dev')[Weights.BEST])}. Its test "
-        f"predictions are added up over seeds."
+        f"epoch by dev: {wording.mean(runs.means(name, split='dev')[Weights.BEST])}. The matrix "
+        f"adds up the test predictions of its runs."
     )
     yield wording.caption(runs, [name])
     title = f"{wording.title(runs, [name])}: {row}, n = {len(records)}"
@@ -321,27 +280,24 @@ def _bookkeeping(runs: Runs, source: str | Path) -> Iterator[Part]:
     command = wording.code(f"sst-keras report {runs.sweep.name}")
     folder = wording.code(source.name if source.is_absolute() else source.as_posix())
     yield f"{command} wrote this file from the records in {folder}."
-    sizes = sorted({int(np.sum(record.last.confusion_matrix)) for record in records})
     kinds = {"rows": [one for one in records if not one.key.variant]}
     kinds["variants"] = [one for one in records if one.key.variant]
     spans = [f"{kind} {_wall_minutes(some):,.0f} min" for kind, some in kinds.items() if some]
+    size = np.sum(records[0].last.confusion_matrix)
     planned = sum(one.seeds for one in runs.sweep.experiments)
     versions = {item for record in records for item in (record.versions or {}).items()}
+    commits = {wording.code((record.commit or "unknown")[:10]) for record in records}
+    places = {f"{record.jobs}, {record.cores}" for record in records}
     facts = {
-        "data set": f"{wording.text(records[0].dataset)} "
-        f"({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
+        "data set": f"{wording.text(records[0].dataset)} ({size:,} test sentences)",
         "word vectors": "; ".join(wording.vectors(records)),
         "finished runs": f"{len(records)}, {planned} planned; {failed} failed",
         "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
         "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
         "from the first start to the last end, with pauses": "; ".join(spans),
-        "runs at a time, cores per run": "; ".join(
-            sorted({f"{record.jobs}, {record.cores}" for record in records})
-        ),
+        "runs at a time, cores per run": "; ".join(sorted(places)),
         "versions": "; ".join(f"{package} {version}" for package, version in sorted(versions)),
-        "commits": ", ".join(
-            sorted({wording.code((record.commit or "unknown")[:10]) for record in records})
-        ),
+        "commits": ", ".join(sorted(commits)),
     }
     yield wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l")
 

@@ -37,11 +37,9 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
-    """Returns a table.
+    """Returns a table. Each row has heading → cell, as Markdown.
 
-    Args:
-        rows: The rows: heading → cell, as Markdown. All have the same headings.
-        sides: The alignment of each column, `l` or `r`; the last letter is repeated.
+    `sides` has the alignment of each column, `l` or `r`; the last letter is repeated.
     """
     sides = sides.ljust(len(rows[0]), sides[-1])[: len(rows[0])]
     rules = ["---:" if side == "r" else "---" for side in sides]
