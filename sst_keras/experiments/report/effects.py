@@ -104,7 +104,7 @@ def questions(runs: Runs) -> Iterator[Part]:
         ours = {name: one for name, one in runs.experiments.items() if one.variant == variant}
         rows = {name: one.row for name, one in ours.items() if runs.finished[name]}
         details += [f"### {wording.text(variant)}", wording.text(question)]
-        details += [] if rows else ["Not run yet."]
+        details.append("" if rows else "Not run yet.")
         if any(settings[name] != settings[row] for name, row in rows.items()):
             compared = [(row, name) for name, row in rows.items() if runs.seeds(row, name)]
             found = runs.differences(compared)

@@ -62,8 +62,7 @@ def write_report(
         raise UsageError(f"{expected}. Received: {str(html)!r}", setting="html")
     report = build_report(sweep, records, source)
     folder = html.with_suffix("")
-    named = {folder / f"{name}.png": figure for name, figure in report.figures.items()}
-    paths = save_figures(named, dpi=160)
+    paths = save_figures(report.figures, folder, dpi=160)
     beside = quote(Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix())
     files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/"))
     images = {f"FIGURES/{path.name}": path for path in paths}
