@@ -131,7 +131,7 @@ def test_sections_are_in_order(sweep, records):
         "Runs",
     ]
     opening = text.split("\n\n")
-    assert opening[1] == "A small one"
+    assert opening[1] == "A small one."
     assert opening[2].endswith('"the paper" give the accuracies that "A Paper" published.')
 
 
@@ -263,6 +263,19 @@ def test_readings(sweep, records):
     # Frozen: (1 + 16) / 2, (2 + 17) / 2, (3 + 18) / 2.
     assert readings["frozen, last epoch"]["distance"]["mean"] == pytest.approx(9.5)
     assert list(readings)[0] == "the rows, last epoch"
+
+
+def test_readings_are_compared_over_the_seeds_that_all_have(sweep):
+    heading = "## Which reading is nearest to the published scores"
+    report = report_of(sweep, records_of(sweep, TESTS | {("c", "frozen"): (41, 42)}))
+    readings = section(report.markdown, heading)
+    assert report.summary["readings"]["frozen, last epoch"]["distance"]["n"] == 2
+    # The rows: 0.5 and 0. Frozen: 8.5 and 9.5, which is 8 and 9.5 farther.
+    assert cells(readings, "the rows, last epoch")[2:4] == ["0.2 ± 0.4", "nearest"]
+    assert cells(readings, "frozen, last epoch")[3].startswith("+8.8 [")
+    report = report_of(sweep, records_of(sweep, TESTS | {("c", "frozen"): ()}))
+    assert "No seed was run in all of them" in section(report.markdown, heading)
+    assert "readings" not in report.summary
 
 
 def test_records_that_are_not_comparable(sweep, records):

@@ -166,11 +166,11 @@ class Runs:
         A seed counts if both sides of all pairs have it.
         """
         seeds = self.seeds(*itertools.chain(*pairs)) if pairs else []
-        gaps = {
-            w: [self.scores(to, w, seeds) - self.scores(start, w, seeds) for start, to in pairs]
-            for w in Weights
-        }
-        return {w: summarize(np.mean(gaps[w], axis=0) if seeds else ()) for w in Weights}
+        found = {}
+        for w in Weights:
+            gaps = [self.scores(to, w, seeds) - self.scores(start, w, seeds) for start, to in pairs]
+            found[w] = summarize(np.mean(gaps, axis=0) if seeds else ())
+        return found
 
     def best(self, names: Iterable[str], weights: Weights) -> str:
         """Returns the experiment with the best mean accuracy on dev."""

@@ -85,5 +85,5 @@ def _curves(
     labels = {f"{name} (n = {len(series[name])})": one for name, one in curves.items()}
     figure = figures.plot_curves(labels, wording.title(runs, series, split))
     yield Picture(file, f"Loss and accuracy by epoch, {split}: {', '.join(series)}", figure)
-    yield "Where the mean curves turn. In brackets: the range over single seeds."
+    yield "Where the mean curves turn, with the range over single seeds in brackets:"
     yield wording.table(table)

@@ -75,7 +75,7 @@ def findings(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
         verdict = {f"verdict, {weights.value}": words for weights, words in found.items()}
         table.append({"finding": claim} | _cells(runs, effect) | verdict)
         pairs = [f"{wording.text(to)} with {wording.text(start)}" for start, to in effect.pairs]
-        values = f"{wording.value(effect.after)} with {wording.value(effect.before)}"
+        values = f"{wording.value(effect.after)} against {wording.value(effect.before)}"
         none = "no two experiments with runs differ only in this"
         notes.append(f"{label(effect.setting)}, {values}: {', '.join(pairs) or none}")
         keyed = {weights.key: words for weights, words in found.items()}
@@ -85,14 +85,14 @@ def findings(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     yield (
         "A finding **holds** if the complete interval is above 0. **The opposite holds** if it is "
         "below 0. Otherwise the finding is **not shown**: the true difference may have either "
-        "sign. Each difference is the value claimed to be better minus the other one. Best epochs "
-        "are **not comparable** if only the number of epochs differs: the longer run contains the "
-        "shorter one, so its best epoch by dev can be worse only by chance."
+        "sign. Differences are the score with the value claimed to be better, minus the score with "
+        "the other value. Best epochs are **not comparable** if the number of epochs differs: the "
+        "longer run contains the shorter one, so its best epoch can be worse only by chance."
     )
     names = [name for effect in checked.values() for pair in effect.pairs for name in pair]
     yield wording.caption(runs, names)
     yield wording.table(table, "lrrr" + "r" * bool(runs.published) + "l")
-    yield "These are compared. They are variants if no two rows differ only in the setting."
+    yield "What is compared. Variants are used where no two rows differ only in the setting."
     yield wording.bullets(dict.fromkeys(notes))
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
@@ -49,11 +48,8 @@ class Report:
         self.markdown = "\n\n".join(paragraphs)
 
 
-def to_html(markdown: str, images: Mapping[str, Path]) -> str:
-    """Returns a Markdown text as an HTML page that needs no other file.
-
-    The text's first heading is the page's title. `images` has address in the text → PNG file.
-    """
+def to_html(title: str, markdown: str, images: Mapping[str, Path]) -> str:
+    """Returns Markdown as a page that needs no other file; `images` has address → PNG file."""
     body = markdown_library.markdown(
         markdown, extensions=["tables", "toc", "sane_lists"], output_format="html"
     )
@@ -62,7 +58,5 @@ def to_html(markdown: str, images: Mapping[str, Path]) -> str:
         body = body.replace(f'src="{address}"', f'src="data:image/png;base64,{data}"')
     body = body.replace("<table>", '<div class="scroll" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
-    heading = re.search(r"<h1[^>]*>(.*?)</h1>", body, re.DOTALL)[1]
-    title = html.unescape(re.sub(r"<[^>]+>", "", heading))
     page = Template(Path(__file__).with_name("page.html").read_text("utf-8"))
     return page.substitute(title=html.escape(title), body=body)

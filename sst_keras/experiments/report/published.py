@@ -58,7 +58,7 @@ def best_row(runs: Runs) -> Iterator[Part]:
     yield (
         f"The range of further runs is expected to contain 95 % of them. The sampling error of one "
         f"accuracy on {size:,} sentences, √(p (1 − p) / {size:,}), is {error:.2f} points here. The "
-        f"choice of test sentences explains differences of up to 1.96 sampling errors "
+        f"choice of test sentences can explain differences of up to 1.96 sampling errors "
         f"({1.96 * error:.1f} points). Both systems are scored on the same sentences, so they "
         f"share part of this error."
     )
@@ -150,7 +150,7 @@ def readings(runs: Runs) -> Iterator[Part]:
     shown = [wording.text(runs.source), *map(wording.published, wanted.values())]
     off = distances(scores, list(wanted.values()))
     for what in off:
-        heads += [what, f"{what}: beyond the nearest"]
+        heads += [what, f"{what} beyond the nearest"]
         shown += ["", ""]
     table, lines, summary = [shown], {runs.source: list(wanted.values())}, {}
     for number in off["distance"].mean(axis=1).argsort(kind="stable"):
@@ -170,8 +170,8 @@ def readings(runs: Runs) -> Iterator[Part]:
     figure = figures.plot_pattern(places, lines, wording.title(runs, used))
     yield Picture("readings", f"Test accuracy in {', '.join(wanted)}: published, ours", figure)
     yield (
-        f"n = {len(seeds)}. Bold: farther than the nearest reading. The others may be as near. The "
-        f"nearest reading need not be what the source did: each published score is a single run, "
-        f"other readings were not tried, and the nearest is chosen by the runs that it is judged "
-        f"by."
+        f"All readings have the same {len(seeds)} seeds. Bold: farther than the nearest reading. "
+        f"The others may be as near. The nearest need not be what the source did: each published "
+        f"score is a single run, other readings were not tried, and the nearest is chosen by the "
+        f"runs that it is judged by."
     )

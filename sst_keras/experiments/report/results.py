@@ -35,9 +35,7 @@ standard deviation shows how far a single run typically is from the mean. One se
 - **95 % interval**, in brackets: 95 in 100 intervals made in this way contain the true mean \
 difference (Student's t, n − 1 degrees of freedom). **Bold**: the interval excludes 0. If it \
 contains 0, these runs do not show which of the two is better. It covers the chance of seeds, not \
-the choice of test sentences. Without a true difference, one interval in twenty still excludes 0.
-- **Two sets of weights** are scored in each run: those of the last epoch, and those of the epoch \
-with the best dev accuracy (best epoch by dev). Nothing is chosen by test scores."""
+the choice of test sentences. Without a true difference, one interval in twenty still excludes 0."""
 
 
 def write_report(
@@ -66,7 +64,8 @@ def write_report(
     beside = quote(Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix())
     files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/"))
     images = {f"FIGURES/{path.name}": path for path in paths}
-    files.write_text(html, to_html(report.markdown, images))
+    title = f"Results of the sweep {sweep.name}"
+    files.write_text(html, to_html(title, report.markdown, images))
     return report, [out, html, *paths]
 
 
@@ -133,9 +132,12 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     """Yields what the sweep is, how its best rows score, and which published findings hold."""
     yield f"# Results of the sweep {wording.code(runs.sweep.name)}"
     yield {"sweep": runs.sweep.name}
-    yield wording.text(runs.sweep.description)
+    description = wording.text(runs.sweep.description).rstrip(".")
+    yield f"{description}." if description else ""
     opening = (
-        "Each row is one model with its settings, trained with several seeds. Scores are test "
+        "Each row is one model with its settings, trained with several seeds. Each run is scored "
+        "with the weights of its last epoch, and with those of its best epoch by dev: the one with "
+        "the highest dev accuracy. Nothing is chosen by test scores. The scores are test "
         "accuracies in percent: mean ± standard deviation (number of seeds)."
     )
     if source := runs.sweep.published:
@@ -146,13 +148,14 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     yield opening
     claims: dict[str, list[str]] = {}
     for claim, effect in checked.items():
-        found = {w: f"**{verdict}**" for w, verdict in effects.verdicts(effect).items()}
-        last, best = found.values()
-        words = last if best in (last, "**not comparable**") else wording.by_weights(found)
-        claims.setdefault(words, []).append(f'"{claim}"')
+        last, best = effects.verdicts(effect).values()
+        other = "" if best == last else f" ({best} with the best epoch by dev)"
+        claims.setdefault(f"**{last}**", []).append(f'"{claim}"{other}')
     if claims:
-        yield f"What {wording.text(runs.source)} claims, and whether it holds in these runs:"
-        yield wording.bullets(f"{words}: {'; '.join(some)}" for words, some in claims.items())
+        note = "Not shown means that the difference may be due to chance."
+        yield f"Claims of {wording.text(runs.source)}, checked in these runs. {note}"
+        lists = sorted(claims.items())
+        yield wording.bullets(f"{verdict}: {'; '.join(some)}" for verdict, some in lists)
     yield published.nearness(runs)
     for weights in Weights if runs.run_rows else ():
         row = runs.best(runs.run_rows, weights)
