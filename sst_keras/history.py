@@ -1,12 +1,6 @@
-"""`history.csv`: what training logs, one row per epoch.
-
-Training writes it; plots and reports read it. Its columns are defined only here.
-"""
-
-from __future__ import annotations
+"""`history.csv`: what training logs, one row per epoch."""
 
 import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,11 +26,7 @@ TIME_COLUMNS = ("seconds", "examples_per_second")  # the only ones that differ f
 
 @dataclass(frozen=True)
 class History:
-    """The rows of a `history.csv`.
-
-    Attributes:
-        rows: Column → value, one row per epoch. A value that training could not compute is nan.
-    """
+    """The rows of a `history.csv`: column → value, or nan if training could not compute it."""
 
     rows: tuple[dict[str, float], ...]
 
@@ -61,11 +51,7 @@ def rank(accuracy: float, loss: float) -> tuple[float, float]:
 
 
 def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes a history so that it reads back exactly.
-
-    Args:
-        path: The file.
-        rows: Column → value, one row per epoch, all with the same columns.
+    """Writes one row per epoch, column → value, so that it reads back exactly.
 
     Raises:
         ValueError: If there are no rows, or a row does not have the columns of a history.
@@ -73,22 +59,18 @@ def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None
     if not rows:
         raise ValueError("Expected one row per epoch. Received none")
     columns = [name for name in COLUMNS if name in rows[0] or name not in OPTIONAL_COLUMNS]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    lines = [",".join(columns)]
     for row in rows:
         if set(row) != set(columns):
             raise ValueError(f"Expected the columns {columns}. Received: {list(row)}")
         # Python's float is written with all digits needed to read it back; NumPy's float32 is not.
-        writer.writerow([int(row["epoch"]), *(float(row[name]) for name in columns[1:])])
-    files.write_text(path, text.getvalue())
+        numbers = [int(row["epoch"]), *(float(row[name]) for name in columns[1:])]
+        lines.append(",".join(map(str, numbers)))
+    files.write_text(path, "\n".join(lines) + "\n")
 
 
 def read_history(path: str | Path) -> History:
-    """Reads a `history.csv`.
-
-    Args:
-        path: The file. The order of its columns does not matter; further columns are ignored.
+    """Reads a `history.csv`. The order of its columns does not matter; others are ignored.
 
     Raises:
         InputError: If it is missing, empty, or lacks a column, or a value is not a number.
@@ -105,31 +87,26 @@ def read_history(path: str | Path) -> History:
                     f"`sst-keras train` writes such a file."
                 )
             columns = [name for name in COLUMNS if name in found]
-            rows = tuple(
-                {name: _number(row, name, f"{path}, line {reader.line_num}") for name in columns}
-                for row in reader
-            )
+            rows = []
+            for row in reader:
+                place = f"{path}, line {reader.line_num}"
+                rows.append({name: _number(row[name], name, place) for name in columns})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected a training history. {error}") from None
-    if not rows:
-        raise InputError(
-            f"{path}: expected one row per epoch. Received only the header: no epoch was "
-            f"finished. Train the run again."
-        )
-    return History(rows)
+    if not rows:  # no epoch was finished
+        received = "Received only the header. Train the run again."
+        raise InputError(f"{path}: expected one row per epoch. {received}")
+    return History(tuple(rows))
 
 
-def _number(row: Mapping[str, str | None], column: str, source: str) -> float:
-    """Returns the number in a cell; errors call its line `source`."""
-    text = row[column]
+def _number(text: str | None, column: str, place: str) -> float:
+    """Returns the number in a cell; None is a cell that a short line lacks."""
+    kind = "a whole number" if column == "epoch" else "a number or nan"
     try:
-        number = float(text if text is not None else "")
+        number = float(text or "")
+        if column != "epoch" or number.is_integer():
+            return number
     except ValueError:
-        number = None
-    if number is None or (column == "epoch" and not number.is_integer()):
-        kind = "a whole number" if column == "epoch" else "a number or nan"
-        raise InputError(
-            f"{source}: expected {kind} in the column {column}. "
-            f"Received: {'a line cut short' if text is None else repr(text)}"
-        )
-    return number
+        pass
+    received = "a line cut short" if text is None else repr(text)
+    raise InputError(f"{place}: expected {kind} in the column {column}. Received: {received}")

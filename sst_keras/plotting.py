@@ -1,15 +1,11 @@
-"""Runs → matplotlib figures, drawn from the runs' files; no model is loaded.
+"""Runs → matplotlib figures, drawn from the runs' files. No model is loaded.
 
-The `plot_` functions neither show nor save a figure, and do not change matplotlib's global state:
-`plot_history(...).savefig("history.png")`. `save_plots` writes all plots of runs.
+The `plot_` functions do not change matplotlib's state: `plot_history(...).savefig("history.png")`.
 """
 
-from __future__ import annotations
-
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +22,7 @@ from sst_keras import files
 from sst_keras.history import History, read_history
 from sst_keras.runs import RunDirectory
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, without their pale yellow.
+# Okabe and Ito's colours, which colour-blind readers can distinguish, without their pale yellow.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#666666"
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
@@ -36,47 +32,42 @@ PANELS = {
     "dev_loss": "Dev loss", "dev_accuracy": "Dev accuracy",
 }  # fmt: skip
 _PALE = "#E6E6E6"
-_LONGEST_NAME, _DPI = 30, 120  # characters of a class's name; dots per inch
+_LONGEST_NAME = 30  # characters of a class's name
 
 
 def plot_history(histories: Mapping[str, History]) -> Figure:
-    """Draws training loss, training accuracy, dev loss and dev accuracy by epoch.
+    """Draws loss (left) and accuracy (right) by epoch, of training (above) and dev (below).
 
-    A ring marks each run's best epoch, and the legend gives its dev accuracy. A value of nan
-    leaves a gap.
-
-    Args:
-        histories: A run's name → its history. All runs are drawn on the same axes.
-
-    Returns:
-        A figure with four axes: loss left, accuracy right, training above, dev below.
+    All runs, name → history, are drawn on the same axes. A ring marks each run's best epoch, and
+    the legend gives its dev accuracy. A value of nan leaves a gap.
 
     Raises:
         ValueError: If there are no histories.
     """
     if not histories:
         raise ValueError("Expected a history to plot. Received none")
-    labels = []
-    for name, history in histories.items():
-        scores = dict(zip(history.column("epoch"), history.column("dev_accuracy"), strict=True))
-        best = history.best_epoch
-        labels.append(f"{name} ({scores[best]:.1%})" if best else name)
     figure = new_figure("", "", width=10, height=6.2)
     axes = figure.subplots(2, 2, sharex=True)
-    last = max(max(history.column("epoch")) for history in histories.values())
-    handles = []
+    handles, labels = {}, {}
     for axis, (column, title) in zip(axes.flat, PANELS.items(), strict=True):
         style_axis(axis, column)
         axis.set_title(title)
-        handles = [
-            _draw_run(axis, history, column, *STYLES[number % len(STYLES)])
-            for number, history in enumerate(histories.values())
-        ]
+        for (name, history), (colour, line) in zip(histories.items(), cycle(STYLES), strict=False):
+            scores = dict(zip(history.column("epoch"), history.column(column), strict=True))
+            # The dots show epochs that have no neighbour to draw a line to.
+            style = {"color": colour, "ls": line, "lw": 1.5, "marker": ".", "markersize": 5}
+            (handles[name],) = axis.plot(list(scores), list(scores.values()), **style)
+            labels[name] = name
+            if best := history.best_epoch:
+                axis.add_line(_ring(colour, [best], [scores[best]]))
+                labels[name] = f"{name} ({scores[best]:.1%})"  # the last panel is dev accuracy
+    last = max(max(history.column("epoch")) for history in histories.values())
     for axis in axes[1]:
         axis.set_xlabel("Epoch")
         axis.set_xlim(0.5, last + max(0.5, 0.03 * last))  # there is no epoch 0, so no tick at 0
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    add_legend(figure, [*handles, _ring(GREY)], [*labels, "best epoch (its dev accuracy)"])
+    ring = "best epoch (its dev accuracy)"
+    add_legend(figure, [*handles.values(), _ring(GREY)], [*labels.values(), ring])
     return figure
 
 
@@ -86,12 +77,8 @@ def plot_confusion_matrix(
     """Draws a confusion matrix: each cell shows a count and its share of the row.
 
     The shares set the colours, so that rare classes are as visible as frequent ones. The row of a
-    class without examples has no shares and is grey.
-
-    Args:
-        matrix: int[classes, classes]. Row: the true class; column: the predicted class.
-        class_names: The names of the classes, in the order of their ids.
-        title: What the matrix is of, such as data set, split and run.
+    class without examples has no shares and is grey. `matrix` is int[true class, predicted class],
+    and `title` says what it is of, such as data set, split and run.
 
     Raises:
         ValueError: If the matrix is not square, or the number of names differs from its size.
@@ -99,9 +86,9 @@ def plot_confusion_matrix(
     counts = np.asarray(matrix)
     size = len(class_names)
     if counts.shape != (size, size) or size == 0:
+        received = f"a matrix {counts.shape} and {size} names"
         raise ValueError(
-            f"Expected a matrix [classes, classes] and a name for each class. Received: a matrix "
-            f"{counts.shape} and {size} names"
+            f"Expected a square matrix and a name for each class. Received: {received}"
         )
     totals = counts.sum(axis=1, keepdims=True)  # int[classes, 1]
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
@@ -123,7 +110,10 @@ def plot_confusion_matrix(
     image = axis.imshow(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=1, aspect="auto")
     cells = image.to_rgba(np.ma.masked_invalid(shares))  # float[classes, classes, rgba]
 
-    texts = [_cell_text(*pair) for pair in zip(counts.flat, shares.flat, strict=True)]
+    texts = [
+        f"{count:,}\n{share:.0%}" if count else "0"
+        for count, share in zip(counts.flat, shares.flat, strict=True)
+    ]
     longest = max(len(line) for text in texts for line in text.split("\n"))
     points = min(11.0, 0.9 * cell / (0.64 * longest), 0.8 * cell / 2.4)
     for (row, column), text in zip(np.ndindex(size, size), texts, strict=True):
@@ -141,30 +131,20 @@ def plot_confusion_matrix(
 
 
 def plot_reliability(
-    calibration_bins: Sequence[Mapping[str, Any]],
-    expected_calibration_error: float,
-    title: str = "",
+    bins: Sequence[Mapping[str, Any]], calibration_error: float, title: str = ""
 ) -> Figure:
     """Draws accuracy by confidence, to show how far the model's probabilities can be trusted.
 
     Above, each bin has a bar for its accuracy and a line at its mean confidence; the calibration
     error averages the gaps between them. Below, a bar for its number of examples. An empty bin has
-    no bars.
-
-    Args:
-        calibration_bins: `Metrics.calibration`.
-        expected_calibration_error: `Metrics.expected_calibration_error`.
-        title: What the figure is of, such as data set, split and run.
-
-    Returns:
-        A figure with two axes, accuracy and number of examples.
+    no bars. The bins are `Metrics.calibration`, with `Metrics.expected_calibration_error`.
     """
-    filled = [row for row in calibration_bins if row["n"]]
+    filled = [row for row in bins if row["n"]]
     lower, upper, accuracies, confidences, examples = (
         [row[name] for row in filled] for name in ("lower", "upper", "accuracy", "confidence", "n")
     )
     widths = np.subtract(upper, lower)
-    what = f"Accuracy by confidence: expected calibration error {expected_calibration_error:.1%}"
+    what = f"Accuracy by confidence: expected calibration error {calibration_error:.1%}"
     figure = new_figure(what, title, width=6.8, height=6.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
 
@@ -191,14 +171,10 @@ def plot_reliability(
 
 
 def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> list[Path]:
-    """Writes every plot that the files of some runs allow.
+    """Writes every plot that the files of some runs allow; returns the plots' files.
 
-    Args:
-        runs: The runs. Their histories are drawn on the same axes.
-        out: The folder for the plots; None for the run's own, or `plots/` for several runs.
-
-    Returns:
-        The files written.
+    The histories are drawn on the same axes. The default of `out` is the run's own folder for
+    plots, or `plots/` for several runs.
 
     Raises:
         InputError: If a run has no history, or a damaged one.
@@ -221,15 +197,16 @@ def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> l
                 figures[f"{prefix}reliability-{split}"] = plot_reliability(
                     scores["calibration"], scores["expected_calibration_error"], title
                 )
-    return save_figures({folder / f"{name}.png": figure for name, figure in figures.items()}, _DPI)
+    return save_figures(figures, folder, dpi=120)
 
 
-def save_figures(figures: Mapping[Path, Figure], dpi: int) -> list[Path]:
-    """Writes figures to their files; returns the files."""
-    for path, figure in figures.items():
+def save_figures(figures: Mapping[str, Figure], folder: Path, dpi: int) -> list[Path]:
+    """Writes figures to the files `<name>.png` of a folder; returns the files."""
+    paths = {folder / f"{name}.png": figure for name, figure in figures.items()}
+    for path, figure in paths.items():
         with files.whole_file(path) as partial:
             figure.savefig(partial, dpi=dpi)
-    return list(figures)
+    return list(paths)
 
 
 # === What all figures share, those of `experiments/report/figures.py` too ===
@@ -256,10 +233,8 @@ def style_axis(axis: Axes, column: str = "") -> None:
 
 
 def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
-    """Adds a legend below the axes and makes the figure higher by its lines.
-
-    Labels are wrapped, not cut: two paths may differ only at their ends.
-    """
+    """Adds a legend below the axes and makes the figure higher by its lines."""
+    # Labels are not cut: two paths may differ only at their ends.
     labels = [textwrap.fill(label, 58) for label in labels]
     longest = max(len(line) for label in labels for line in label.split("\n"))
     width, height = figure.get_size_inches()
@@ -276,26 +251,10 @@ def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str])
         text.set_parse_math(False)
 
 
-# === Details ===
-
-
-def _draw_run(axis: Axes, history: History, column: str, colour: str, line: str) -> Line2D:
-    """Draws a column of a run with a ring at its best epoch; returns the curve."""
-    epochs, values = history.column("epoch"), history.column(column)
-    # The dots show epochs that have no neighbour to draw a line to.
-    (curve,) = axis.plot(epochs, values, color=colour, ls=line, lw=1.5, marker=".", markersize=5)
-    if best := history.best_epoch:
-        ring = _ring(colour)
-        ring.set_data([best], [values[epochs.index(best)]])
-        axis.add_line(ring)
-    return curve
-
-
-def _ring(colour: str) -> Line2D:
-    """Returns the mark of a best epoch, without a position."""
-    ring = Line2D([], [], linestyle="", marker="o", markersize=7, color=colour, zorder=3)
-    ring.set(markeredgewidth=1.5, markerfacecolor="white")
-    return ring
+def _ring(colour: str, x: Sequence[float] = (), y: Sequence[float] = ()) -> Line2D:
+    """Returns the mark of a best epoch."""
+    style = {"markersize": 7, "markeredgewidth": 1.5, "markerfacecolor": "white", "zorder": 3}
+    return Line2D(x, y, linestyle="", marker="o", color=colour, **style)
 
 
 def _inches(characters: int, points: float) -> float:
@@ -313,13 +272,8 @@ def _column_names(names: Sequence[str], cell: float) -> tuple[list[str], bool]:
 
 
 def _cut(name: str) -> str:
-    """Returns a class's name on one line, cut if it is too long."""
     name = " ".join(name.split())
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
-
-
-def _cell_text(count: int, share: float) -> str:
-    return f"{count:,}\n{share:.0%}" if count and not math.isnan(share) else f"{count:,}"
 
 
 def _readable_on(colour: Sequence[float]) -> str:

@@ -12,13 +12,13 @@ T2 = 4.30265  # the 97.5 % point of Student's distribution with 2 degrees of fre
 
 def runs_of(tests, *experiments):
     """The runs of experiments with test scores in percent, by name and then by seed."""
-    by_name = {one.name.removeprefix("small/"): one for one in experiments}
+    by_name = {one.short_name: one for one in experiments}
     records = [
         record(by_name[name], seed, test)
         for name, scores in tests.items()
         for seed, test in enumerate(scores, start=1)
     ]
-    return comparison.sort_records(sweep(*experiments), by_key(*records))
+    return comparison.Runs(sweep(*experiments), by_key(*records))
 
 
 # === Means and differences ===
@@ -55,16 +55,20 @@ def test_range_of_further_runs_by_hand():
     assert found == pytest.approx((2 - half, 2 + half), abs=1e-4)
 
 
-def test_band_of_seeds_of_different_length():
+def test_curve_of_seeds_of_different_length():
     series = [{"epoch": [1, 2], "loss": [1.0, 2.0]}, {"epoch": [1], "loss": [3.0]}]
-    found = comparison.band(series, "loss")
-    assert (found.epochs.tolist(), found.means.tolist()) == ([1.0, 2.0], [2.0, 2.0])
-    assert found.sds[0] == pytest.approx(math.sqrt(2)) and math.isnan(found.sds[1])
+    first = comparison.Summary(2.0, pytest.approx(math.sqrt(2)), 2)
+    assert comparison.curve(series, "loss") == {1.0: first, 2.0: comparison.Summary(2.0, None, 1)}
+
+
+def test_accuracies_of_a_curve_are_in_percent():
+    series = [{"epoch": [1], "dev_accuracy": [0.4]}]
+    assert comparison.curve(series, "dev_accuracy")[1].mean == pytest.approx(40)
 
 
 def test_lowest_and_highest_skip_nan():
-    assert comparison.lowest([math.nan, 2.0, 1.0]) == 2
-    assert comparison.lowest([math.nan, 2.0, 1.0], -1) == 1
+    losses = comparison.curve([{"epoch": [1, 2, 3], "loss": [math.nan, 2.0, 1.0]}], "loss")
+    assert (comparison.lowest(losses), comparison.lowest(losses, -1)) == (3, 2)
 
 
 # === Runs ===
@@ -72,7 +76,7 @@ def test_lowest_and_highest_skip_nan():
 
 def test_records_are_sorted_and_nothing_is_lost():
     a, b, gone = experiment("a"), experiment("b"), experiment("gone")
-    runs = comparison.sort_records(
+    runs = comparison.Runs(
         sweep(a, b),
         by_key(
             record(a, 2, 20),
@@ -83,10 +87,10 @@ def test_records_are_sorted_and_nothing_is_lost():
             record(gone, 1, 50),
         ),
     )
-    assert runs.scores(("a", None), Weights.LAST) == pytest.approx({1: 10, 2: 20})
-    assert runs.scores(("b", None), Weights.BEST) == pytest.approx({1: 41})
-    assert runs.mean(("a", None), Weights.LAST).mean == pytest.approx(15)
-    assert runs.failed == 1
+    assert runs.scores("a", Weights.LAST) == pytest.approx([10, 20])
+    assert runs.scores("b", Weights.BEST) == pytest.approx([41])
+    assert runs.means("a")[Weights.LAST].mean == pytest.approx(15)
+    assert (runs.seeds("a"), runs.seeds("a", "b")) == ([1, 2], [1])
     assert {str(one.key): reason for one, reason in runs.unused} == {
         "small/a, seed 3": "failed: out of memory",
         "small/gone, seed 1": "the sweep has no such row",
@@ -97,27 +101,34 @@ def test_records_are_sorted_and_nothing_is_lost():
 # === Effects ===
 
 
+def changes(rows, tests):
+    """The changes of a setting between rows, with the rows compared."""
+    found = comparison.find_effects(runs_of(tests, *rows))
+    return {(one.setting, one.before, one.after): one.pairs for one in found}
+
+
 def test_pairs_differ_in_only_one_setting():
-    pairs = comparison.find_pairs(
-        [
-            experiment("wide", "model.units=256"),
-            experiment("narrow", "model.units=64"),
-            experiment("deep", "model.units=64", "model.num_layers=2"),
-        ]
-    )
-    assert pairs == {
-        ("model.units", 64, 256): [(("narrow", None), ("wide", None))],
-        ("model.num_layers", 1, 2): [(("narrow", None), ("deep", None))],
+    rows = [
+        experiment("wide", "model.units=256"),
+        experiment("narrow", "model.units=64"),
+        experiment("deep", "model.units=64", "model.num_layers=2"),
+    ]
+    tests = {"wide": (40,), "narrow": (41,), "deep": (42,)}
+    assert changes(rows, tests) == {
+        ("model.units", 64, 256): (("narrow", "wide"),),
+        ("model.num_layers", 1, 2): (("narrow", "deep"),),
     }
 
 
 def test_settings_that_one_side_does_not_read_are_not_compared():
-    rows = [experiment("auto"), experiment("none", "embedding.vectors=none", "embedding.dim=50")]
-    assert list(comparison.find_pairs(rows)) == [("embedding.vectors", ("auto",), ("none",))]
-    both = [experiment("a", "embedding.vectors=none"), rows[1]]
-    assert list(comparison.find_pairs(both)) == [("embedding.dim", 50, 300)]
+    tests = {"a": (40,), "b": (41,)}
+    none = experiment("b", "embedding.vectors=none", "embedding.dim=50")
+    found = changes([experiment("a"), none], tests)
+    assert list(found) == [("embedding.vectors", ("auto",), ("none",))]
+    found = changes([experiment("a", "embedding.vectors=none"), none], tests)
+    assert list(found) == [("embedding.dim", 50, 300)]
     models = [experiment("a", "model.name=mlp"), experiment("b", "model.pooling=mean")]
-    assert list(comparison.find_pairs(models)) == [("model.name", "mlp", "lstm")]
+    assert list(changes(models, tests)) == [("model.name", "mlp", "lstm")]
 
 
 def test_effect_is_averaged_over_pairs_within_a_seed():
@@ -138,7 +149,7 @@ def test_effect_is_averaged_over_pairs_within_a_seed():
     assert units.published == pytest.approx(3)  # (2 + 4) / 2
     # Without seed 3 of B there are two seeds that all pairs have; without any, one pair.
     fewer = runs_of(tests | {"B": (31, 34)}, *rows)
-    assert comparison.find_effects(fewer)[0].n == 2
+    assert comparison.find_effects(fewer)[0].differences[Weights.LAST].n == 2
     one = runs_of(tests | {"B": ()}, *rows)
     assert [len(effect.pairs) for effect in comparison.find_effects(one)] == [1, 1]
 
@@ -152,8 +163,9 @@ def test_finding_is_checked_with_variants_if_no_two_rows_have_the_change():
     finding = Finding("Adam beats SGD", "training.optimizer", "adam", "sgd")
     runs = runs_of({"a": (23,), "b": (40,), "a/adam": (42,)}, *rows)
     effect = comparison.check_finding(runs, finding)
-    assert effect.pairs == ((("a", None), ("a", "adam")),)
+    assert effect.pairs == (("a", "a/adam"),)
     assert effect.differences[Weights.LAST].mean == pytest.approx(19)
     assert effect.published is None  # a variant has no published score of its own
     effect = comparison.check_finding(runs_of({"a": (23,), "b": (40,)}, *rows), finding)
-    assert (effect.pairs, effect.n, effect.published) == ((), 0, None)
+    assert (effect.pairs, effect.published) == ((), None)
+    assert set(effect.differences.values()) == {None}

@@ -1,12 +1,16 @@
-import math
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from test_plotting import draw, legend_texts, texts_outside
 
-from sst_keras.experiments.report.comparison import Band, Summary, summarize
-from sst_keras.experiments.report.figures import plot_bands, plot_pattern, plot_rows
+from sst_keras.experiments.records import Weights
+from sst_keras.experiments.report.comparison import Summary, summarize
+from sst_keras.experiments.report.figures import plot_curves, plot_pattern, plot_rows
+
+
+def both(last, best):
+    """What was found with each set of weights."""
+    return {Weights.LAST: last, Weights.BEST: best}
 
 
 def bars(axis):
@@ -20,12 +24,13 @@ def bars(axis):
 
 
 def test_accuracies_have_bars_of_one_standard_deviation():
-    scores = {
-        "last": [Summary(41.0, 0.5, 3), Summary(39.0, None, 1), None],
-        "best": [Summary(42.0, 0.0, 3), None, None],
+    found = {
+        "V1": both(Summary(41.0, 0.5, 3), Summary(42.0, 0.0, 3)),
+        "V2": both(Summary(39.0, None, 1), None),
+        "V3": both(None, None),
     }
-    published = {"the paper": [40.0, None, 42.0]}
-    figure = draw(plot_rows(["V1", "V2", "V3"], scores, "sst5, test; vectors", published))
+    published = [40.0, None, 42.0]
+    figure = draw(plot_rows(found, "sst5, test; vectors", "the paper", published))
     (axis,) = figure.axes
     dots, ends = bars(axis)[0]
     assert (dots[:2], np.isnan(dots[2])) == ([41.0, 39.0], True)
@@ -36,14 +41,15 @@ def test_accuracies_have_bars_of_one_standard_deviation():
     low, high = axis.get_ylim()
     assert low > high  # the first row is at the top
     assert figure.get_suptitle().endswith("sst5, test; vectors")
-    assert legend_texts(figure) == ["last", "best", "the paper"]
+    assert legend_texts(figure) == ["last epoch", "best epoch by dev", "the paper"]
 
 
 def test_differences_have_bars_of_their_intervals():
     values = summarize([1, 2, 3])  # 2.484 to both sides
-    scores = {"last": [values, Summary(2.0, None, 1)], "best": [None, values]}
-    rows = ["units: 64 → 256", "epochs: 2 → 10"]
-    (axis,) = draw(plot_rows(rows, scores, "", {}, differences=True)).axes
+    found = {"units": both(values, None), "epochs": both(Summary(2.0, None, 1), values)}
+    figure = draw(plot_rows(found, "", "the paper", [None, None], differences=True))
+    (axis,) = figure.axes
+    assert legend_texts(figure) == ["last epoch", "best epoch by dev"]
     last, best = bars(axis)
     assert np.array(last[1]) == pytest.approx(np.array([[-0.484, 4.484], [2, 2]]), abs=1e-3)
     assert np.array(best[1]) == pytest.approx(np.array([[-0.484, 4.484]]), abs=1e-3)
@@ -53,9 +59,11 @@ def test_differences_have_bars_of_their_intervals():
 
 @pytest.mark.parametrize("count", [1, 27, 60])
 def test_rows_are_complete(count):
-    rows = [f"vectors' learning rate: 0.0005 → {n}" for n in range(count)]
-    scores = {name: [Summary(n, 1.0, 3) for n in range(count)] for name in ("last", "best")}
-    figure = draw(plot_rows(rows, scores, "a title " * 12, {"_$x$": [1.0] * count}, True))
+    found = {
+        f"vectors' learning rate: 0.0005 → {n}": both(Summary(n, 1.0, 3), None)
+        for n in range(count)
+    }
+    figure = draw(plot_rows(found, "a title " * 12, "_$x$", [1.0] * count, True))
     assert texts_outside(figure) == []
     assert legend_texts(figure)[-1] == "_$x$"
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
@@ -63,9 +71,10 @@ def test_rows_are_complete(count):
 
 
 def test_bands_are_around_their_means():
-    band = Band(np.array([1, 2]), np.array([0.4, 0.5]), np.array([0.1, math.nan]))
-    figure = draw(plot_bands({"a": {"loss": band, "dev_loss": band}}, "sst5, dev"))
-    assert [axis.get_title() for axis in figure.axes] == ["Training loss", "Dev loss"]
+    curve = {1.0: Summary(0.4, 0.1, 2), 2.0: Summary(0.5, None, 1)}
+    figure = draw(plot_curves({"a": {"accuracy": curve, "dev_loss": curve}}, "sst5, dev"))
+    assert [axis.get_title() for axis in figure.axes] == ["Training accuracy", "Dev loss"]
+    assert figure.axes[0].yaxis.get_major_formatter()(40.5) == "40.5%"
     axis = figure.axes[1]
     assert axis.lines[0].get_ydata().tolist() == [0.4, 0.5]
     assert axis.get_ylim()[0] < 0.3 and axis.get_ylim()[1] > 0.5

@@ -115,7 +115,6 @@ def test_sections_are_in_order(sweep, records):
     text = report_of(sweep, records).markdown
     assert re.findall(r"^#+ (.*)", text, re.MULTILINE) == [
         "Results of the sweep `small`",
-        "In short",
         "All rows",
         "How to read the scores",
         "Curves",
@@ -125,13 +124,15 @@ def test_sections_are_in_order(sweep, records):
         "Questions",
         "frozen",
         "quarters",
+        "† Models that predict one class",
         "Which reading is nearest to the published scores",
         "Confusion matrix",
         "Notes",
         "Runs",
     ]
     opening = text.split("\n\n")
-    assert opening[1] == "A small one" and opening[2].startswith('"A Paper" is the publication')
+    assert opening[1] == "A small one."
+    assert opening[2].endswith('"the paper" give the accuracies that "A Paper" published.')
 
 
 def test_bookkeeping(sweep, records):
@@ -156,21 +157,37 @@ def test_rows(sweep, records):
     assert first["best"]["mean"] == pytest.approx(43)
     rows = section(report.markdown, "## All rows")
     scores = ["42.0", "42.0 ± 1.0 (3)", "43.0 ± 1.0 (3)", "20"]
-    assert cells(rows, "a") == ["LSTM + attention", "64", "2", *scores]
-    assert cells(rows, "c †")[3:5] == ["25.0", "25.0 ± 0.0 (3)"]
-    assert "c in 3 of 3 runs (bad)" in rows
-    assert "c (25.0, bad)" in rows  # the published accuracy is the share of a class too
+    assert cells(rows, "a") == ["LSTM", "64", "attention", "2", *scores]
+    assert cells(rows, "c †")[4:6] == ["25.0", "25.0 ± 0.0 (3)"]
     assert "- **last epoch:** a 42.0, b 40.0, c 25.0" in rows
+    single = section(report.markdown, "## † Models that predict one class")
+    assert "c in 3 of 3 runs (bad)" in single
+    assert "c (25.0, bad)" in single  # the published accuracy is the share of a class too
     # Our means are those published with the last epoch's weights, and 1 higher with the best's.
-    assert "0.0 points (ours are higher in 0)" in rows
-    assert "1.0 points (ours are higher in 3)" in rows
+    assert "0.0 points (ours are higher in 0)" in report.markdown
+    assert "1.0 points (ours are higher in 3)" in report.markdown
+
+
+def test_settings_that_vary_between_rows_are_columns(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(
+        'seeds = 3\n[rows]\na = { model.pooling = "mean", embedding.vectors = ["none"] }\n'
+        'b = { model.name = "mlp", model.units = 64 }\nc = { model.bidirectional = true }\n'
+    )
+    report = report_of(load_sweep(path), records_of(load_sweep(path)))
+    rows = section(report.markdown, "## All rows")
+    columns = ["word vectors", "model", "hidden size", "both directions", "pooling"]
+    assert cells(rows, "row")[:5] == columns
+    assert cells(rows, "a")[:5] == ["none", "LSTM", "128", "no", "mean"]
+    assert cells(rows, "b")[:5] == ["pretrained", "MLP", "64", "–", "–"]  # it has no LSTM
+    assert cells(rows, "c")[:5] == ["pretrained", "LSTM", "128", "yes", "attention"]
 
 
 def test_effects(sweep, records):
     epochs, units = report_of(sweep, records).summary["effects"][::-1]
     if units["setting"] != "model.units":
         epochs, units = units, epochs
-    assert (units["before"], units["after"], units["pairs"]) == (64, 256, [["a", "b"]])
+    assert (units["before"], units["after"], units["pairs"]) == (64, 256, (("a", "b"),))
     # Seeds: -1, -2, -3; the interval is 4.303 · 1 / √3 = 2.484 to both sides.
     assert units["last"]["mean"] == pytest.approx(-2)
     assert units["last"]["interval"] == pytest.approx((-4.484, 0.484), abs=1e-3)
@@ -184,14 +201,14 @@ def findings_of(sweep, records):
 def test_findings(sweep, records):
     found = findings_of(sweep, records)
     narrow = found["Narrow beats wide"]
-    assert narrow["pairs"] == [["b", "a"]] and narrow["published"] == pytest.approx(2)
+    assert narrow["pairs"] == (("b", "a"),) and narrow["published"] == pytest.approx(2)
     assert narrow["last"]["interval"] == pytest.approx((-0.484, 4.484), abs=1e-3)
     assert narrow["verdicts"] == {"last": "not shown", "best": "not shown"}
     # 41, 42, 43 against 25. The best of ten epochs is compared with the best of its first two.
     assert found["More epochs overfit"]["last"]["mean"] == pytest.approx(17)
     assert found["More epochs overfit"]["verdicts"] == {"last": "holds", "best": "not comparable"}
     adam = found["Adam beats SGD"]
-    assert (adam["pairs"], adam["last"]) == ([], None)
+    assert (adam["pairs"], adam["last"]) == ((), None)
     assert adam["verdicts"] == {"last": "not tested", "best": "not tested"}
 
 
@@ -206,8 +223,8 @@ def test_findings(sweep, records):
 def test_verdicts(sweep, wide, verdict):
     records = records_of(sweep, TESTS | {("b", None): wide})
     assert findings_of(sweep, records)["Narrow beats wide"]["verdicts"]["last"] == verdict
-    short = section(report_of(sweep, records).markdown, "## In short")
-    assert f'"Narrow beats wide": **{verdict}**' in short
+    opening, _ = report_of(sweep, records).markdown.split("## All rows")
+    assert re.search(rf'- \*\*{verdict}\*\*: .*"Narrow beats wide"', opening)
 
 
 def test_highest_published_accuracy(sweep, records):
@@ -234,7 +251,7 @@ def test_dev_checks(sweep, records):
     report = report_of(sweep, records)
     assert "checks-quarters" in report.figures
     quarters = section(report.markdown, "### quarters")
-    turns = ["3", "1 [1–1]", "1.5 [1.5–1.5]", "50.0", "50.0", "0.0"]
+    turns = ["3", "1.5", "1 [1–1]", "1.5 [1.5–1.5]", "50.0", "50.0", "0.0"]
     assert cells(quarters, "a/quarters") == turns
     assert cells(quarters, "0.5") == ["1.500 ± 0.000", "30.0 ± 0.0"]
 
@@ -248,10 +265,23 @@ def test_readings(sweep, records):
     assert list(readings)[0] == "the rows, last epoch"
 
 
+def test_readings_are_compared_over_the_seeds_that_all_have(sweep):
+    heading = "## Which reading is nearest to the published scores"
+    report = report_of(sweep, records_of(sweep, TESTS | {("c", "frozen"): (41, 42)}))
+    readings = section(report.markdown, heading)
+    assert report.summary["readings"]["frozen, last epoch"]["distance"]["n"] == 2
+    # The rows: 0.5 and 0. Frozen: 8.5 and 9.5, which is 8 and 9.5 farther.
+    assert cells(readings, "the rows, last epoch")[2:4] == ["0.2 ± 0.4", "nearest"]
+    assert cells(readings, "frozen, last epoch")[3].startswith("+8.8 [")
+    report = report_of(sweep, records_of(sweep, TESTS | {("c", "frozen"): ()}))
+    assert "No seed was run in all of them" in section(report.markdown, heading)
+    assert "readings" not in report.summary
+
+
 def test_records_that_are_not_comparable(sweep, records):
     (key, one), *_ = records.items()
     other = replace(one, data_fingerprint="beef")
-    with pytest.raises(InputError, match="records of one data set. Received: sst5"):
+    with pytest.raises(InputError, match=r"one data set. Received: sst5 \(beef\); sst5 \(f00d"):
         report_of(sweep, records | {key: other})
     other = replace(one, settings={**one.settings, "embedding.vectors": ("other",)})
     with pytest.raises(InputError, match="same word vectors in all runs of a. Received: other; gl"):
@@ -286,7 +316,7 @@ def test_one_run(sweep):
         [],
         None,
     )
-    assert cells(section(report.markdown, "## All rows"), "b")[4:] == ["–", "–", "–"]
+    assert cells(section(report.markdown, "## All rows"), "b")[5:] == ["–", "–", "–"]
 
 
 def test_one_seed_has_no_intervals(sweep):
@@ -314,7 +344,7 @@ def test_sweep_without_a_published_source(tmp_path):
     assert "published" not in report.markdown and "paper" not in report.markdown
     path.write_text("seeds = 3\n[rows]\na = { published = 42.0 }\nb = { model.units = 256 }\n")
     report = report_of(load_sweep(path), records_of(load_sweep(path)))
-    assert "| published | ours, last epoch |" in report.markdown
+    assert "| published | last epoch |" in report.markdown
     assert "†" not in report.markdown and "published_best" not in report.summary
 
 

@@ -31,25 +31,10 @@ def test_means():
     assert [wording.published(value) for value in (40.62, 42.0, None)] == ["40.62", "42.0", "–"]
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ([], "LSTM + attention"),
-        (["model.pooling=last"], "LSTM"),
-        (["model.bidirectional=true", "model.pooling=max"], "BiLSTM + maximum"),
-        (["embedding.vectors=none"], "LSTM + attention, no pretrained vectors"),
-        (["model.name=mlp"], "MLP"),
-    ],
-)
-def test_models(settings, words):
-    assert wording.model(experiment("a", *settings).pipeline) == words
-
-
-def test_values_and_names():
+def test_values():
     values = (True, 0.0005, 1, ("auto",), ("none",), ("/far/away/glove.txt", "b"), "sgd", "nadam")
     words = ["yes", "0.0005", "1", "pretrained", "none", "glove.txt + b", "SGD", "nadam"]
     assert list(map(wording.value, values)) == words
-    assert wording.name(("V2.3", "frozen")) == "V2.3/frozen"
     records = [record(experiment("a"), seed, 40) for seed in (1, 2)]
     assert wording.vectors(records) == ["glove.small"]
 

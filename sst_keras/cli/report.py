@@ -1,7 +1,5 @@
 """`sst-keras report`: the results of a sweep as Markdown, figures and an HTML page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -11,17 +9,12 @@ from sst_keras.cli import options
 
 @click.command()
 @click.argument("sweep", default="paper")
-@click.option(
-    "--records",
-    metavar="DIR",
-    help="The folder of the sweep's records.  [default: results/<sweep's name>]",
-)
+@click.option("--records", metavar="DIR", help="The records.  [default: results/<sweep's name>]")
 @click.option("--out", metavar="FILE", help="The Markdown file.  [default: the sweep's `out`]")
 @click.option(
     "--html",
     metavar="FILE",
-    help="The HTML page. Its figures are also written to a folder beside it.  [default: the "
-    "sweep's `html`]",
+    help="The page. A folder beside it has its figures.  [default: the sweep's `html`]",
 )
 @click.option("--table", is_flag=True, help="Only print the Markdown table of the rows.")
 @options.as_json
@@ -39,7 +32,7 @@ def report(
     from sst_keras.files import to_json
 
     chosen = load_sweep(sweep)
-    folder = Path(records) if records else Path("results") / chosen.name
+    folder = Path(records or f"results/{chosen.name}")
     if not folder.is_dir():
         raise UsageError(
             f"There is no folder of records {str(folder)!r}. Expected those of the sweep "
@@ -50,8 +43,5 @@ def report(
         click.echo(rows_table(chosen, found))
         return
     results, paths = write_report(chosen, found, folder, out, html)
-    if as_json:
-        click.echo(to_json(results.summary | {"files": [str(path) for path in paths]}))
-        return
-    for path in paths:
-        click.echo(path)
+    names = [str(path) for path in paths]
+    click.echo(to_json(results.summary | {"files": names}) if as_json else "\n".join(names))

@@ -1,29 +1,25 @@
 """Runs compared over seeds: means, paired differences with 95 % intervals, effects of settings.
 
 Records have accuracies from 0 to 1. Here all scores are in percent, and differences in points.
+An experiment is named as in `Experiment.short_name`: `V2.3`, `V2.3/frozen`.
 """
-
-from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
 from sst_keras.experiments import records as recorded
 from sst_keras.experiments.records import RunKey, RunRecord, Weights
+from sst_keras.experiments.sweep import Finding, Sweep
 from sst_keras.settings import SETTINGS, is_read
 
-if TYPE_CHECKING:
-    from sst_keras.experiments.sweep import Experiment, Finding, Sweep
-
-Key = tuple[str, str | None]  # an experiment: its row and variant
-Pair = tuple[Key, Key]  # two experiments that are compared: from, to
+Pair = tuple[str, str]  # two experiments that are compared: from, to
+Change = tuple[str, Any, Any]  # a setting, and its values: from, to
 
 
 # === Means and differences ===
@@ -31,12 +27,9 @@ Pair = tuple[Key, Key]  # two experiments that are compared: from, to
 
 @dataclass(frozen=True)
 class Summary:
-    """Scores, or differences between scores, over seeds.
+    """The mean of n scores, or of n differences between scores, over seeds.
 
-    Attributes:
-        mean: Their mean.
-        sd: Their standard deviation, with n - 1; None for one seed.
-        n: Number of seeds.
+    `sd` is their standard deviation, with n - 1; None for one seed.
     """
 
     mean: float
@@ -53,10 +46,7 @@ class Summary:
 
     @property
     def expected_range(self) -> tuple[float, float] | None:
-        """The interval that is expected to contain 95 % of further single runs.
-
-        It is the prediction interval `mean ± t · sd · √(1 + 1/n)`; None for one seed.
-        """
+        """The prediction interval of 95 % of further runs, `mean ± t · sd · √(1 + 1/n)`."""
         return self._interval(1 + 1 / self.n)
 
     def _interval(self, variance: float) -> tuple[float, float] | None:
@@ -67,140 +57,124 @@ class Summary:
 
     @property
     def sign(self) -> int:
-        """1 or -1 if the complete interval is on that side of 0, else 0.
-
-        It is 0 too if all seeds differ by the same amount, as with a small test set: that is no
-        sign of certainty.
-        """
-        if self.sd is None or self.sd < 1e-9:  # differences of floats
+        """1 or -1 if the complete interval is on that side of 0, else 0."""
+        # With a small test set, all seeds may differ by the same amount. That is no certainty.
+        if self.sd is None or self.sd < 1e-9:
             return 0
         low, high = self.interval
-        return 1 if low > 0 else -1 if high < 0 else 0
+        return int(low > 0) - int(high < 0)
 
 
-def summarize(values: Iterable[float]) -> Summary:
-    """Returns the summary of one or more values."""
+Found = Mapping[Weights, Summary | None]  # with each set of weights; None without a run
+Curve = Mapping[float, Summary]  # by epoch
+
+
+def summarize(values: Iterable[float]) -> Summary | None:
+    """Returns the summary of some values; None if there are none."""
     array = np.array(list(values), dtype=float)  # float[seeds]
+    if not len(array):
+        return None
     sd = float(array.std(ddof=1)) if len(array) > 1 else None
     return Summary(float(array.mean()), sd, len(array))
 
 
-def as_json(found: Mapping[Weights, Summary | None]) -> dict[str, Any]:
-    """Returns what was found with each set of weights for JSON, under `last` and `best`."""
+def as_json(found: Found) -> dict[str, Any]:
+    """Returns what was found for JSON, under `last` and `best`."""
     return {w.key: one and vars(one) | {"interval": one.interval} for w, one in found.items()}
 
 
-@dataclass(frozen=True)
-class Band:
-    """A column of several histories by epoch: float[epochs] each; sd is nan for one seed."""
-
-    epochs: np.ndarray
-    means: np.ndarray
-    sds: np.ndarray
-
-
-def band(series: Iterable[Mapping[str, Sequence[float]]], column: str) -> Band:
-    """Returns the band of a column; `series` has per seed column → values, with `epoch`."""
+def curve(series: Iterable[Mapping[str, Sequence[float]]], column: str) -> Curve:
+    """Returns a column summarized over seeds; `series` has one history per seed."""
+    scale = 100 if column.endswith("accuracy") else 1
     values: dict[float, list[float]] = {}
     for one in series:
         for epoch, value in zip(one["epoch"], one[column], strict=True):
-            values.setdefault(float(epoch), []).append(math.nan if value is None else value)
-    summaries = [summarize(values[epoch]) for epoch in sorted(values)]
-    numbers = np.array([[one.mean, one.sd] for one in summaries], dtype=float)
-    return Band(np.sort(list(values)), *numbers.T)
+            values.setdefault(float(epoch), []).append(scale * value)
+    return {epoch: summarize(values[epoch]) for epoch in sorted(values)}
 
 
-def lowest(values: Sequence[float], sign: int = 1) -> int:
-    """Returns the index of the lowest value that is not nan; with sign -1, of the highest."""
-    array = sign * np.array(values, dtype=float)
-    return int(np.argmin(np.where(np.isnan(array), np.inf, array)))
+def lowest(curve: Curve, sign: int = 1) -> float:
+    """Returns the epoch with the lowest mean that is not nan; with sign -1, with the highest."""
+    values = sign * np.array([one.mean for one in curve.values()])  # float[epochs]
+    return list(curve)[np.where(np.isnan(values), np.inf, values).argmin()]
 
 
 # === Runs ===
 
 
-@dataclass(frozen=True)
 class Runs:
-    """The records of a sweep, by experiment.
+    """The records of a sweep, by experiment and seed.
 
     Attributes:
         sweep: The sweep.
-        finished: Experiment → seed → record, in the sweep's order.
-        unused: The records that are not used, each with the reason: among them failed runs.
+        experiments: Its experiments by name.
+        rows: The experiments that are rows, not variants.
+        published: The published score of each row that has one.
+        source: What columns of published scores are called.
+        finished: Experiment → seed → record.
+        run_rows: The rows with a finished run.
+        unused: The records that are not used, among them failed runs, each with the reason.
     """
 
-    sweep: Sweep
-    finished: Mapping[Key, Mapping[int, RunRecord]]
-    unused: Sequence[tuple[RunRecord, str]]
+    def __init__(self, sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> None:
+        self.sweep = sweep
+        self.experiments = {item.short_name: item for item in sweep.experiments}
+        self.rows = [name for name, item in self.experiments.items() if not item.variant]
+        scores = {row: self.experiments[row].published for row in self.rows}
+        self.published = {row: score for row, score in scores.items() if score is not None}
+        self.source = sweep.published.short if sweep.published else "published"
+        self.finished: dict[str, dict[int, RunRecord]] = {name: {} for name in self.experiments}
+        self.unused: list[tuple[RunRecord, str]] = []
+        planned = {e.short_name: recorded.recorded_settings(e.pipeline) for e in sweep.experiments}
+        for record in sorted(records.values(), key=lambda record: record.key.seed):
+            name = "/".join(filter(None, (record.key.row, record.key.variant)))
+            if name not in planned:
+                self.unused.append((record, "the sweep has no such row"))
+            elif record.error is not None:
+                lines = record.error.strip().splitlines() or ["no message"]
+                self.unused.append((record, f"failed: {lines[-1]}"))
+            elif other := recorded.differing_settings(planned[name], record.settings):
+                reason = f"run with other settings than the sweep's: {', '.join(other)}"
+                self.unused.append((record, reason))
+            else:
+                self.finished[name][record.key.seed] = record
+        self.run_rows = [row for row in self.rows if self.finished[row]]
 
-    @cached_property
-    def experiments(self) -> dict[Key, Experiment]:
-        """The sweep's experiments by key."""
-        return {(item.row, item.variant): item for item in self.sweep.experiments}
+    def of(self, names: Iterable[str]) -> list[RunRecord]:
+        """Returns the finished records of some experiments."""
+        return [record for name in names for record in self.finished[name].values()]
 
-    @cached_property
-    def rows(self) -> list[Key]:
-        """The experiments that are rows, not variants."""
-        return [key for key in self.experiments if key[1] is None]
+    def seeds(self, *names: str) -> list[int]:
+        """Returns the seeds that every one of some experiments has finished."""
+        return sorted(set.intersection(*(set(self.finished[name]) for name in names)))
 
-    @cached_property
-    def run_rows(self) -> list[Key]:
-        """The rows with a finished run."""
-        return [key for key in self.rows if self.finished[key]]
+    def scores(
+        self, name: str, weights: Weights, seeds: Sequence[int] | None = None, split: str = "test"
+    ) -> np.ndarray:
+        """Returns an experiment's scores on `test` or `dev`: float[seeds]; None for all seeds."""
+        records = self.finished[name]
+        chosen = (records[seed].scores(weights) for seed in (records if seeds is None else seeds))
+        return 100 * np.array([getattr(scores, split) for scores in chosen])
 
-    @cached_property
-    def published(self) -> dict[Key, float]:
-        """The published score of each row that has one."""
-        scores = {key: self.experiments[key].published for key in self.rows}
-        return {key: score for key, score in scores.items() if score is not None}
+    def means(self, name: str, seeds: Sequence[int] | None = None, split: str = "test") -> Found:
+        """Returns the summaries of an experiment's `scores`."""
+        return {w: summarize(self.scores(name, w, seeds, split)) for w in Weights}
 
-    @property
-    def failed(self) -> int:
-        """The number of failed runs."""
-        return sum(record.error is not None for record, _ in self.unused)
+    def differences(self, pairs: Sequence[Pair]) -> Found:
+        """Returns the difference in test accuracy, to - from: over pairs in a seed, then seeds.
 
-    @property
-    def source(self) -> str:
-        """What columns of published scores are called."""
-        return self.sweep.published.short if self.sweep.published else "published"
+        A seed counts if both sides of all pairs have it.
+        """
+        seeds = self.seeds(*itertools.chain(*pairs)) if pairs else []
+        found = {}
+        for w in Weights:
+            gaps = [self.scores(to, w, seeds) - self.scores(start, w, seeds) for start, to in pairs]
+            found[w] = summarize(np.mean(gaps, axis=0) if seeds else ())
+        return found
 
-    def of(self, *keys: Key) -> list[RunRecord]:
-        """Returns the finished records of some experiments; of all if there are no `keys`."""
-        return [one for key in keys or self.finished for one in self.finished[key].values()]
-
-    def scores(self, key: Key, weights: Weights, split: str = "test") -> dict[int, float]:
-        """Returns seed → score of an experiment on `split`, `test` or `dev`."""
-        return {
-            seed: 100 * getattr(record.scores(weights), split)
-            for seed, record in self.finished[key].items()
-        }
-
-    def mean(self, key: Key, weights: Weights, split: str = "test") -> Summary | None:
-        """Returns the summary of an experiment's scores; None if it has no runs."""
-        scores = self.scores(key, weights, split).values()
-        return summarize(scores) if scores else None
-
-
-def sort_records(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> Runs:
-    """Returns the records by experiment and seed."""
-    planned = {
-        (item.row, item.variant): recorded.recorded_settings(item.pipeline)
-        for item in sweep.experiments
-    }
-    finished: dict[Key, dict[int, RunRecord]] = {key: {} for key in planned}
-    unused = []
-    for record in sorted(records.values(), key=lambda record: record.key.seed):
-        _, row, variant, seed = record.key
-        if (row, variant) not in planned:
-            unused.append((record, "the sweep has no such row"))
-        elif record.error is not None:
-            lines = record.error.strip().splitlines() or ["no message"]
-            unused.append((record, f"failed: {lines[-1]}"))
-        elif other := recorded.differing_settings(planned[row, variant], record.settings):
-            unused.append((record, f"run with other settings than the sweep's: {', '.join(other)}"))
-        else:
-            finished[row, variant][seed] = record
-    return Runs(sweep, finished, unused)
+    def best(self, names: Iterable[str], weights: Weights) -> str:
+        """Returns the experiment with the best mean accuracy on dev."""
+        return max(names, key=lambda name: self.scores(name, weights, split="dev").mean())
 
 
 # === What a setting does ===
@@ -210,95 +184,42 @@ def sort_records(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> Runs:
 class Effect:
     """What the change of one setting does to the test accuracy, all else equal.
 
-    Attributes:
-        setting: Its name, such as `model.units`.
-        before: The value that is changed.
-        after: The value that it is changed to.
-        pairs: The experiments compared: they differ only in this setting, and have runs.
-        differences: The difference with each set of weights; None if no seed is in all pairs.
-        published: The published mean difference over the same pairs, if all have one.
+    The experiments of each pair differ only in this setting, and share a seed. `published` is the
+    published mean difference over the same pairs, if all have one.
     """
 
     setting: str
     before: Any
     after: Any
     pairs: tuple[Pair, ...]
-    differences: Mapping[Weights, Summary | None]
+    differences: Found
     published: float | None
-
-    @property
-    def n(self) -> int:
-        """The number of seeds compared."""
-        found = self.differences[Weights.LAST]
-        return found.n if found else 0
-
-    @property
-    def is_nested(self) -> bool:
-        """Whether the epochs of one side are the first epochs of the other."""
-        return self.setting == "training.epochs"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the effect for JSON."""
-        fields = {name: getattr(self, name) for name in ("setting", "before", "after", "published")}
-        pairs = [["/".join(filter(None, key)) for key in pair] for pair in self.pairs]
-        return fields | {"pairs": pairs} | as_json(self.differences)
-
-
-def differing(one: Experiment, other: Experiment) -> list[str]:
-    """Returns the settings, apart from the seed, that both read and in which they differ."""
-    first, second = one.pipeline.settings(), other.pipeline.settings()
-    names = [name for name, value in first.items() if value != second[name]]
-    return [
-        name
-        for name in names
-        if name != "training.seed" and is_read(name, first) and is_read(name, second)
-    ]
-
-
-def find_pairs(experiments: Iterable[Experiment]) -> dict[tuple[str, Any, Any], list[Pair]]:
-    """Returns (setting, from, to) → the pairs of experiments that differ only in that setting.
-
-    From is the smaller of two numbers; else the value that comes first in the sweep.
-    """
-    pairs: dict[tuple[str, Any, Any], list[Pair]] = {}
-    for one, other in itertools.combinations(experiments, 2):
-        names = differing(one, other)
-        if len(names) != 1:
-            continue
-        before, after = (item.pipeline.settings()[names[0]] for item in (one, other))
-        if (isinstance(before, (int, float)) and before > after) or (
-            *names,
-            after,
-            before,
-        ) in pairs:
-            before, after, one, other = after, before, other, one
-        pair = (one.row, one.variant), (other.row, other.variant)
-        pairs.setdefault((names[0], before, after), []).append(pair)
-    order = {name: place for place, name in enumerate(SETTINGS)}
-    changes = sorted(
-        pairs, key=lambda c: (order[c[0]], c[1:] if isinstance(c[1], (int, float)) else ())
-    )
-    return {change: pairs[change] for change in changes}
-
-
-def paired_difference(runs: Runs, pairs: Sequence[Pair], weights: Weights) -> Summary | None:
-    """Returns the difference (to - from) in test accuracy: over pairs within a seed, then seeds.
-
-    A seed counts if all pairs have it on both sides; None if there is no such seed.
-    """
-    sides = [[runs.scores(key, weights) for key in pair] for pair in pairs]
-    seeds = set.intersection(*(set(side) for pair in sides for side in pair)) if sides else set()
-    differences = [
-        float(np.mean([after[seed] - before[seed] for before, after in sides]))
-        for seed in sorted(seeds)
-    ]
-    return summarize(differences) if differences else None
+        fields = vars(self) | as_json(self.differences)
+        del fields["differences"]
+        return fields
 
 
 def find_effects(runs: Runs) -> list[Effect]:
-    """Returns the effect of each change of a setting between two rows with runs."""
-    pairs = find_pairs(runs.experiments[key] for key in runs.rows)
-    effects = [_effect(runs, *change, some) for change, some in pairs.items()]
+    """Returns the effect of each change of a setting between two rows with runs.
+
+    From is the smaller of two numbers; else the value that comes first in the sweep.
+    """
+    groups: dict[Change, list[Pair]] = {}
+    for pair in itertools.combinations(runs.rows, 2):
+        if change := _change(runs, pair):
+            setting, before, after = change
+            back = (setting, after, before)
+            if back in groups or (isinstance(before, (int, float)) and before > after):
+                change, pair = back, pair[::-1]
+            groups.setdefault(change, []).append(pair)
+    order = list(SETTINGS)
+    changes = sorted(
+        groups, key=lambda c: (order.index(c[0]), c[1:] if isinstance(c[1], (int, float)) else ())
+    )
+    effects = [_effect(runs, change, groups[change]) for change in changes]
     return [effect for effect in effects if effect.pairs]
 
 
@@ -307,24 +228,33 @@ def check_finding(runs: Runs, finding: Finding) -> Effect:
 
     Rows are compared; variants too if no two rows with runs differ only in this setting.
     """
-    setting, worse, better = finding.setting, finding.worse, finding.better
-    for keys in (runs.rows, runs.experiments):
-        pairs = find_pairs(runs.experiments[key] for key in keys)
-        back = (pair[::-1] for pair in pairs.get((setting, better, worse), ()))
-        both = [*pairs.get((setting, worse, better), ()), *back]
-        effect = _effect(runs, setting, worse, better, both)
+    change = finding.setting, finding.worse, finding.better
+    for names in (runs.rows, runs.experiments):
+        both = ((pair, pair[::-1]) for pair in itertools.combinations(names, 2))
+        pairs = [pair for pair in itertools.chain(*both) if _change(runs, pair) == change]
+        effect = _effect(runs, change, pairs)
         if effect.pairs:
             break
     return effect
 
 
-def _effect(runs: Runs, setting: str, before: Any, after: Any, pairs: Sequence[Pair]) -> Effect:
+def _change(runs: Runs, pair: Pair) -> Change | None:
+    """Returns the only setting, apart from the seed, that both read and in which they differ."""
+    first, second = (runs.experiments[name].pipeline.settings() for name in pair)
+    changes = [
+        (name, value, second[name])
+        for name, value in first.items()
+        if value != second[name] and name != "training.seed"
+        if is_read(name, first) and is_read(name, second)
+    ]
+    return changes[0] if len(changes) == 1 else None
+
+
+def _effect(runs: Runs, change: Change, pairs: Iterable[Pair]) -> Effect:
     """Returns what a change does over those of `pairs` that have a seed on both sides."""
-    used = tuple(pair for pair in pairs if paired_difference(runs, [pair], Weights.LAST))
-    known = [all(key in runs.published for key in pair) for pair in used]
+    used = tuple(pair for pair in pairs if runs.seeds(*pair))
     published = None
-    if used and all(known):
+    if used and all(name in runs.published for pair in used for name in pair):
         gaps = [runs.published[to] - runs.published[start] for start, to in used]
         published = float(np.mean(gaps))
-    differences = {weights: paired_difference(runs, used, weights) for weights in Weights}
-    return Effect(setting, before, after, used, differences, published)
+    return Effect(*change, used, runs.differences(used), published)

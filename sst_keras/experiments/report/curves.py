@@ -1,111 +1,89 @@
 """The sections of a report that draw curves: by epoch, and dev scores within epochs."""
 
-from __future__ import annotations
-
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from sst_keras.experiments.report import figures, wording
-from sst_keras.experiments.report.comparison import Band, Key, Runs, band, lowest
-from sst_keras.experiments.report.page import Picture, Section
+from sst_keras.experiments.report.comparison import Runs, curve, lowest
+from sst_keras.experiments.report.page import Part, Picture
 from sst_keras.plotting import PANELS
 
-
-def epoch_curves(runs: Runs) -> Section:
-    """Returns the loss and accuracy curves of the rows that the sweep names."""
-    keys = [(row, None) for row in runs.sweep.curves if runs.of((row, None))]
-    if not keys:
-        return Section()
-    lines, table = {}, []
-    for key in keys:
-        series = [record.history for record in runs.of(key)]
-        bands = {column: band(series, column) for column in PANELS}
-        lines[f"{key[0]} (n = {len(series)})"] = bands
-        head = {
-            "row": wording.name(key),
-            "n": str(len(series)),
-            "epochs": f"{bands['loss'].epochs[-1]:g}",
-            "training accuracy, end": f"{100 * bands['accuracy'].means[-1]:.1f}",
-        }
-        table.append(head | _turns(bands))
-    title = wording.title(runs, keys, "training and dev")
-    alt = f"Loss and accuracy by epoch of {', '.join(key[0] for key in keys)}"
-    picture = Picture("curves", alt, figures.plot_bands(lines, title))
-    values = ("Values of the mean curves:", wording.table(table))
-    return Section(("## Curves", wording.caption(runs, keys), picture, *values))
+Series = Sequence[Mapping[str, list[float]]]  # per seed: column → values
 
 
-def dev_checks(runs: Runs, keys: Sequence[Key], file: str) -> Section:
-    """Returns the dev scores within epochs of those experiments that have any.
+def epoch_curves(runs: Runs) -> Iterator[Part]:
+    """Yields the loss and accuracy curves of the rows that the sweep names."""
+    series = {row: [one.history for one in runs.of([row])] for row in runs.sweep.curves}
+    series = {name: some for name, some in series.items() if some}
+    if series:
+        yield "## Curves"
+        yield from _curves(runs, series, PANELS, "curves", "training and dev")
 
-    Args:
-        runs: The runs.
-        keys: The experiments.
-        file: The name of the figure.
+
+def dev_checks(runs: Runs, names: Sequence[str], file: str) -> Iterator[Part]:
+    """Yields the dev scores within epochs of those experiments that have any.
+
+    `file` is the name of the figure.
     """
-    lines, table, cells = {}, [], {}
-    for key in keys:
-        if not (series := [record.checks for record in runs.of(key) if record.checks]):
-            continue
-        bands = {column: band(series, column) for column in ("dev_loss", "dev_accuracy")}
-        lines["/".join(filter(None, key))] = bands
-        falls = [one["dev_accuracy"][-1] - max(one["dev_accuracy"]) for one in series]
-        end = {"end of a run minus its highest": wording.points(100 * float(np.mean(falls)))}
-        table.append(
-            {"row": wording.name(key), "n": str(len(series))} | _turns(bands, series) | end
-        )
-        cells[f"{wording.name(key)}: dev loss"] = _values(bands["dev_loss"], 1, 3)
-        cells[f"{wording.name(key)}: dev accuracy"] = _values(bands["dev_accuracy"], 100, 1)
-    if not lines:
-        return Section()
-    epochs = sorted({epoch for values in cells.values() for epoch in values})
+    series = {name: [one.checks for one in runs.of([name]) if one.checks] for name in names}
+    series = {name: some for name, some in series.items() if some}
+    if not series:
+        return
+    yield (
+        "Dev was scored several times per epoch. Overfitting starts where the dev loss is lowest: "
+        "from there on, training makes the model more confident, and worse on texts that it has "
+        "not seen. The dev accuracy may still rise for a while."
+    )
+    yield from _curves(runs, series, ("dev_loss", "dev_accuracy"), file, "dev")
+    scores = {
+        f"{wording.text(name)}: {column.replace('_', ' ')}": {
+            epoch: wording.spread(one, digits) for epoch, one in curve(some, column).items()
+        }
+        for name, some in series.items()
+        for column, digits in (("dev_loss", 3), ("dev_accuracy", 1))
+    }
+    epochs = sorted({epoch for values in scores.values() for epoch in values})
     if len(epochs) > 20:  # most changes early; the figure shows the rest
         epochs = [epoch for epoch in epochs if epoch <= 2 or epoch.is_integer()]
-    values = [
-        {"epoch": f"{epoch:.4g}"} | {name: of.get(epoch, "–") for name, of in cells.items()}
+    yield "Mean ± standard deviation:"
+    table = [
+        {"epoch": f"{epoch:.4g}"} | {name: of.get(epoch, "–") for name, of in scores.items()}
         for epoch in epochs
     ]
-    alt = f"Dev loss and accuracy within epochs of {', '.join(lines)}"
-    return Section(
-        (
-            "Dev was scored several times per epoch. Overfitting starts where the dev loss is "
-            "lowest: from there on, training makes the model more confident, and worse on texts "
-            "that it has not seen. The dev accuracy may still rise for a while. Epochs are those "
-            "of the mean curve, with the lowest and highest of single seeds in brackets.",
-            wording.caption(runs, keys),
-            Picture(file, alt, figures.plot_bands(lines, wording.title(runs, keys, "dev"))),
-            wording.table(table),
-            "Means ± standard deviations:",
-            wording.table(values, "r"),
+    yield wording.table(table, "r")
+
+
+def _curves(
+    runs: Runs, series: Mapping[str, Series], columns: Sequence[str], file: str, split: str
+) -> Iterator[Part]:
+    """Yields the figure of the mean curves, and the table of where they turn."""
+    curves = {name: {c: curve(some, c) for c in columns} for name, some in series.items()}
+    table = []
+    for name, by_column in curves.items():
+        last = max(by_column["dev_loss"])
+        cells = {"row": wording.text(name), "n": str(len(series[name])), "epochs": f"{last:g}"}
+        if "accuracy" in by_column:
+            cells["training accuracy, end"] = f"{by_column['accuracy'][last].mean:.1f}"
+        for column, sign, what in (("dev_loss", 1, "lowest"), ("dev_accuracy", -1, "highest")):
+            turn = lowest(by_column[column], sign)
+            single = [lowest(curve([one], column), sign) for one in series[name]]
+            cells[f"{what} {column.replace('_', ' ')}: epoch"] = (
+                f"{turn:.4g} [{min(single):.4g}–{max(single):.4g}]"
+            )
+        accuracies = by_column["dev_accuracy"]
+        falls = [one["dev_accuracy"][-1] - max(one["dev_accuracy"]) for one in series[name]]
+        table.append(
+            cells
+            | {
+                "dev accuracy there": f"{accuracies[turn].mean:.1f}",
+                "dev accuracy, end": f"{accuracies[last].mean:.1f}",
+                "end of a run minus its highest": wording.points(100 * float(np.mean(falls))),
+            }
         )
-    )
-
-
-def _turns(
-    bands: Mapping[str, Band], series: Sequence[Mapping[str, Sequence[float]]] = ()
-) -> dict[str, str]:
-    """Returns where mean curves turn, with the range over single seeds if there is a `series`."""
-    epochs = {}
-    for column, sign in (("dev_loss", 1), ("dev_accuracy", -1)):
-        epochs[column] = f"{bands[column].epochs[lowest(bands[column].means, sign)]:.4g}"
-        if len(series) > 1:
-            single = [one["epoch"][lowest(one[column], sign)] for one in series]
-            epochs[column] += f" [{min(single):.4g}–{max(single):.4g}]"
-    accuracies = 100 * bands["dev_accuracy"].means
-    return {
-        "lowest dev loss: epoch": epochs["dev_loss"],
-        "highest dev accuracy: epoch": epochs["dev_accuracy"],
-        "dev accuracy there": f"{np.nanmax(accuracies):.1f}",
-        "dev accuracy, end": f"{accuracies[-1]:.1f}",
-    }
-
-
-def _values(curve: Band, scale: int, digits: int) -> dict[float, str]:
-    """Returns epoch → mean ± standard deviation."""
-    return {
-        epoch: f"{scale * mean:.{digits}f}"
-        + ("" if math.isnan(sd) else f" ± {scale * sd:.{digits}f}")
-        for epoch, mean, sd in zip(curve.epochs.tolist(), curve.means, curve.sds, strict=True)
-    }
+    yield wording.caption(runs, series)
+    labels = {f"{name} (n = {len(series[name])})": one for name, one in curves.items()}
+    figure = figures.plot_curves(labels, wording.title(runs, series, split))
+    yield Picture(file, f"Loss and accuracy by epoch, {split}: {', '.join(series)}", figure)
+    yield "Where the mean curves turn, with the range over single seeds in brackets:"
+    yield wording.table(table)

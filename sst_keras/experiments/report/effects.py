@@ -1,111 +1,142 @@
-"""The sections of a report on what changes do: of each setting, and of each variant."""
+"""The sections of a report on what changes do: of each setting, in findings, of each variant."""
 
-from __future__ import annotations
-
+import itertools
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from sst_keras.experiments.records import Weights
-from sst_keras.experiments.report import comparison, curves, figures, published, wording
-from sst_keras.experiments.report.comparison import Key, Runs
-from sst_keras.experiments.report.page import Picture, Section, join
+from sst_keras.experiments.report import comparison, curves, figures, wording
+from sst_keras.experiments.report.comparison import Effect, Runs
+from sst_keras.experiments.report.page import Part, Picture
+from sst_keras.experiments.report.published import constant_classes
 from sst_keras.settings import label
 
 
-def effects(runs: Runs) -> Section:
-    """Returns what each setting does: table and figure."""
+def effects(runs: Runs) -> Iterator[Part]:
+    """Yields what each setting does: table and figure."""
     found = comparison.find_effects(runs)
-    summary = {"effects": [effect.to_dict() for effect in found]}
+    yield {"effects": [effect.to_dict() for effect in found]}
     if not found:
-        return Section(summary=summary)
-    keys = [key for effect in found for pair in effect.pairs for key in pair]
-    table = []
-    for effect in found:
-        cells = {
-            "setting": label(effect.setting),
-            "from → to": wording.change(effect),
-            "pairs": str(len(effect.pairs)),
-            "n": str(effect.n),
-        }
-        cells |= {w.value: wording.difference(one) for w, one in effect.differences.items()}
-        if runs.published:
-            cells[wording.text(runs.source)] = wording.points(effect.published)
-        table.append(cells)
-    scores = [effect.published for effect in found]
-    figure = figures.plot_rows(
-        [f"{label(effect.setting)}: {wording.change(effect)}" for effect in found],
-        {w.value: [effect.differences[w] for effect in found] for w in Weights},
-        wording.title(runs, keys),
-        {f"{runs.source} (single runs)": scores} if runs.published else {},
-        differences=True,
-    )
-    alt = "Effect of each change of a setting on test accuracy, with 95 % intervals"
-    text = (
-        "Every pair of rows that differ in exactly one setting is compared. The difference of test "
+        return
+    yield "## What each setting does"
+    yield (
+        "All pairs of rows that differ in exactly one setting are compared. The difference in test "
         "accuracy is averaged over the pairs within a seed, then over seeds. Bold: the interval "
         "excludes 0."
     )
-    parts = (wording.caption(runs, keys), wording.table(table, "llr"))
-    return Section(
-        ("## What each setting does", text, *parts, Picture("effects", alt, figure)), summary
+    names = [name for effect in found for pair in effect.pairs for name in pair]
+    yield wording.caption(runs, names)
+    table, places = [], {}
+    for effect in found:
+        change = f"{wording.value(effect.before)} → {wording.value(effect.after)}"
+        cells = {"setting": label(effect.setting), "from → to": change}
+        table.append(cells | {"pairs": str(len(effect.pairs))} | _cells(runs, effect))
+        places[f"{label(effect.setting)}: {change}"] = effect.differences
+    yield wording.table(table, "llr")
+    title, source = wording.title(runs, names), f"{runs.source} (single runs)"
+    gaps = [effect.published for effect in found]
+    figure = figures.plot_rows(places, title, source, gaps, differences=True)
+    alt = "Effect of each change of a setting on test accuracy, with 95 % intervals"
+    yield Picture("effects", alt, figure)
+
+
+def _cells(runs: Runs, effect: Effect) -> dict[str, str]:
+    """Returns the cells of an effect: number of seeds, differences, published difference."""
+    cells = wording.differences(effect.differences)
+    return cells | wording.of_source(runs, wording.points(effect.published))
+
+
+def check_findings(runs: Runs) -> dict[str, Effect]:
+    """Returns the source's claims, as Markdown, with the effect that each is about."""
+    findings = runs.sweep.published.findings if runs.sweep.published else ()
+    return {
+        wording.text(finding.claim).rstrip("."): comparison.check_finding(runs, finding)
+        for finding in findings
+    }
+
+
+def verdicts(effect: Effect) -> dict[Weights, str]:
+    """Returns whether a finding holds, which claims that the effect is above 0."""
+    words = {None: "not tested", 1: "holds", -1: "the opposite holds", 0: "not shown"}
+    found = {w: words[one and one.sign] for w, one in effect.differences.items()}
+    if effect.setting == "training.epochs" and effect.differences[Weights.BEST]:
+        # The longer run contains the shorter one: its best epoch can be worse only by chance.
+        found[Weights.BEST] = "not comparable"
+    return found
+
+
+def findings(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
+    """Yields whether each published claim holds in these runs; see `check_findings`."""
+    if not checked:
+        return
+    table, notes, summary = [], [], []
+    for claim, effect in checked.items():
+        found = verdicts(effect)
+        verdict = {f"verdict, {weights.value}": words for weights, words in found.items()}
+        table.append({"finding": claim} | _cells(runs, effect) | verdict)
+        pairs = [f"{wording.text(to)} with {wording.text(start)}" for start, to in effect.pairs]
+        values = f"{wording.value(effect.after)} against {wording.value(effect.before)}"
+        none = "no two experiments with runs differ only in this"
+        notes.append(f"{label(effect.setting)}, {values}: {', '.join(pairs) or none}")
+        keyed = {weights.key: words for weights, words in found.items()}
+        summary.append(effect.to_dict() | {"claim": claim, "verdicts": keyed})
+    yield {"findings": summary}
+    yield "## Findings"
+    yield (
+        "A finding **holds** if the complete interval is above 0. **The opposite holds** if it is "
+        "below 0. Otherwise the finding is **not shown**: the true difference may have either "
+        "sign. Differences are the score with the value claimed to be better, minus the score with "
+        "the other value. Best epochs are **not comparable** if the number of epochs differs: the "
+        "longer run contains the shorter one, so its best epoch can be worse only by chance."
     )
+    names = [name for effect in checked.values() for pair in effect.pairs for name in pair]
+    yield wording.caption(runs, names)
+    yield wording.table(table, "lrrr" + "r" * bool(runs.published) + "l")
+    yield "What is compared. Variants are used where no two rows differ only in the setting."
+    yield wording.bullets(dict.fromkeys(notes))
 
 
-def questions(runs: Runs) -> Section:
-    """Returns each variant compared with the rows that it changes."""
-    sections = [Section(("## Questions",) if runs.sweep.questions else ())]
+def questions(runs: Runs) -> Iterator[Part]:
+    """Yields each variant compared with the rows that it changes."""
+    table, details, answers = [], [], {}
+    settings = {name: item.pipeline.settings() for name, item in runs.experiments.items()}
     for variant, question in runs.sweep.questions.items():
-        planned = [key for key in runs.experiments if key[1] == variant]
-        keys = [key for key in planned if runs.of(key)]
-        missing = ", ".join(wording.text(key[0]) for key in planned if key not in keys)
-        not_run = f"Not run yet: {missing}." if missing else ""
-        sections.append(Section((f"### {wording.text(variant)}", wording.text(question), not_run)))
-        pairs = [((row, None), (row, variant)) for row, _ in keys]
-        if any(comparison.differing(*map(runs.experiments.get, pair)) for pair in pairs):
-            sections.append(_answer(runs, variant, pairs))
+        ours = {name: one for name, one in runs.experiments.items() if one.variant == variant}
+        rows = {name: one.row for name, one in ours.items() if runs.finished[name]}
+        details += [f"### {wording.text(variant)}", wording.text(question)]
+        details.append("" if rows else "Not run yet.")
+        if any(settings[name] != settings[row] for name, row in rows.items()):
+            compared = [(row, name) for name, row in rows.items() if runs.seeds(row, name)]
+            found = runs.differences(compared)
+            answers[variant] = comparison.as_json(found)
+            cells = {"variant": wording.text(variant), "rows": str(len(compared))}
+            table.append(cells | wording.differences(found))
+            details += _answer(runs, variant, rows)
         file = re.sub(r"[\W_]+", "-", f"checks-{variant.lower()}").strip("-")
-        sections.append(curves.dev_checks(runs, keys, file))
-    answers: dict[str, Any] = {}
-    for section in sections:
-        answers |= section.summary
-    return Section(join(sections).parts, {"questions": answers})
+        details += curves.dev_checks(runs, list(rows), file)
+    yield {"questions": answers}
+    yield "## Questions" if details else ""
+    if table:
+        yield (
+            "Each variant trains some rows again with other settings. Differences are the variant "
+            "minus the row, averaged over the rows within a seed, then over seeds."
+        )
+        yield wording.table(table)
+    yield from details
 
 
-def _answer(runs: Runs, variant: str, pairs: Sequence[tuple[Key, Key]]) -> Section:
-    """Returns a variant's table, and a sentence on all its rows."""
-    table, compared = [], []
-    for row, key in pairs:
-        cells = {"row": wording.text(key[0]) + published.mark(runs, key)}
-        if runs.published:
-            cells[wording.text(runs.source)] = wording.published(runs.published.get(row))
-        for weights, name in ((weights, weights.value) for weights in Weights):
-            theirs, ours = runs.scores(row, weights), runs.scores(key, weights)
-            common = sorted(set(theirs) & set(ours))
-            of_row = comparison.summarize(theirs[seed] for seed in common) if common else None
-            of_variant = comparison.summarize(ours[seed] for seed in common or ours)
-            found = comparison.paired_difference(runs, [(row, key)], weights)
-            cells[f"the row, {name}"] = wording.mean(of_row)
-            cells[f"{wording.text(variant)}, {name}"] = wording.mean(of_variant)
-            cells[f"difference, {name}"] = wording.difference(found)
+def _answer(runs: Runs, variant: str, rows: Mapping[str, str]) -> Iterator[Part]:
+    """Yields the table of a variant; `rows` has experiment → its row."""
+    table = []
+    for name, row in rows.items():
+        cells = {"row": wording.text(row) + " †" * bool(constant_classes(runs, name))}
+        cells |= wording.of_source(runs, wording.published(runs.published.get(row)))
+        seeds = runs.seeds(row, name)
+        of_row, of_variant = runs.means(row, seeds), runs.means(name, seeds or None)
+        for weights, difference in runs.differences([(row, name)]).items():
+            cells[f"the row, {weights.value}"] = wording.mean(of_row[weights])
+            cells[f"{wording.text(variant)}, {weights.value}"] = wording.mean(of_variant[weights])
+            cells[f"difference, {weights.value}"] = wording.difference(difference)
         table.append(cells)
-        compared += [(row, key)] if common else []
-    found = {w: comparison.paired_difference(runs, compared, w) for w in Weights}
-    answer = "The rows themselves have no runs with these seeds, so there is no comparison."
-    if None not in found.values():
-        signs = {None: "a single seed shows nothing", 0: "neither is shown to be better"}
-        signs |= {1: "better", -1: "worse"}
-        shown = {
-            weights: f"{wording.difference(one)} points ({signs[one.interval and one.sign]})"
-            for weights, one in found.items()
-        }
-        where = f"Over the {len(compared)} rows" if len(compared) > 1 else "In this row"
-        n = found[Weights.LAST].n
-        answer = f"{where}, the change makes a difference of {wording.by_weights(shown)}; n = {n}."
-    keys = [key for _, key in pairs]
-    caption = wording.caption(runs, [*keys, *(row for row, _ in pairs)])
-    constants = (
-        published.constants(runs, keys) if any(published.mark(runs, k) for k in keys) else ""
-    )
-    parts = (caption, wording.table(table), answer, constants)
-    return Section(parts, {variant: comparison.as_json(found)})
+    yield wording.caption(runs, itertools.chain(rows, rows.values()))
+    yield wording.table(table)

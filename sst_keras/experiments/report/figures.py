@@ -3,8 +3,6 @@
 They are narrow, so that their letters can be read where a page is 370 pixels wide.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -13,32 +11,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras import plotting
-from sst_keras.experiments.report.comparison import Band, Summary
+from sst_keras.experiments.records import Weights
+from sst_keras.experiments.report.comparison import Curve, Found
 
 _WIDTH = 5.6  # inches
 
 
 def plot_rows(
-    rows: Sequence[str],
-    scores: Mapping[str, Sequence[Summary | None]],
+    found: Mapping[str, Found],
     title: str,
-    published: Mapping[str, Sequence[float | None]],
+    source: str,
+    published: Sequence[float | None],
     differences: bool = False,
 ) -> Figure:
     """Draws accuracies with their standard deviations, or differences with their intervals.
 
-    Args:
-        rows: The names of the rows, from the top.
-        scores: Label → each row's score; None if it has no runs.
-        title: What the figure is of, such as data set, split and vectors.
-        published: Label → each row's published score in percent; None for a row without one.
-        differences: Whether the scores are differences.
+    `found` has each row's scores, from the top; `published` has those of the `source`.
     """
     what = "Test accuracy by row: mean ± standard deviation"
     if differences:
         what = "Differences of test accuracy: means and 95 % intervals"
-    figure = plotting.new_figure(what, title, _WIDTH, 1.3 + 0.3 * len(rows))
-    axis = figure.subplots()
+    figure = plotting.new_figure(what, title, _WIDTH, 1.3 + 0.3 * len(found))
+    axis, places = figure.subplots(), np.arange(len(found))
     plotting.style_axis(axis)
     axis.set_xlabel("Test accuracy")
     axis.xaxis.set_major_formatter(PercentFormatter(decimals=0))
@@ -48,29 +42,32 @@ def plot_rows(
         axis.xaxis.set_major_formatter(signed)
         axis.axvline(0, color=plotting.GREY, linewidth=1.2)
     styles = ((plotting.BLUE, "o", -0.24), (plotting.ORANGE, "s", 0.24))
-    for values, (colour, marker, offset) in zip(scores.values(), styles, strict=True):
+    for weights, (colour, marker, offset) in zip(Weights, styles, strict=True):
+        values = [of[weights] for of in found.values()]
         means = np.array([one and one.mean for one in values], dtype=float)
         halves = [one and one.sd for one in values]
         if differences:
             halves = [one and one.interval and one.mean - one.interval[0] for one in values]
         halves = np.nan_to_num(np.array(halves, dtype=float))
-        places = np.arange(len(rows)) + offset
-        axis.errorbar(means, places, xerr=halves, fmt=marker, color=colour, ms=5, capsize=2)
-    handles, labels = [*axis.containers], [*scores, *published]
-    for values in published.values():
+        axis.errorbar(
+            means, places + offset, xerr=halves, fmt=marker, color=colour, ms=5, capsize=2
+        )
+    handles, labels = [*axis.containers], [weights.value for weights in Weights]
+    if any(value is not None for value in published):
         style = {"color": plotting.BLACK, "ms": 6, "mfc": "none", "mew": 1.5}
-        handles += axis.plot(np.array(values, dtype=float), range(len(rows)), "D", **style)
-    axis.set_yticks(range(len(rows)), rows, parse_math=False)
-    axis.set_ylim(len(rows) - 0.4, -0.6)  # the first row is at the top
+        handles += axis.plot(np.array(published, dtype=float), places, "D", **style)
+        labels.append(source)
+    axis.set_yticks(places, list(found), parse_math=False)
+    axis.set_ylim(len(found) - 0.4, -0.6)  # the first row is at the top
     axis.tick_params("y", length=0)
     plotting.add_legend(figure, handles, labels)
     return figure
 
 
-def plot_bands(curves: Mapping[str, Mapping[str, Band]], title: str) -> Figure:
+def plot_curves(curves: Mapping[str, Mapping[str, Curve]], title: str) -> Figure:
     """Draws curves by epoch, each as a mean over seeds in a band of ± one standard deviation.
 
-    `curves` has label → column of the history → band; all labels have the same columns.
+    `curves` has label → column of the history → curve; all labels have the same columns.
     """
     columns = next(iter(curves.values()))
     lines = math.ceil(len(columns) / 2)
@@ -78,13 +75,15 @@ def plot_bands(curves: Mapping[str, Mapping[str, Band]], title: str) -> Figure:
     figure = plotting.new_figure(what, title, _WIDTH, 0.5 + 2.4 * lines)
     axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
     for axis, column in zip(axes.flat, columns, strict=True):
-        plotting.style_axis(axis, column)
+        plotting.style_axis(axis)
         axis.set_title(plotting.PANELS[column], fontsize=11)
-        for bands, (colour, line) in zip(curves.values(), plotting.STYLES, strict=False):
-            band = bands[column]
-            axis.plot(band.epochs, band.means, color=colour, ls=line, marker=".", markersize=5)
-            low, high = band.means - band.sds, band.means + band.sds
-            axis.fill_between(band.epochs, low, high, color=colour, alpha=0.2, lw=0)
+        if column.endswith("accuracy"):
+            axis.yaxis.set_major_formatter("{x:.4g}%")
+        for by_column, (colour, line) in zip(curves.values(), plotting.STYLES, strict=False):
+            epochs, points = list(by_column[column]), by_column[column].values()
+            means, sds = np.array([(one.mean, one.sd) for one in points], dtype=float).T
+            axis.plot(epochs, means, color=colour, ls=line, marker=".", markersize=5)
+            axis.fill_between(epochs, means - sds, means + sds, color=colour, alpha=0.2, lw=0)
     for axis in axes[-1]:
         axis.set_xlabel("Epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -101,8 +100,7 @@ def plot_pattern(places: Sequence[str], lines: Mapping[str, Sequence[float]], ti
     figure = plotting.new_figure("Test accuracy, means over seeds", title, _WIDTH, 3.6)
     axis = figure.subplots()
     plotting.style_axis(axis)
-    black = (plotting.BLACK, "-")
-    styles = [black, *(style for style in plotting.STYLES if style[0] != plotting.BLACK)]
+    styles = [(plotting.BLACK, "-"), *(one for one in plotting.STYLES if one[0] != plotting.BLACK)]
     for values, (colour, line) in zip(lines.values(), styles, strict=False):
         axis.plot(places, values, color=colour, ls=line, marker="o", lw=1.5)
     axis.lines[0].set_linewidth(2.5)

@@ -4,14 +4,12 @@ Every number comes from the records. The same records give the same text, to the
 date of its own and no name of a machine.
 """
 
-from __future__ import annotations
-
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -20,37 +18,24 @@ from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments.records import RunKey, RunRecord, Weights
 from sst_keras.experiments.report import curves, effects, figures, published, wording
-from sst_keras.experiments.report.comparison import (
-    Effect,
-    Key,
-    Runs,
-    as_json,
-    differing,
-    sort_records,
-)
-from sst_keras.experiments.report.page import Picture, Section, join, to_html
+from sst_keras.experiments.report.comparison import Effect, Runs, as_json
+from sst_keras.experiments.report.page import Part, Picture, Report, to_html
+from sst_keras.experiments.sweep import Sweep
 from sst_keras.plotting import plot_confusion_matrix, save_figures
-from sst_keras.settings import SETTINGS, label
+from sst_keras.settings import SETTINGS, is_read, label
 
-if TYPE_CHECKING:
-    from sst_keras.experiments.sweep import Sweep
-
-_DPI = 160
 _METHOD = """\
 ## How to read the scores
 
 - **Accuracy** is the share of test sentences whose class is predicted correctly, in percent. \
 Differences between accuracies are in **points**: from 40.0 to 41.5 is +1.5.
-- **Mean ± standard deviation (n)**: each row is trained with n seeds, which set everything random \
-in a run. The standard deviation shows how far a single run typically is from the mean. A single \
-seed has none.
+- **Mean ± standard deviation (n)** is over n seeds. A seed sets everything random in a run. The \
+standard deviation shows how far a single run typically is from the mean. One seed has none.
 - **Paired difference**: two rows are compared seed by seed, and the n differences are averaged.
-- **95 % interval**, in brackets: of intervals made in this way, 95 in 100 contain the true mean \
-difference (Student's t, n − 1 degrees of freedom). If the interval contains 0, these runs do not \
-show which of the two is better. It covers the chance of seeds, not the choice of test sentences. \
-Where there is no true difference, about one interval in twenty excludes 0 all the same.
-- **Two sets of weights** are scored in each run: those of the last epoch, and those of the epoch \
-with the best dev accuracy (best epoch by dev). Nothing is chosen by test scores."""
+- **95 % interval**, in brackets: 95 in 100 intervals made in this way contain the true mean \
+difference (Student's t, n − 1 degrees of freedom). **Bold**: the interval excludes 0. If it \
+contains 0, these runs do not show which of the two is better. It covers the chance of seeds, not \
+the choice of test sentences. Without a true difference, one interval in twenty still excludes 0."""
 
 
 def write_report(
@@ -59,16 +44,11 @@ def write_report(
     source: str | Path,
     out: str | Path | None = None,
     html: str | Path | None = None,
-) -> tuple[Section, list[Path]]:
+) -> tuple[Report, list[Path]]:
     """Writes a sweep's report as Markdown and as a page; returns it and the files written.
 
-    Args:
-        sweep: The sweep.
-        records: Its records.
-        source: The folder of the records, for the text.
-        out: The Markdown file; None for the sweep's own.
-        html: The page, with its figures inside; None for the sweep's own. The figures are also
-            written to a folder beside it, with the same name.
+    The text names `source`, the folder of the records. `out` and `html` are the sweep's own if
+    None. The page has its figures inside; a folder of the same name beside it has them too.
 
     Raises:
         InputError: If there is no finished run, or the records are not comparable.
@@ -76,33 +56,29 @@ def write_report(
     """
     out, html = Path(out or sweep.out), Path(html or sweep.html)
     if html.suffix != ".html" or html == out:
-        raise UsageError(
-            f"expected a name that ends in .html and is not the Markdown file's. "
-            f"Received: {str(html)!r}",
-            setting="html",
-        )
+        expected = "expected a name that ends in .html and is not the Markdown file's"
+        raise UsageError(f"{expected}. Received: {str(html)!r}", setting="html")
     report = build_report(sweep, records, source)
     folder = html.with_suffix("")
-    paths = save_figures(
-        {folder / f"{name}.png": one for name, one in report.figures.items()}, _DPI
-    )
+    paths = save_figures(report.figures, folder, dpi=160)
     beside = quote(Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix())
     files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/"))
     images = {f"FIGURES/{path.name}": path for path in paths}
-    files.write_text(html, to_html(report.markdown, images))
+    title = f"Results of the sweep {sweep.name}"
+    files.write_text(html, to_html(title, report.markdown, images))
     return report, [out, html, *paths]
 
 
-def build_report(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Section:
+def build_report(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Report:
     """Returns a sweep's report; see `write_report` for arguments and errors."""
     runs = _comparable(sweep, records, source)
-    checked = published.check_findings(runs)
-    sections = [_head(runs), _in_short(runs, checked), _rows(runs), Section((_METHOD,))]
-    sections += [curves.epoch_curves(runs), curves.dev_checks(runs, runs.run_rows, "checks")]
-    sections += [effects.effects(runs), published.findings(runs, checked)]
-    sections += [published.best_row(runs), effects.questions(runs), published.readings(runs)]
+    checked = effects.check_findings(runs)
+    sections = [_in_short(runs, checked), _rows(runs), [_METHOD], curves.epoch_curves(runs)]
+    sections += [curves.dev_checks(runs, runs.run_rows, "checks"), effects.effects(runs)]
+    sections += [effects.findings(runs, checked), published.best_row(runs)]
+    sections += [effects.questions(runs), published.single_class(runs), published.readings(runs)]
     sections += [_confusion(runs), _notes(runs), _bookkeeping(runs, source)]
-    return join(sections)
+    return Report(itertools.chain(*sections))
 
 
 def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
@@ -113,245 +89,219 @@ def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
     """
     runs = _comparable(sweep, records, f"results/{sweep.name}")
     table = []
-    for key in runs.rows:
-        cells = {"row": wording.name(key), "vectors": ", ".join(wording.vectors(runs.of(key)))}
+    for row in runs.rows:
+        cells = {"row": wording.text(row), "vectors": ", ".join(wording.vectors(runs.of([row])))}
         for split in ("test", "dev"):
-            cells[f"{split} accuracy, %"] = wording.spread(runs.mean(key, Weights.BEST, split))
-        counts = {"n": str(len(runs.of(key))), "seconds (median)": _seconds(runs.of(key))}
-        table.append(cells | counts)
+            mean = runs.means(row, split=split)[Weights.BEST]
+            cells[f"{split} accuracy, %"] = wording.spread(mean)
+        table.append(cells | {"n": str(len(runs.finished[row])), **_seconds(runs, row)})
     return wording.table(table, "llr")
 
 
 def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str | Path) -> Runs:
-    """Returns the records of a sweep by experiment.
-
-    Raises:
-        InputError: If they are of another sweep, of several data sets, or of different word
-            vectors in one experiment, or if there is no finished run.
-    """
+    """Returns the runs of a sweep if they are comparable; see `rows_table` for errors."""
     for key in records:
         if key.sweep != sweep.name:
             raise InputError(
                 f"{source}: expected records of the sweep {sweep.name!r}. Received one of {key}. "
                 f"Give the sweep and the folder that belong together."
             )
-    runs = sort_records(sweep, records)
-    if not runs.of():
+    runs = Runs(sweep, records)
+    finished = runs.of(runs.experiments)
+    if not finished:
+        reason = f", one {runs.unused[0][1]}" if runs.unused else ""
         raise InputError(
             f"{source}: expected a finished run of the sweep {sweep.name!r}. Received "
-            f"{len(records)} records{''.join(f', one {reason}' for _, reason in runs.unused[:1])}. "
-            f"Run the sweep first: `sst-keras reproduce {sweep.name}`."
+            f"{len(records)} records{reason}. Run it: `sst-keras reproduce {sweep.name}`."
         )
-    names = {record.data_fingerprint: record.dataset for record in runs.of()}
-    if len(names) > 1:
-        raise InputError(
-            f"{source}: expected records of one data set. Received: {', '.join(names.values())}, "
-            f"with {len(names)} different fingerprints. Keep a folder for each."
-        )
-    for key in runs.experiments:
-        if len(vectors := wording.vectors(runs.of(key))) > 1:
+    sets = {one.data_fingerprint: f"{one.dataset} ({one.data_fingerprint[:8]})" for one in finished}
+    found = {"one data set": list(sets.values())}
+    for name in runs.experiments:
+        what = f"the same word vectors in all runs of {wording.text(name)}"
+        found[what] = wording.vectors(runs.of([name]))
+    for what, kinds in found.items():
+        if len(kinds) > 1:
+            kinds = "; ".join(kinds)
             raise InputError(
-                f"{source}: expected the same word vectors in all runs of {wording.name(key)}. "
-                f"Received: {'; '.join(vectors)}. Keep a folder for each."
+                f"{source}: expected {what}. Received: {kinds}. Keep a folder for each."
             )
     return runs
 
 
-# === Sections ===
-
-
-def _head(runs: Runs) -> Section:
-    """Returns what the sweep is."""
-    sweep = runs.sweep
-    source = (
-        f'"{wording.text(sweep.published.source)}" is the publication whose experiments are '
-        f'repeated here. The columns "{wording.text(runs.source)}" give its test accuracies.'
-        if sweep.published
-        else ""
+def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
+    """Yields what the sweep is, how its best rows score, and which published findings hold."""
+    yield f"# Results of the sweep {wording.code(runs.sweep.name)}"
+    yield {"sweep": runs.sweep.name}
+    description = wording.text(runs.sweep.description).rstrip(".")
+    yield f"{description}." if description else ""
+    opening = (
+        "Each row is one model with its settings, trained with several seeds. Each run is scored "
+        "with the weights of its last epoch, and with those of its best epoch by dev: the one with "
+        "the highest dev accuracy. Nothing is chosen by test scores. The scores are test "
+        "accuracies in percent: mean ± standard deviation (number of seeds)."
     )
-    title = f"# Results of the sweep {wording.code(sweep.name)}"
-    return Section((title, wording.text(sweep.description), source), {"sweep": sweep.name})
-
-
-def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Section:
-    """Returns the best rows by dev, and which published findings hold."""
-    lines = []
-    for weights in Weights if runs.run_rows else ():
-        key = max(runs.run_rows, key=lambda key: runs.mean(key, weights, "dev").mean)
-        lines.append(
-            f"With the weights of the {weights.value}, the row with the best dev accuracy is "
-            f"{wording.name(key)}: test accuracy {wording.mean(runs.mean(key, weights))}."
+    if source := runs.sweep.published:
+        opening += (
+            f' The columns "{wording.text(runs.source)}" give the accuracies that '
+            f'"{wording.text(source.source)}" published.'
         )
+    yield opening
+    claims: dict[str, list[str]] = {}
     for claim, effect in checked.items():
-        last, best = (wording.verdict(effect, weights) for weights in Weights)
-        if last == best:
-            lines.append(f'"{claim}": **{last}**.')
-        elif best == wording.NOT_COMPARABLE:
-            lines.append(f'"{claim}": **{last}**, with the weights of the last epoch.')
-        else:
-            found = {Weights.LAST: f"**{last}**", Weights.BEST: f"**{best}**"}
-            lines.append(f'"{claim}": {wording.by_weights(found)}.')
-    return Section(("## In short", wording.bullets(lines)) if lines else ())
+        last, best = effects.verdicts(effect).values()
+        other = "" if best == last else f" ({best} with the best epoch by dev)"
+        claims.setdefault(f"**{last}**", []).append(f'"{claim}"{other}')
+    if claims:
+        note = "Not shown means that the difference may be due to chance."
+        yield f"Claims of {wording.text(runs.source)}, checked in these runs. {note}"
+        lists = sorted(claims.items())
+        yield wording.bullets(f"{verdict}: {'; '.join(some)}" for verdict, some in lists)
+    yield published.nearness(runs)
+    for weights in Weights if runs.run_rows else ():
+        row = runs.best(runs.run_rows, weights)
+        yield (
+            f"With the weights of the {weights.value}, {wording.text(row)} has the best dev "
+            f"accuracy. Its test accuracy is {wording.mean(runs.means(row)[weights])}."
+        )
 
 
-def _rows(runs: Runs) -> Section:
-    """Returns the table of rows, with its figure and what is remarkable about it."""
-    ours = {weights: "ours, " * bool(runs.published) + weights.value for weights in Weights}
-    table, summary = [], []
-    for key in runs.rows:
-        pipeline, score = runs.experiments[key].pipeline, runs.published.get(key)
-        settings, means = pipeline.settings(), {w: runs.mean(key, w) for w in Weights}
-        cells = {"row": wording.name(key) + published.mark(runs, key)}
-        cells["model"] = wording.model(pipeline)
-        cells |= {label(name): wording.value(settings[name]) for name in _setting_columns(runs)}
-        if runs.published:
-            cells[wording.text(runs.source)] = wording.published(score)
-        cells |= {ours[weights]: wording.mean(mean) for weights, mean in means.items()}
-        table.append(cells | {"seconds (median)": _seconds(runs.of(key))})
-        summary.append({"row": key[0], "published": score} | as_json(means))
-    best = []
-    for weights in Weights:
-        scores = {key: runs.mean(key, weights).mean for key in runs.run_rows}
-        best.append(_highest(weights.value, scores, "{:.1f}".format))
-    if runs.published:
-        best.append(_highest(wording.text(runs.source), runs.published, wording.published))
-    remarks = (published.constants(runs, runs.rows), published.nearness(runs))
-    figure = figures.plot_rows(
-        [key[0] for key in runs.rows],
-        {ours[weights]: [runs.mean(key, weights) for key in runs.rows] for weights in Weights},
-        wording.title(runs, runs.rows),
-        {f"{runs.source} (one run)": [runs.published.get(key) for key in runs.rows]}
-        if runs.published
-        else {},
-    )
-    parts = (
-        "## All rows",
-        _common_settings(runs),
-        wording.caption(runs, runs.rows),
-        wording.table(table, "llr"),
-        *(remarks if runs.sweep.published else ()),
-        "The rows with the highest mean test accuracy (neighbours in such a list may differ only "
-        "by chance):",
-        wording.bullets(best),
-        Picture("rows", "Test accuracy of each row, with standard deviations", figure),
-    )
-    return Section(parts, {"rows": summary})
-
-
-def _highest(what: str, scores: Mapping[Key, float], show: Callable[[float], str]) -> str:
-    """Returns the five experiments with the highest scores."""
-    keys = sorted(scores, key=lambda key: -scores[key])[:5]
-    return f"**{what}:** " + ", ".join(f"{wording.name(key)} {show(scores[key])}" for key in keys)
-
-
-def _setting_columns(runs: Runs) -> list[str]:
-    """Returns the settings that vary between rows and have a column of their own."""
-    first, *others = (runs.experiments[key] for key in runs.rows)
-    varied = {name for other in others for name in differing(first, other)}
-    varied -= {"model.name", "model.bidirectional", "model.pooling"}
-    kinds = {runs.experiments[key].pipeline.embedding.vectors for key in runs.rows}
-    if len(kinds) < 3:  # the column of models says which rows have no pretrained vectors
-        varied.discard("embedding.vectors")
-    return [name for name in SETTINGS if name in varied]
-
-
-def _common_settings(runs: Runs) -> str:
-    """Returns the changes of the default settings that all rows share."""
-    first, *others = (runs.experiments[key].pipeline.changes() for key in runs.rows)
+def _rows(runs: Runs) -> Iterator[Part]:
+    """Yields the table of rows, with its figure and the rows that score highest."""
+    yield "## All rows"
+    first, *others = (runs.experiments[row].pipeline.changes() for row in runs.rows)
     common = [
         f"{label(name)} {wording.value(value)}"
         for name, value in first.items()
         if name != "training.seed" and all(other.get(name) == value for other in others)
     ]
-    return f"All rows change these defaults of the package: {', '.join(common)}." if common else ""
+    if common:
+        yield f"All rows change these defaults of the package: {', '.join(common)}."
+    found = {row: runs.means(row) for row in runs.rows}
+    columns, table, summary = _setting_columns(runs), [], []
+    for row, means in found.items():
+        score = runs.published.get(row)
+        cells = {"row": wording.text(row) + " †" * bool(published.constant_classes(runs, row))}
+        cells |= {name: values.get(row, "–") for name, values in columns.items()}
+        cells |= wording.of_source(runs, wording.published(score))
+        cells |= {weights.value: wording.mean(mean) for weights, mean in means.items()}
+        table.append(cells | _seconds(runs, row))
+        summary.append({"row": row, "published": score} | as_json(means))
+    yield {"rows": summary}
+    yield wording.caption(runs, runs.rows)
+    yield wording.table(table)
+    lists = {w.value: {row: found[row][w].mean for row in runs.run_rows} for w in Weights}
+    if runs.published:
+        lists[wording.text(runs.source)] = runs.published
+    highest = []
+    for name, scores in lists.items():
+        best = sorted(scores, key=scores.get, reverse=True)[:5]
+        shown = ", ".join(f"{wording.text(row)} {scores[row]:.1f}" for row in best)
+        highest.append(f"**{name}:** {shown}")
+    yield "The rows with the highest mean test accuracy. Neighbours may differ only by chance."
+    yield wording.bullets(highest)
+    scores, source = list(map(runs.published.get, runs.rows)), f"{runs.source} (one run)"
+    figure = figures.plot_rows(found, wording.title(runs, runs.rows), source, scores)
+    yield Picture("rows", "Test accuracy of each row, with standard deviations", figure)
 
 
-def _seconds(records: Iterable[RunRecord]) -> str:
-    times = [record.seconds for record in records]
-    return f"{median(times):.{0 if median(times) >= 10 else 1}f}" if times else "–"
+def _seconds(runs: Runs, row: str) -> dict[str, str]:
+    """Returns the cell with the median time of a row's runs."""
+    times = [record.seconds for record in runs.of([row])]
+    digits = 0 if times and median(times) >= 10 else 1
+    return {"seconds (median)": f"{median(times):.{digits}f}" if times else "–"}
 
 
-def _confusion(runs: Runs) -> Section:
-    """Returns the confusion matrix of the row with the best dev accuracy."""
-    keys = runs.run_rows or [key for key in runs.experiments if runs.of(key)]
-    key = max(keys, key=lambda key: runs.mean(key, Weights.BEST, "dev").mean)
-    records, names = runs.of(key), runs.of(key)[0].class_names
+def _setting_columns(runs: Runs) -> dict[str, dict[str, str]]:
+    """Returns the settings that vary between rows, the model and its pooling: row → value."""
+    settings = {row: runs.experiments[row].pipeline.settings() for row in runs.rows}
+    columns = {}
+    for name in SETTINGS:
+        values = {r: wording.value(of[name]) for r, of in settings.items() if is_read(name, of)}
+        if len(set(values.values())) > 1 or (values and name in ("model.name", "model.pooling")):
+            columns[label(name)] = values
+    return columns
+
+
+def _confusion(runs: Runs) -> Iterator[Part]:
+    """Yields the confusion matrix of the row with the best dev accuracy."""
+    name = runs.best(runs.run_rows or filter(runs.finished.get, runs.experiments), Weights.BEST)
+    records, row = runs.of([name]), runs.experiments[name].row
+    classes = records[0].class_names
     matrix = np.sum([one.best.confusion_matrix for one in records], axis=0)  # int[true, predicted]
-    right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    table = []
-    for place, name in enumerate(names):
-        cells = {"true class": wording.text(name)}
-        cells |= {wording.text(n): f"{c:,}" for n, c in zip(names, matrix[place], strict=True)}
-        cells["recall, %"] = wording.share(right[place], true[place])
-        cells["precision, %"] = wording.share(right[place], predicted[place])
-        table.append(cells)
-    near = sum(np.diag(matrix, offset).sum() for offset in (-1, 0, 1))
-    title = f"{wording.title(runs, [key])}: {key[0]}, {wording.counted(len(records), 'seed')}"
-    figure = plot_confusion_matrix(matrix, names, title)
-    parts = (
-        "## Confusion matrix",
-        f"{wording.name(key)} has the highest mean accuracy on dev with the weights of the best "
-        f"epoch by dev: {wording.mean(runs.mean(key, Weights.BEST, 'dev'))}. The table adds up its "
-        f"test predictions over seeds. Row: true class; column: predicted class.",
-        wording.caption(runs, [key]),
-        Picture("confusion", f"Confusion matrix of {'/'.join(filter(None, key))}", figure),
-        wording.table(table),
-        f"{wording.share(near, matrix.sum())} % of the predictions are right or off by one class."
-        if len(names) > 2
-        else "",
+    yield {"confusion": {"row": row, "matrix": matrix.tolist()}}
+    yield "## Confusion matrix"
+    yield (
+        f"{wording.text(name)} has the highest mean accuracy on dev with the weights of the best "
+        f"epoch by dev: {wording.mean(runs.means(name, split='dev')[Weights.BEST])}. The matrix "
+        f"adds up the test predictions of its runs."
     )
-    return Section(parts, {"confusion": {"row": key[0], "matrix": matrix.tolist()}})
+    yield wording.caption(runs, [name])
+    title = f"{wording.title(runs, [name])}: {row}, n = {len(records)}"
+    figure = plot_confusion_matrix(matrix, classes, title)
+    yield Picture("confusion", f"Confusion matrix of {name}", figure)
+    table = []
+    for number, (one, counts) in enumerate(zip(classes, matrix, strict=True)):
+        cells = {"true class": wording.text(one)}
+        cells |= {wording.text(c): f"{count:,}" for c, count in zip(classes, counts, strict=True)}
+        cells["recall, %"] = _share(counts[number], counts.sum())
+        cells["precision, %"] = _share(counts[number], matrix[:, number].sum())
+        table.append(cells)
+    yield wording.table(table)
+    if len(classes) > 2:
+        near = sum(np.trace(matrix, offset) for offset in (-1, 0, 1))
+        yield f"{_share(near, matrix.sum())} % of the predictions are right or off by one class."
 
 
-def _notes(runs: Runs) -> Section:
-    """Returns the notes, the runs that are not used, and those that are missing."""
-    lists = {
-        "## Notes": [wording.text(note) for note in runs.sweep.notes],
-        "## Runs that are not used": [
-            f"{wording.text(record.key)}: {wording.text(reason)}" for record, reason in runs.unused
-        ],
-        "## Not run yet": [
-            f"{wording.name(key)}: {len(runs.of(key))} of {one.seeds} runs are finished."
-            for key, one in runs.experiments.items()
-            if len(runs.of(key)) < one.seeds
-        ],
-    }
-    parts = [
-        part for head, lines in lists.items() if lines for part in (head, wording.bullets(lines))
+def _share(part: float, total: float) -> str:
+    return f"{100 * part / total:.1f}" if total else "–"
+
+
+def _notes(runs: Runs) -> Iterator[Part]:
+    """Yields the notes, the runs that are not used, and those that are missing."""
+    unused = [f"{wording.text(one.key)}: {wording.text(reason)}" for one, reason in runs.unused]
+    missing = [
+        f"{wording.text(name)}: {len(runs.finished[name])} of {one.seeds} runs are finished."
+        for name, one in runs.experiments.items()
+        if len(runs.finished[name]) < one.seeds
     ]
-    return Section(tuple(parts), {"failed": runs.failed, "unused": len(runs.unused)})
+    lists = {"Notes": list(map(wording.text, runs.sweep.notes))}
+    lists |= {"Runs that are not used": unused, "Not run yet": missing}
+    for heading, lines in lists.items():
+        if lines:
+            yield f"## {heading}"
+            yield wording.bullets(lines)
 
 
-def _bookkeeping(runs: Runs, source: str | Path) -> Section:
-    """Returns where the numbers come from."""
-    records, source = runs.of(), Path(source)
+def _bookkeeping(runs: Runs, source: str | Path) -> Iterator[Part]:
+    """Yields where the numbers come from."""
+    records, source = runs.of(runs.experiments), Path(source)
     seconds = sum(record.seconds for record in records)
-    sizes = sorted({int(np.sum(record.last.confusion_matrix)) for record in records})
-    kinds = {"rows": runs.of(*runs.run_rows) if runs.run_rows else []}
-    kinds["variants"] = [record for record in records if record.key.variant]
-    planned = sum(one.seeds for one in runs.sweep.experiments)
-    versions = sorted({item for record in records for item in (record.versions or {}).items()})
-    commits = sorted({wording.code((record.commit or "unknown")[:10]) for record in records})
-    places = sorted({f"{record.jobs}, {record.cores}" for record in records})
-    facts = {
-        "data set": f"{wording.text(records[0].dataset)} "
-        f"({' or '.join(f'{size:,}' for size in sizes)} test sentences)",
-        "word vectors": "; ".join(wording.vectors(records)),
-        "finished runs": f"{len(records)}, {planned} planned; {runs.failed} failed",
-        "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
-        "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
-        "from the first start to the last end, with pauses": "; ".join(
-            f"{name} {_wall_minutes(some):,.0f} min" for name, some in kinds.items() if some
-        ),
-        "runs at a time, cores per run": "; ".join(places),
-        "versions": "; ".join(f"{package} {version}" for package, version in versions),
-        "commits": ", ".join(commits),
-    }
+    failed = sum(record.error is not None for record, _ in runs.unused)
+    yield {"runs": len(records), "failed": failed, "unused": len(runs.unused), "seconds": seconds}
+    yield "## Runs"
     command = wording.code(f"sst-keras report {runs.sweep.name}")
     folder = wording.code(source.name if source.is_absolute() else source.as_posix())
-    table = wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l")
-    parts = ("## Runs", f"{command} wrote this file from the records in {folder}.", table)
-    return Section(parts, {"runs": len(records), "seconds": seconds})
+    yield f"{command} wrote this file from the records in {folder}."
+    kinds = {"rows": [one for one in records if not one.key.variant]}
+    kinds["variants"] = [one for one in records if one.key.variant]
+    spans = [f"{kind} {_wall_minutes(some):,.0f} min" for kind, some in kinds.items() if some]
+    size = np.sum(records[0].last.confusion_matrix)
+    planned = sum(one.seeds for one in runs.sweep.experiments)
+    versions = {item for record in records for item in (record.versions or {}).items()}
+    commits = {wording.code((record.commit or "unknown")[:10]) for record in records}
+    places = {f"{record.jobs}, {record.cores}" for record in records}
+    facts = {
+        "data set": f"{wording.text(records[0].dataset)} ({size:,} test sentences)",
+        "word vectors": "; ".join(wording.vectors(records)),
+        "finished runs": f"{len(records)}, {planned} planned; {failed} failed",
+        "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
+        "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
+        "from the first start to the last end, with pauses": "; ".join(spans),
+        "runs at a time, cores per run": "; ".join(sorted(places)),
+        "versions": "; ".join(f"{package} {version}" for package, version in sorted(versions)),
+        "commits": ", ".join(sorted(commits)),
+    }
+    yield wording.table([{"": name, " ": fact} for name, fact in facts.items()], "l")
 
 
 def _wall_minutes(records: Iterable[RunRecord]) -> float:

@@ -1,25 +1,17 @@
-"""Scores, settings and verdicts in words, as Markdown."""
-
-from __future__ import annotations
+"""Scores, settings and names in words, as Markdown."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sst_keras.experiments.records import RunRecord, Weights
-from sst_keras.experiments.report.comparison import Effect, Key, Runs, Summary
-from sst_keras.settings import Pipeline, label
+from sst_keras.experiments.report.comparison import Found, Runs, Summary
 
 _VALUES = {
     "sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "momentum": "SGD with momentum",
     "last": "last step", "last_padded": "last step of padding", ("auto",): "pretrained",
     "lstm": "LSTM", "mlp": "MLP", "cnn": "CNN", "cnn-multichannel": "CNN, multichannel",
 }  # fmt: skip
-_POOLINGS = {
-    "attention": " + attention", "last": "", "last_padded": ", last step of padding",
-    "mean": " + mean", "max": " + maximum",
-}  # fmt: skip
-NOT_COMPARABLE = "not comparable"
 
 
 # === Markdown ===
@@ -45,11 +37,9 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
-    """Returns a table.
+    """Returns a table. Each row has heading → cell, as Markdown.
 
-    Args:
-        rows: The rows: heading → cell, as Markdown. All have the same headings.
-        sides: The alignment of each column, `l` or `r`; the last letter is repeated.
+    `sides` has the alignment of each column, `l` or `r`; the last letter is repeated.
     """
     sides = sides.ljust(len(rows[0]), sides[-1])[: len(rows[0])]
     rules = ["---:" if side == "r" else "---" for side in sides]
@@ -61,11 +51,12 @@ def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
 # === Numbers ===
 
 
-def spread(summary: Summary | None) -> str:
-    """Returns mean ± standard deviation, in percent."""
+def spread(summary: Summary | None, digits: int = 1) -> str:
+    """Returns mean ± standard deviation."""
     if summary is None:
         return "–"
-    return f"{summary.mean:.1f}" + ("" if summary.sd is None else f" ± {summary.sd:.1f}")
+    end = "" if summary.sd is None else f" ± {summary.sd:.{digits}f}"
+    return f"{summary.mean:.{digits}f}{end}"
 
 
 def mean(summary: Summary | None) -> str:
@@ -98,72 +89,15 @@ def difference(value: Summary | None) -> str:
     return f"**{shown}**" if value.sign else shown
 
 
-def share(part: float, total: float) -> str:
-    """Returns a share in percent, without the sign."""
-    return f"{100 * part / total:.1f}" if total else "–"
+def differences(found: Found) -> dict[str, str]:
+    """Returns the cells of `n` and of the difference with each set of weights."""
+    n = max(one.n if one else 0 for one in found.values())
+    return {"n": str(n)} | {weights.value: difference(one) for weights, one in found.items()}
 
 
-def counted(count: int, noun: str) -> str:
-    """Returns a number of things."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-# === Names ===
-
-
-def name(key: Key) -> str:
-    """Returns an experiment's name."""
-    return text("/".join(filter(None, key)))
-
-
-def value(of_setting: Any) -> str:
-    """Returns the value of a setting."""
-    if isinstance(of_setting, (bool, float)):
-        return f"{of_setting:g}" if isinstance(of_setting, float) else ("no", "yes")[of_setting]
-    if isinstance(of_setting, tuple) and of_setting not in _VALUES:
-        return " + ".join(text(str(entry).rpartition("/")[2]) for entry in of_setting)
-    return _VALUES.get(of_setting) or text(of_setting)
-
-
-def model(pipeline: Pipeline) -> str:
-    """Returns a pipeline's model, such as `LSTM + attention, no pretrained vectors`."""
-    settings = pipeline.model
-    words = value(settings.name)
-    if settings.name == "lstm":
-        words = ("Bi" if settings.bidirectional else "") + words + _POOLINGS[settings.pooling]
-    return words + ", no pretrained vectors" * (pipeline.embedding.vectors == ("none",))
-
-
-def change(effect: Effect) -> str:
-    """Returns the values of a change."""
-    return f"{value(effect.before)} → {value(effect.after)}"
-
-
-def vectors(records: Iterable[RunRecord]) -> list[str]:
-    """Returns the word vectors of records, each kind once."""
-    return list(dict.fromkeys(value(record.vectors) for record in records))
-
-
-def title(runs: Runs, keys: Iterable[Key], split: str = "test") -> str:
-    """Returns what a figure is of: data set, split and word vectors."""
-    records = runs.of(*keys)
-    names = dict.fromkeys(record.dataset for record in records)
-    found = dict.fromkeys(" + ".join(record.vectors) for record in records)
-    return f"{', '.join(names)}, {split}; word vectors: {', '.join(found)}"
-
-
-def caption(runs: Runs, keys: Iterable[Key]) -> str:
-    """Returns the line that names the word vectors behind a table or figure."""
-    groups: dict[str, list[str]] = {}
-    for key in dict.fromkeys(keys):
-        for kind in vectors(runs.of(key)):
-            groups.setdefault(kind, []).append(name(key))
-    most = max(groups, key=lambda kind: len(groups[kind]), default="")
-    others = [f"{kind} ({', '.join(groups[kind])})" for kind in groups if kind != most]
-    return f"*Word vectors: {'; '.join([most, *others])}.*" if groups else ""
-
-
-# === Verdicts ===
+def of_source(runs: Runs, shown: str) -> dict[str, str]:
+    """Returns the cell of a published score or difference; none if no row has a score."""
+    return {text(runs.source): shown} if runs.published else {}
 
 
 def by_weights(found: Mapping[Weights, str]) -> str:
@@ -171,42 +105,39 @@ def by_weights(found: Mapping[Weights, str]) -> str:
     return ", and ".join(f"{one} with the weights of the {w.value}" for w, one in found.items())
 
 
-def verdict(effect: Effect, weights: Weights) -> str:
-    """Returns whether a finding holds, which claims that the effect is above 0."""
-    found = effect.differences[weights]
-    if found is None:
-        return "not tested"
-    if effect.is_nested and weights is Weights.BEST:
-        return NOT_COMPARABLE
-    return {1: "holds", -1: "the opposite holds", 0: "not shown"}[found.sign]
+# === Names ===
 
 
-def reason(effect: Effect) -> str:
-    """Returns why a finding's verdict is what it is: the rows compared, and their scores."""
-    setting = label(effect.setting)
-    values = f"{value(effect.after)} against {value(effect.before)}"
-    if not effect.pairs:
-        return f"No two experiments with runs differ only in the {setting}, {values}."
-    pairs = ", ".join(f"{name(after)} with {name(before)}" for before, after in effect.pairs)
-    words = f"{setting.capitalize()}, {values}: {pairs}."
-    if any(variant for pair in effect.pairs for _, variant in pair):
-        words += " No two rows differ only in this, so variants are compared."
-    last, best = effect.differences.values()
-    if last is None or best is None:
-        return f"{words} No seed was run in all of them."
-    shown = {weights: f"{difference(one)} points" for weights, one in effect.differences.items()}
-    words += f" The difference is {by_weights(shown)}; n = {last.n}."
-    if effect.published is not None:
-        words += f" The published difference is {points(effect.published)}."
-    if last.interval is None:
-        return f"{words} A single seed has no interval and shows nothing."
-    if not last.sign:
-        words += " The interval contains 0: the true difference may have either sign."
-    if effect.is_nested:
-        words += (
-            " The best epoch by dev cannot settle this: the longer run contains the shorter one, "
-            "so its best epoch can be worse only by chance."
-        )
-    elif best.sign != last.sign:
-        words += f" With the weights of the best epoch by dev: {verdict(effect, Weights.BEST)}."
-    return words
+def value(of_setting: Any) -> str:
+    """Returns the value of a setting."""
+    if isinstance(of_setting, bool):
+        return "yes" if of_setting else "no"
+    if isinstance(of_setting, float):
+        return f"{of_setting:g}"
+    if isinstance(of_setting, tuple) and of_setting not in _VALUES:
+        return " + ".join(text(str(entry).rpartition("/")[2]) for entry in of_setting)
+    return _VALUES.get(of_setting) or text(of_setting)
+
+
+def vectors(records: Iterable[RunRecord]) -> list[str]:
+    """Returns the word vectors of records, each kind once."""
+    return list(dict.fromkeys(value(record.vectors) for record in records))
+
+
+def title(runs: Runs, names: Iterable[str], split: str = "test") -> str:
+    """Returns what a figure is of: data set, split and word vectors."""
+    records = runs.of(names)
+    sets = dict.fromkeys(record.dataset for record in records)
+    found = dict.fromkeys(" + ".join(record.vectors) for record in records)
+    return f"{', '.join(sets)}, {split}; word vectors: {', '.join(found)}"
+
+
+def caption(runs: Runs, names: Iterable[str]) -> str:
+    """Returns the line that names the word vectors behind a table or figure."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        for kind in vectors(runs.of([name])):
+            groups.setdefault(kind, []).append(text(name))
+    most = max(groups, key=lambda kind: len(groups[kind]), default="")
+    others = [f"{kind} ({', '.join(groups[kind])})" for kind in groups if kind != most]
+    return f"*Word vectors: {'; '.join([most, *others])}.*" if groups else ""
