@@ -16,7 +16,7 @@ def experiment(row, *settings, variant=None, published=None, seeds=3):
 
 
 def sweep(*experiments, published=None):
-    return Sweep("small", "", experiments, {}, (), (), "R.md", "r.html", published)
+    return Sweep("small", "", experiments, {}, "R.md", "r.html", published=published)
 
 
 def record(experiment, seed, test, *, error=None, matrix=RIGHT, settings=(), **fields):

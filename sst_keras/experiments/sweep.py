@@ -84,7 +84,12 @@ class Experiment:
     @property
     def name(self) -> str:
         """The name that `find_pipeline` takes, such as `paper/V2.3/frozen`."""
-        return "/".join(filter(None, (self.sweep, self.row, self.variant)))
+        return f"{self.sweep}/{self.short_name}"
+
+    @property
+    def short_name(self) -> str:
+        """The name within the sweep, such as `V2.3/frozen`."""
+        return "/".join(filter(None, (self.row, self.variant)))
 
     def key(self, seed: int) -> RunKey:
         """Returns the key of the run with one seed."""
