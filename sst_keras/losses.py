@@ -10,8 +10,8 @@ ops = keras.ops
 class _LogitsLoss(keras.losses.Loss):
     """A loss on logits float32[batch, classes] and labels int32[batch], from 0.
 
-    `label_smoothing` is the share `s` of each label that is spread evenly over all classes: Szegedy
-    et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+    `label_smoothing` is the share `s` of each label that is spread evenly over all `n` classes:
+    Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     """
 
     def __init__(self, label_smoothing: float = 0.0, **kwargs: Any) -> None:
@@ -19,7 +19,7 @@ class _LogitsLoss(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns float32[batch]. A label's target is 1 - s + s / n, all other targets are s / n."""
+        """Returns float32[batch]. Targets are `1 - s + s / n` at the label, else `s / n`."""
         classes = ops.shape(y_pred)[-1]
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         targets = ops.one_hot(labels, classes, dtype=y_pred.dtype)

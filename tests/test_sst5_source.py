@@ -69,14 +69,14 @@ def test_a_wrong_sum_is_named(original, name):
         source.locate(original)
     message = str(error.value)
     assert str(original / "sst" / name) in message and source.SHA256[name] in message
-    assert "--dataset" in message
+    assert "set data.dataset" in message
 
 
 def test_nothing_to_be_had(offline):
     assert not source.is_available()
     message = str(source.unavailable())
     assert source.URL in message and source.SHA256[source.ZIP_NAME] in message
-    assert str(locations.cache_dir() / "sst") in message and "--dataset sample" in message
+    assert str(locations.cache_dir() / "sst") in message and "data.dataset=sample" in message
 
 
 def test_what_tensorflow_datasets_has_ready(monkeypatch, tmp_path):
