@@ -4,8 +4,7 @@ Constants are PyTorch's where Keras's differ, because most published learning ra
 Adagrad's accumulator starts at 0, and epsilons are small.
 
 Adam and Adagrad run one TensorFlow operation per weight instead of Keras's dozen. `adagrad` and
-`lazy-adam` update only the rows of an embedding that a batch uses. `adam` updates all rows, because
-its moments keep moving the unused ones.
+`lazy-adam` update only the rows of an embedding that a batch uses.
 """
 
 from collections.abc import Sequence

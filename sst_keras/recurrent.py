@@ -13,7 +13,6 @@ from typing import Any
 from sst_keras.runtime import keras, tf
 
 _Weights = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # kernel, recurrent kernel, bias
-_DTYPES = ("float32", "bfloat16")
 _MIN_PACKED_BATCH = 16  # for prediction, packing pays off from this many rows
 _CHUNK = 8  # steps per iteration of the loop that predicts fewer rows
 _SHUT = -1e4  # added to a gate's sum to shut it: the sigmoid is 0
@@ -31,27 +30,22 @@ class LSTM(keras.layers.LSTM):
     for arguments that the fast code does not support: an initial or returned state, dropout inside
     the layer, other activations.
 
-    Args:
-        units: Width of state and output.
-        matmul_dtype: `"float32"`, or `"bfloat16"` to round the factors and results of matrix
-            products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions.
-            States and weights stay float32. No effect on a GPU.
-        **kwargs: Other arguments of `keras.layers.LSTM`.
+    `matmul_dtype` is `"float32"`, or `"bfloat16"` to round the factors and results of matrix
+    products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions. States and
+    weights stay float32. It has no effect on a GPU.
     """
 
     def __init__(self, units: int, matmul_dtype: str = "float32", **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
-        if matmul_dtype not in _DTYPES:
-            raise ValueError(
-                f"Expected `matmul_dtype` of {' or '.join(_DTYPES)}. Received: {matmul_dtype!r}"
-            )
+        if matmul_dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"Expected float32 or bfloat16. Received: {matmul_dtype=}")
         self.matmul_dtype = matmul_dtype
         self.supports_jit = False  # XLA slows loops down on a CPU, and lacks TensorArrays
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        """Runs the layer on float32[batch, time, dim]; `mask` is bool[batch, time], true if real.
+        """Runs the layer on float32[batch, time, dim] and a mask bool[batch, time], true if real.
 
         Returns float32[batch, time, units] with `return_sequences`, else float32[batch, units]: the
         output at the last real step, or zeros for a row of only padding.
@@ -179,9 +173,9 @@ def _cell(z: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 
 def _loop(start: int, end: tf.Tensor, step: Callable, values: tuple, shapes: Any = None) -> tuple:
-    """Replaces `values` by `step(t, *values)` for each t from `start` to `end - 1`.
+    """Replaces `values` by `step(t, *values)` for each t from `start` to `end - 1`; returns them.
 
-    `shapes` has the values' static shapes, if they change. Returns the last values.
+    `shapes` are the static shapes of `values`, given if a shape changes between steps.
     """
     _, *values = tf.while_loop(
         lambda t, *_: t < end,

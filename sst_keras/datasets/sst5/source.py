@@ -23,8 +23,7 @@ _TREE_FILES = ("train.txt", "dev.txt", "test.txt")
 def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
     """Returns the folder that has train.txt, dev.txt and test.txt, or None if there is none.
 
-    Each of `locations.data_dirs(data_dir)` is searched for `sst/` with the original zip or the
-    three unpacked files.
+    Each of `locations.data_dirs(data_dir)` is searched for `sst/`, with the zip or its three files.
 
     Raises:
         UsageError: If `data_dir` or the folder that the environment names does not exist.
@@ -33,12 +32,12 @@ def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
     for folder in locations.data_dirs(data_dir):
         found = _files_in(folder / "sst")
         for file in found:
-            received = hashlib.sha256(file.read_bytes()).hexdigest()
-            if received != SHA256[file.name]:
+            expected, received = SHA256[file.name], hashlib.sha256(file.read_bytes()).hexdigest()
+            if received != expected:
                 raise InputError(
-                    f"{file}: this is not the original SST-5 file. Expected sha256 "
-                    f"{SHA256[file.name]}. Received {received}. Replace it with the file from "
-                    f"{URL}, or, to train on your own trees, set data.dataset to their folder."
+                    f"{file}: this is not the original SST-5 file. Expected sha256 {expected}. "
+                    f"Received {received}. Replace it with the file from {URL}, or, to train on "
+                    f"your own trees, set data.dataset to their folder."
                 )
         if found:
             return zipfile.Path(found[0], "trees/") if len(found) == 1 else folder / "sst"
