@@ -3,11 +3,8 @@ does not copy its matrix.
 
 All but the embedding are called with inputs `float32[batch, time, dim]` and a mask
 `bool[batch, time]`, true at real steps, or None if all steps are real. Padding never changes an
-output, and a row of only padding gives finite numbers. The layers use `keras.ops` and are tested
-with TensorFlow.
+output, and a row of only padding gives finite numbers.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -45,26 +42,23 @@ class Embedding(keras.layers.Embedding):
         return ops.cast(tf.gather(matrix.value, ops.cast(inputs, "int32")), self.compute_dtype)
 
 
-class _MaskedPooling(keras.layers.Layer):
-    """A layer that takes a mask and pools over time."""
+class _MaskConsumer(keras.layers.Layer):
+    """A layer that takes a mask. Its output has none: the layers that follow read all of it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        return None  # the output has no time
+        return None
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
-class FixedLength(keras.layers.Layer):
-    """Pads each text with zeros to a fixed length and drops the mask, so padding is read as words.
+class FixedLength(_MaskConsumer):
+    """Pads each text with zeros to at least `length` steps, which are then read as words.
 
     This reproduces a common mistake: an LSTM whose last step is padding. A text's output does not
     depend on the rest of its batch unless a text is longer than `length`.
-
-    Args:
-        length: The minimal number of steps in the output.
     """
 
     def __init__(self, length: int, **kwargs: Any) -> None:
@@ -72,7 +66,6 @@ class FixedLength(keras.layers.Layer):
         if length < 1:
             raise ValueError(f"Expected `length` of at least 1. Received: length={length}")
         self.length = length
-        self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Returns float32[batch, max(time, length), dim], 0 at padding."""
@@ -82,22 +75,14 @@ class FixedLength(keras.layers.Layer):
         steps = max(time, self.length) if isinstance(time, int) else ops.maximum(time, self.length)
         return ops.concatenate([inputs, zeros], axis=1)[:, :steps]
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: the layers that follow treat all steps as real."""
-        return None
-
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns [batch, time, dim]; time is None if the input's is."""
         batch, time, dim = input_shape
         return batch, time and max(time, self.length), dim
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "length": self.length}
-
 
 @keras.saving.register_keras_serializable(_PACKAGE)
-class AttentionPooling(_MaskedPooling):
+class AttentionPooling(_MaskConsumer):
     """Attention with one learned key: a weighted sum over time, then a linear layer.
 
     With `X: float32[batch, time, dim]` the inputs, such as an LSTM's outputs:
@@ -108,16 +93,10 @@ class AttentionPooling(_MaskedPooling):
     3. Weights `A = softmax(Q K)` over the real steps; 0 at padding.
     4. Values `V = X W_V`, `float32[batch, time, units]`.
     5. Output `Linear(V A)`: the weighted sum of the values, `float32[batch, units]`, through a
-       linear layer with a bias.
+       linear layer with a bias. For a row of only padding, it is the bias.
 
-    A row of only padding has weights of 0, so its output is the linear layer's bias.
-
-    Args:
-        units: Width of queries, key, values and output.
-
-    Reference:
-        "SST Classification with RNN (LSTM)", a short report; the learned key is the context vector
-        of Yang et al., "Hierarchical Attention Networks for Document Classification", NAACL 2016.
+    Source: "SST Classification with RNN (LSTM)", a short report. Its key is the context vector of
+    Yang et al., "Hierarchical Attention Networks for Document Classification", NAACL 2016.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
@@ -128,14 +107,12 @@ class AttentionPooling(_MaskedPooling):
 
     def build(self, input_shape: tuple) -> None:
         """Creates the weights for inputs of shape [batch, time, dim]."""
-        dim = input_shape[-1]
-        self.query_kernel = self.add_weight(name="query_kernel", shape=(dim, self.units))
-        self.key = self.add_weight(name="key", shape=(self.units, 1))
-        self.value_kernel = self.add_weight(name="value_kernel", shape=(dim, self.units))
-        self.output_kernel = self.add_weight(name="output_kernel", shape=(self.units, self.units))
-        self.output_bias = self.add_weight(
-            name="output_bias", shape=(self.units,), initializer="zeros"
-        )
+        dim, units = input_shape[-1], self.units
+        self.query_kernel = self.add_weight((dim, units), name="query_kernel")
+        self.key = self.add_weight((units, 1), name="key")
+        self.value_kernel = self.add_weight((dim, units), name="value_kernel")
+        self.output_kernel = self.add_weight((units, units), name="output_kernel")
+        self.output_bias = self.add_weight((units,), "zeros", name="output_bias")
 
     def call(self, inputs: Any, mask: Any = None, return_attention_scores: bool = False) -> Any:
         """Returns float32[batch, units], and if asked for the weights `A`, float32[batch, time]."""
@@ -148,17 +125,11 @@ class AttentionPooling(_MaskedPooling):
         pooled = ops.matmul(ops.swapaxes(weights, 1, 2), inputs)[:, 0]  # [batch, dim]
         values = ops.matmul(pooled, self.value_kernel)  # [batch, units]
         outputs = ops.matmul(values, self.output_kernel) + self.output_bias
-        if return_attention_scores:
-            return outputs, ops.squeeze(weights, axis=-1)
-        return outputs
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "units": self.units}
+        return (outputs, ops.squeeze(weights, axis=-1)) if return_attention_scores else outputs
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
-class MaskedAveragePooling(_MaskedPooling):
+class MaskedAveragePooling(_MaskConsumer):
     """The mean over the real steps; 0 for a row of only padding."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -168,7 +139,7 @@ class MaskedAveragePooling(_MaskedPooling):
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
-class MaskedMaxPooling(_MaskedPooling):
+class MaskedMaxPooling(_MaskConsumer):
     """The maximum over the real steps; 0 for a row of only padding."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -183,12 +154,7 @@ class MaskedConv1D(keras.layers.Conv1D):
     """A convolution over time that reads padding as zeros.
 
     A text's output therefore does not depend on how much padding the batch has. The output keeps
-    the input's time and mask.
-
-    Args:
-        filters: Number of filters.
-        kernel_size: Width of the filters in steps.
-        **kwargs: Other arguments of `keras.layers.Conv1D`; `padding` is always `"same"`.
+    the input's time and mask. The arguments are those of `keras.layers.Conv1D`, except `padding`.
     """
 
     def __init__(self, filters: int, kernel_size: int, **kwargs: Any) -> None:

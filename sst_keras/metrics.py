@@ -3,8 +3,6 @@
 The classes are an ordered scale, so some scores weigh a far miss more than a near one.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,17 +23,14 @@ class Metrics:
         accuracy: Share of examples whose most probable class is the true one.
         loss: Mean of -log(probability of the true class), in nats. Probabilities below 1e-12 count
             as 1e-12, so no example adds more than 27.6.
-        macro_f1: Unweighted mean of all classes' F1. A class that is never true and never
-            predicted counts as 0, as in scikit-learn's `f1_score` with every class in `labels` and
-            `zero_division=0`.
+        macro_f1: Unweighted mean of all classes' F1; a class that is never true and never predicted
+            counts as 0. This is scikit-learn's `f1_score` with all classes and `zero_division=0`.
         mean_absolute_error: Mean distance between predicted and true class, in classes.
         within_one_accuracy: Share of examples at most one class off.
-        quadratic_weighted_kappa: Agreement beyond chance; 1 is perfect, 0 is chance. See
-            `quadratic_weighted_kappa`.
-        expected_calibration_error: `Σ n_bin / n |accuracy - confidence|` over the bins of
-            `calibration`.
+        quadratic_weighted_kappa: Agreement beyond chance: 1 is perfect, 0 is chance.
+        expected_calibration_error: `Σ n_bin / n |accuracy - confidence|` over `calibration`.
         per_class: For each class `label`, `precision`, `recall`, `f1`, `support` (examples of the
-            class) and `predicted` (examples predicted as it); a share is 0 where it is 0/0.
+            class) and `predicted` (examples predicted as it). A share of 0/0 is 0.
         confusion_matrix: Row i, column j: number of examples of class i predicted as class j.
         calibration: For each bin of confidence `lower`, `upper`, `n`, and the means `confidence`
             and `accuracy` of its examples, or None if it is empty.
@@ -59,11 +54,9 @@ class Metrics:
 
 
 def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
-    """Scores predictions. The predicted class is the most probable one, the lowest on a tie.
+    """Scores predictions: `labels` int[n], the true classes, and `probabilities` float[n, classes].
 
-    Args:
-        labels: int[n], the true classes, from 0.
-        probabilities: float[n, classes], each row summing to 1.
+    The predicted class is the most probable one, the lowest on a tie.
 
     Raises:
         InputError: If there are no examples, or a row holds nan or does not sum to 1.
@@ -71,27 +64,23 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
-        raise ValueError(
-            f"Expected labels [n] and probabilities [n, classes]. Received: labels "
-            f"{labels.shape}, probabilities {probabilities.shape}"
-        )
+        shapes = f"labels {labels.shape}, probabilities {probabilities.shape}"
+        raise ValueError(f"Expected labels [n], probabilities [n, classes]. Received: {shapes}")
     n, classes = probabilities.shape
     if n == 0:
         raise InputError("Expected at least one example to score. Received none")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"Expected labels that are whole numbers. Received {labels.dtype}")
+        raise ValueError(f"Expected integer labels. Received {labels.dtype}")
     if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
-            f"Expected labels from 0 to {classes - 1}. Received {labels.min()} to {labels.max()}"
-        )
+        found = f"{labels.min()} to {labels.max()}"
+        raise ValueError(f"Expected labels from 0 to {classes - 1}. Received {found}")
     # The bound leaves room for half precision. A comparison with nan is never true.
     sound = (probabilities >= 0).all(axis=1) & (np.abs(probabilities.sum(axis=1) - 1) < 0.01)
     if not sound.all():
         row = int(sound.argmin())
         raise InputError(
-            f"Expected probabilities, each row summing to 1. Received in row {row}: "
-            f"{probabilities[row].tolist()}. If they are nan, training diverged: lower the "
-            f"learning rate."
+            f"Expected probabilities summing to 1. Received in row {row}: "
+            f"{probabilities[row].tolist()}. If nan, training diverged: lower the learning rate."
         )
     labels = labels.astype(np.int64)
     predicted = probabilities.argmax(axis=1)
@@ -100,6 +89,8 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
     calibration = _calibration(probabilities.max(axis=1), predicted == labels)
     distance = np.abs(predicted - labels)
     truth = probabilities[np.arange(n), labels]
+    filled = [row for row in calibration if row["n"]]
+    gaps = [row["n"] / n * abs(row["accuracy"] - row["confidence"]) for row in filled]
     return Metrics(
         n=n,
         accuracy=float((distance == 0).mean()),
@@ -108,11 +99,7 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
         mean_absolute_error=float(distance.mean()),
         within_one_accuracy=float((distance <= 1).mean()),
         quadratic_weighted_kappa=quadratic_weighted_kappa(matrix),
-        expected_calibration_error=sum(
-            row["n"] / n * abs(row["accuracy"] - row["confidence"])
-            for row in calibration
-            if row["n"]
-        ),
+        expected_calibration_error=sum(gaps),
         per_class=per_class,
         confusion_matrix=matrix.tolist(),
         calibration=calibration,
@@ -122,8 +109,7 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts pairs of true class int[n] and predicted class int[n].
 
-    Returns:
-        int[classes, classes]: row i, column j counts examples of class i predicted as class j.
+    Returns int[classes, classes]; row i, column j counts examples of class i predicted as class j.
     """
     pairs = np.asarray(labels) * classes + np.asarray(predicted)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
@@ -134,11 +120,8 @@ def quadratic_weighted_kappa(matrix: np.ndarray) -> float:
 
     `1 - Σ w O / Σ w E`, where `O` is the confusion matrix, `E` its expectation if truth and
     prediction were independent, and `w_ij = (i - j)²`. It is 1 if the denominator is 0: then all
-    examples and predictions are the same class.
-
-    Reference:
-        Cohen, "Weighted kappa: Nominal scale agreement with provision for scaled disagreement or
-        partial credit", Psychological Bulletin 70 (1968).
+    examples and predictions are the same class. Source: Cohen, "Weighted kappa: Nominal scale
+    agreement with provision for scaled disagreement", Psychological Bulletin 70 (1968).
     """
     matrix = np.asarray(matrix, np.float64)
     scale = np.arange(len(matrix))
@@ -150,41 +133,31 @@ def quadratic_weighted_kappa(matrix: np.ndarray) -> float:
 
 def _per_class(matrix: np.ndarray) -> list[dict[str, Any]]:
     rows = []
-    for label in range(len(matrix)):
-        hits, support, predicted = matrix[label, label], matrix[label].sum(), matrix[:, label].sum()
-        rows.append(
-            {
-                "label": label,
-                "precision": float(hits / predicted) if predicted else 0.0,
-                "recall": float(hits / support) if support else 0.0,
-                "f1": float(2 * hits / (support + predicted)) if support + predicted else 0.0,
-                "support": int(support),
-                "predicted": int(predicted),
-            }
-        )
+    for label, (row, column) in enumerate(zip(matrix, matrix.T, strict=True)):
+        hits, support, predicted = row[label], int(row.sum()), int(column.sum())
+        shares = {
+            "precision": float(hits / predicted) if predicted else 0.0,
+            "recall": float(hits / support) if support else 0.0,
+            "f1": float(2 * hits / (support + predicted)) if support + predicted else 0.0,
+        }
+        rows.append({"label": label, **shares, "support": support, "predicted": predicted})
     return rows
 
 
 def _calibration(confidence: np.ndarray, hit: np.ndarray) -> list[dict[str, Any]]:
     """Groups examples by confidence float[n] into bins of equal width, each (lower, upper].
 
-    Reference:
-        Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015;
-        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    Source: Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI
+    2015; Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
     bins = []
     for place in range(CALIBRATION_BINS):
         members = places == place
-        has_any = bool(members.any())
-        bins.append(
-            {
-                "lower": float(edges[place]),
-                "upper": float(edges[place + 1]),
-                "n": int(members.sum()),
-                "confidence": float(confidence[members].mean()) if has_any else None,
-                "accuracy": float(hit[members].mean()) if has_any else None,
-            }
-        )
+        lower, upper = edges[place : place + 2].tolist()
+        row = {"lower": lower, "upper": upper, "n": int(members.sum())}
+        for name, values in (("confidence", confidence), ("accuracy", hit)):
+            row[name] = float(values[members].mean()) if row["n"] else None
+        bins.append(row)
     return bins

@@ -4,11 +4,8 @@ Constants are PyTorch's where Keras's differ, because most published learning ra
 Adagrad's accumulator starts at 0, and epsilons are small.
 
 Adam and Adagrad run one TensorFlow operation per weight instead of Keras's dozen. `adagrad` and
-`lazy-adam` update only the rows of an embedding that a batch uses. `adam` updates all rows, because
-its moments keep moving the unused ones.
+`lazy-adam` update only the rows of an embedding that a batch uses.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +16,11 @@ from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 _Optimizer = keras.optimizers.Optimizer
 
 
-class _OneOperationAdam:
-    """Mixed into a Keras class: Adam's update in one operation."""
+class Adam(keras.optimizers.Adam):
+    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one weight."""
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -39,20 +37,12 @@ class _OneOperationAdam:
         )
 
 
-class Adam(_OneOperationAdam, keras.optimizers.Adam):
-    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015."""
-
-
-class AdamW(_OneOperationAdam, keras.optimizers.AdamW):
-    """Adam with decoupled weight decay: Loshchilov and Hutter, ICLR 2019."""
-
-
 class LazyAdam(Adam):
-    """Adam that updates only the rows of an embedding that the batch uses.
+    """PyTorch's `SparseAdam`: Adam that updates only the rows of an embedding that a batch uses.
 
-    Other rows and their moments stay as they are; in Adam, their moments decay and keep moving
-    them. Used rows move as in Adam, with the bias correction for the total number of steps. This is
-    PyTorch's `SparseAdam`. With L2, which changes all rows, it is Adam.
+    Other rows and their moments do not change; in Adam, their moments decay and keep moving them.
+    Used rows move as in Adam, with the bias correction for the total number of steps. With L2,
+    which changes all rows, it is Adam.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -81,7 +71,7 @@ class LazyAdam(Adam):
 class Adagrad(keras.optimizers.Adagrad):
     """Duchi et al., "Adaptive Subgradient Methods", JMLR 2011, with epsilon where PyTorch has it.
 
-    Rows of an embedding that a batch does not use have a gradient of 0: they stay, at no cost.
+    Rows of an embedding that a batch does not use have a gradient of 0 and cost nothing.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -100,13 +90,13 @@ class Adagrad(keras.optimizers.Adagrad):
             tf.raw_ops.ResourceApplyAdagradV2(grad=gradient, **arguments)
 
 
-_CLASSES: dict[str, tuple[type[_Optimizer], dict[str, float | bool]]] = {
+_CLASSES = {
     "sgd": (keras.optimizers.SGD, {}),
     "momentum": (keras.optimizers.SGD, {"momentum": 0.9}),
     "nesterov": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
     "adam": (Adam, {"epsilon": 1e-8}),
     "lazy-adam": (LazyAdam, {"epsilon": 1e-8}),
-    "adamw": (AdamW, {"epsilon": 1e-8}),
+    "adamw": (Adam, {"epsilon": 1e-8}),  # any optimizer can decay: see `make_optimizer`
     "nadam": (keras.optimizers.Nadam, {"epsilon": 1e-8}),
     "adamax": (keras.optimizers.Adamax, {"epsilon": 1e-8}),
     "rmsprop": (keras.optimizers.RMSprop, {"rho": 0.99, "epsilon": 1e-8}),
@@ -118,22 +108,14 @@ _CLASSES: dict[str, tuple[type[_Optimizer], dict[str, float | bool]]] = {
 
 
 def make_optimizer(
-    name: str,
-    learning_rate: float,
-    l2: float = 0.0,
-    weight_decay: float = 0.0,
-    clip_norm: float = 0.0,
+    name: str, learning_rate: float, l2: float = 0, weight_decay: float = 0, clip_norm: float = 0
 ) -> _Optimizer:
-    """Makes an optimizer.
+    """Makes an optimizer by its name, one of `settings.OPTIMIZERS`.
 
-    Args:
-        name: One of `settings.OPTIMIZERS`.
-        learning_rate: The step size.
-        l2: λ in `g + λ w`, added to every weight's gradient after clipping and before the optimizer
-            sees it; PyTorch's `weight_decay` in Adam and SGD.
-        weight_decay: Decoupled: each step subtracts `learning_rate · weight_decay · w` from `w`, as
-            in Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
-        clip_norm: Bound of the gradients' global norm; 0 for none.
+    First, gradients whose global norm is above `clip_norm` are scaled down to it, unless it is 0.
+    Then `l2 · w` is added to the gradient of each weight `w`, as PyTorch's `weight_decay` does in
+    Adam and SGD. `weight_decay` is decoupled: each step takes `learning_rate · weight_decay · w`
+    from `w`, as in Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 
     Raises:
         ValueError: If the name is unknown.
@@ -146,8 +128,7 @@ def make_optimizer(
         """`base` with clipping, L2, and the slices of a repeated row added up."""
 
         def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-            # Keras's own clipping would square each slice of a row on its own, and would make the
-            # gradient dense.
+            # Keras's clipping would square each slice of a row and make the gradient dense.
             grads = [_summed_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
             if clip_norm:
                 grads, _ = tf.clip_by_global_norm(grads, clip_norm)
@@ -159,18 +140,14 @@ def make_optimizer(
             super().update_step(gradient, variable, learning_rate)
 
     Optimizer.__name__ = base.__name__
-    return Optimizer(
-        learning_rate=learning_rate,
-        # AdamW requires a number; for the others, None saves a pass over all weights.
-        weight_decay=weight_decay or (0.0 if name == "adamw" else None),
-        **constants,
-    )
+    # A decay of None saves a pass over all weights.
+    return Optimizer(learning_rate=learning_rate, weight_decay=weight_decay or None, **constants)
 
 
 def _summed_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     """Returns the gradient with one slice per row.
 
-    A word that occurs twice in a batch has two slices. Keras's optimizers square each of them
+    A word that occurs twice in a batch has two slices. Keras's optimizers would square each of them
     instead of their sum.
     """
     rows, places = tf.unique(gradient.indices)
@@ -184,19 +161,10 @@ def has_own_rate(embedding: EmbeddingConfig) -> bool:
 
 
 class GroupedOptimizer(keras.optimizers.MultiOptimizer):
-    """One optimizer for a group of weights, and another for all others.
+    """The optimizer `own` for the weight `member`, and `default` for all others."""
 
-    Args:
-        default: The optimizer of all weights outside the group.
-        own: The group's optimizer.
-        group: The group's weights.
-    """
-
-    def __init__(
-        self, default: _Optimizer, own: _Optimizer, group: Sequence[keras.Variable]
-    ) -> None:
-        members = {id(variable) for variable in group}
-        super().__init__(lambda variable: own if id(variable) in members else default)
+    def __init__(self, default: _Optimizer, own: _Optimizer, member: keras.Variable) -> None:
+        super().__init__(lambda variable: own if variable is member else default)
         self.groups = (default, own)
 
 
@@ -214,4 +182,4 @@ def pipeline_optimizer(
     if not has_own_rate(embedding):
         return default
     own = make_optimizer(embedding.optimizer, embedding.learning_rate, clip_norm=clip_norm)
-    return GroupedOptimizer(default, own, [model.get_layer("embedding").embeddings])
+    return GroupedOptimizer(default, own, model.get_layer("embedding").embeddings)

@@ -1,13 +1,11 @@
 """The LSTM layer: `keras.layers.LSTM`, with less work for a CPU.
 
-It is faster because each kernel's gradient is one matrix product over all time steps instead of one
-per step, because gate activations are saved in the forward pass, and because masks cost nothing
-per step. A batch is split into two halves that run on separate cores; with one chain of small
-products, the cores would wait for each other at each step. This works best if TensorFlow runs two
-operations at a time, each on half of the cores. With a GPU, the stock layer and cuDNN do the work.
+Faster because each kernel's gradient is one matrix product over all time steps instead of one per
+step, because the forward pass saves gate activations, and because masks cost nothing per step.
+The two halves of a batch run on separate cores. A single chain of small products would make the
+cores wait for each other at each step. This works best if TensorFlow runs two operations at a time,
+each on half of the cores. With a GPU, the stock layer and cuDNN do the work.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +13,9 @@ from typing import Any
 from sst_keras.runtime import keras, tf
 
 _Weights = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # kernel, recurrent kernel, bias
-_DTYPES = ("float32", "bfloat16")
-# For prediction, packing pays off from this many rows.
-_MIN_PACKED_BATCH = 16
-# Steps per iteration of the loop that predicts fewer rows.
-_CHUNK = 8
-# Added to a gate's sum to shut it: the sigmoid is 0.
-_SHUT = -1e4
+_MIN_PACKED_BATCH = 16  # for prediction, packing pays off from this many rows
+_CHUNK = 8  # steps per iteration of the loop that predicts fewer rows
+_SHUT = -1e4  # added to a gate's sum to shut it: the sigmoid is 0
 
 
 @keras.saving.register_keras_serializable("sst_keras")
@@ -31,64 +25,49 @@ class LSTM(keras.layers.LSTM):
     Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget
     gate of Gers et al., "Learning to Forget", 2000. Weights can be exchanged with the stock layer.
 
-    A mask must have each row's real steps first, as in all batches of this package; this is not
-    checked. Outputs at padding are finite but arbitrary; the stock layer repeats the last real one.
-    The layer falls back to the stock one for arguments that the fast code does not support: an
-    initial or returned state, dropout inside the layer, other activations.
+    A mask must have each row's real steps first; this is not checked. Outputs at padding are finite
+    but arbitrary; the stock layer repeats the last real one. The layer falls back to the stock one
+    for arguments that the fast code does not support: an initial or returned state, dropout inside
+    the layer, other activations.
 
-    Args:
-        units: Width of state and output.
-        matmul_dtype: `"float32"`, or `"bfloat16"` to round the factors and results of matrix
-            products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions.
-            States and weights stay float32. No effect on a GPU.
-        **kwargs: Other arguments of `keras.layers.LSTM`.
-
-    Call arguments:
-        sequences: float32[batch, time, dim].
-        mask: bool[batch, time], true at real steps; None if all are real.
-
-    Output:
-        float32[batch, time, units] with `return_sequences`, else float32[batch, units]: the output
-        at the last real step, or zeros for a row of only padding.
+    `matmul_dtype` is `"float32"`, or `"bfloat16"` to round the factors and results of matrix
+    products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions. States and
+    weights stay float32. It has no effect on a GPU.
     """
 
     def __init__(self, units: int, matmul_dtype: str = "float32", **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
-        if matmul_dtype not in _DTYPES:
-            raise ValueError(
-                f"Expected `matmul_dtype` of {' or '.join(_DTYPES)}. Received: {matmul_dtype!r}"
-            )
+        if matmul_dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"Expected float32 or bfloat16. Received: {matmul_dtype=}")
         self.matmul_dtype = matmul_dtype
         self.supports_jit = False  # XLA slows loops down on a CPU, and lacks TensorArrays
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        """Runs the layer."""
+        """Runs the layer on float32[batch, time, dim] and a mask bool[batch, time], true if real.
+
+        Returns float32[batch, time, units] with `return_sequences`, else float32[batch, units]: the
+        output at the last real step, or zeros for a row of only padding.
+        """
         if initial_state is not None or not self._is_fast():
             return super().call(sequences, initial_state, mask, training)
-        sequences = tf.convert_to_tensor(sequences)
-        mask = None if mask is None else tf.convert_to_tensor(mask)
         weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         weights = tuple(map(tf.convert_to_tensor, weights))
         batch = tf.shape(sequences)[0]
-
         if not training:
             return tf.cond(
                 batch >= _MIN_PACKED_BATCH,
                 lambda: self._run_packed(sequences, mask, weights),
-                lambda: self._run(sequences, mask, weights, training),
+                lambda: self._run(_lstm_states, sequences, mask, weights),
             )
         sizes = [batch // 2, batch - batch // 2]
         masks = (None, None) if mask is None else tf.split(mask, sizes)
-        halves = [
-            self._run(half, half_mask, weights, training)
-            for half, half_mask in zip(tf.split(sequences, sizes), masks, strict=True)
-        ]
-        return tf.concat(halves, axis=0)
+        halves = zip(tf.split(sequences, sizes), masks, strict=True)
+        return tf.concat([self._run(_lstm, *half, weights) for half in halves], axis=0)
 
     def _run(
-        self, sequences: tf.Tensor, mask: tf.Tensor | None, weights: _Weights, training: bool
+        self, lstm: Callable, sequences: tf.Tensor, mask: tf.Tensor | None, weights: _Weights
     ) -> tf.Tensor:
         """Runs rows of a batch with their padding; shapes are those of `call`."""
         inputs = tf.transpose(sequences, (1, 0, 2))  # [time, batch, dim]
@@ -98,8 +77,7 @@ class LSTM(keras.layers.LSTM):
             if mask is not None:
                 # Padding now comes first. Its input gate is shut, so the state stays 0.
                 shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), inputs.dtype)), [0])
-        run = _lstm if training else _lstm_states
-        outputs = run(inputs, weights, shut, self.matmul_dtype)  # [time, batch, units]
+        outputs = lstm(inputs, weights, shut, self.matmul_dtype)  # [time, batch, units]
         return self._returned(tf.transpose(outputs, (1, 0, 2)), mask)
 
     def _run_packed(
@@ -107,14 +85,11 @@ class LSTM(keras.layers.LSTM):
     ) -> tf.Tensor:
         """Runs only the real steps of a batch, for prediction; shapes are those of `call`.
 
-        Rows are sorted from longest to shortest, so that at each step the rows that have it come
-        first. The two halves take turns at picking rows, so that they cost the same.
+        Rows are sorted from longest to shortest, so that the rows with a given step come first. The
+        two halves take turns at picking rows, so that they cost the same.
         """
         batch, time = tf.shape(sequences)[0], tf.shape(sequences)[1]
-        if mask is None:
-            lengths = tf.fill([batch], time)
-        else:
-            lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        lengths = tf.fill([batch], time) if mask is None else _lengths(mask)
         flat = tf.reshape(sequences, (-1, sequences.shape[2]))  # [batch · time, dim]
         order = tf.argsort(lengths, direction="DESCENDING", stable=True)
         indices, states = [], []
@@ -124,18 +99,16 @@ class LSTM(keras.layers.LSTM):
             is_real = counts > steps[:, tf.newaxis]  # [steps, rows]
             step, row = tf.unstack(tf.cast(tf.where(is_real), tf.int32), axis=1)
             first = tf.gather(rows, row) * time
-            count = tf.gather(counts, row)
-            from_, to = first + step, first + step
+            from_ = to = first + step
             if self.go_backwards:
+                count = tf.gather(counts, row)
                 from_, to = first + count - 1 - step, first + time - count + step
             rows_at = tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1)  # int32[steps]
+            inputs = tf.gather(flat, from_)
             indices.append(to[:, tf.newaxis])
-            states.append(
-                _packed_lstm_states(tf.gather(flat, from_), rows_at, weights, self.matmul_dtype)
-            )
-        outputs = tf.scatter_nd(
-            tf.concat(indices, axis=0), tf.concat(states, axis=0), (batch * time, self.units)
-        )
+            states.append(_packed_lstm_states(inputs, rows_at, weights, self.matmul_dtype))
+        shape = (batch * time, self.units)
+        outputs = tf.scatter_nd(tf.concat(indices, axis=0), tf.concat(states, axis=0), shape)
         return self._returned(tf.reshape(outputs, (batch, time, self.units)), mask)
 
     def _returned(self, outputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
@@ -144,12 +117,11 @@ class LSTM(keras.layers.LSTM):
             return outputs
         if mask is None or self.go_backwards:
             return outputs[:, -1]
-        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # [batch]
+        lengths = _lengths(mask)
         last = tf.gather(outputs, tf.maximum(lengths - 1, 0), batch_dims=1)
         return last * tf.cast(lengths > 0, last.dtype)[:, tf.newaxis]
 
     def _is_fast(self) -> bool:
-        """Returns whether the fast code supports the layer's arguments and the device."""
         return (
             not tf.config.get_visible_devices("GPU")
             and self.activation is keras.activations.tanh
@@ -165,23 +137,23 @@ class LSTM(keras.layers.LSTM):
         return {**super().get_config(), "matmul_dtype": self.matmul_dtype}
 
 
-def _rounded_matmul(matmul_dtype: str) -> Callable[..., tf.Tensor]:
-    """Returns a matrix product that computes in a dtype and returns float32."""
+def _lengths(mask: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # int32[batch]
 
-    def matmul(left: tf.Tensor, right: tf.Tensor, **transposed: bool) -> tf.Tensor:
-        left, right = tf.cast(left, matmul_dtype), tf.cast(right, matmul_dtype)
-        return tf.cast(tf.matmul(left, right, **transposed), tf.float32)
 
-    return matmul
+def _matmul(left: tf.Tensor, right: tf.Tensor, dtype: str, **transposed: bool) -> tf.Tensor:
+    """Returns a matrix product that is computed in `dtype`, as float32."""
+    left, right = tf.cast(left, dtype), tf.cast(right, dtype)
+    return tf.cast(tf.matmul(left, right, **transposed), tf.float32)
 
 
 def _projected(
-    inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, shut: tf.Tensor | None, matmul: Any
+    inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, shut: tf.Tensor | None, dtype: str
 ) -> tf.Tensor:
     """Returns the inputs' part of the gates' sums at all steps: float32[time, batch, 4 units]."""
     time, batch, gates = tf.shape(inputs)[0], tf.shape(inputs)[1], kernel.shape[1]
     flat = tf.reshape(inputs, (-1, inputs.shape[2]))  # [time · batch, dim]
-    projected = tf.reshape(matmul(flat, kernel) + bias, (time, batch, gates))
+    projected = tf.reshape(_matmul(flat, kernel, dtype) + bias, (time, batch, gates))
     if shut is not None:
         units = gates // 4
         projected += shut[:, :, tf.newaxis] * tf.constant([_SHUT] * units + [0.0] * 3 * units)
@@ -200,8 +172,23 @@ def _cell(z: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, ...]:
     return i, f, g, o, tanh_c, o * tanh_c, c
 
 
+def _loop(start: int, end: tf.Tensor, step: Callable, values: tuple, shapes: Any = None) -> tuple:
+    """Replaces `values` by `step(t, *values)` for each t from `start` to `end - 1`; returns them.
+
+    `shapes` are the static shapes of `values`, given if a shape changes between steps.
+    """
+    _, *values = tf.while_loop(
+        lambda t, *_: t < end,
+        lambda t, *values: (t + 1, *step(t, *values)),
+        (tf.constant(start), *values),
+        shapes and (tf.TensorShape(()), *map(tf.TensorShape, shapes)),
+        parallel_iterations=1,
+    )
+    return tuple(values)
+
+
 def _lstm_states(
-    inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, matmul_dtype: str
+    inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, dtype: str
 ) -> tf.Tensor:
     """Runs an LSTM over few rows, with the arguments and result of `_lstm`; slow for gradients.
 
@@ -209,118 +196,90 @@ def _lstm_states(
     `_CHUNK` steps. Steps beyond the end are cut off.
     """
     kernel, recurrent_kernel, bias = weights
-    matmul = _rounded_matmul(matmul_dtype)
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], recurrent_kernel.shape[0]
-    projected = _projected(inputs, kernel, bias, shut, matmul)
+    projected = _projected(inputs, kernel, bias, shut, dtype)
     projected = tf.pad(projected, [[0, -time % _CHUNK], [0, 0], [0, 0]])
     chunks = tf.reshape(projected, (-1, _CHUNK, batch, 4 * units))
-    recurrent = tf.cast(recurrent_kernel, matmul_dtype)
+    recurrent = tf.cast(recurrent_kernel, dtype)
 
-    def body(number: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray) -> tuple:
+    def run_chunk(number: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray) -> tuple:
         hs = []
         for z in tf.unstack(chunks[number], _CHUNK):
-            *_, h, c = _cell(z + matmul(h, recurrent), c)
+            *_, h, c = _cell(z + _matmul(h, recurrent, dtype), c)
             hs.append(h)
-        return number + 1, h, c, states.write(number, tf.stack(hs))
+        return h, c, states.write(number, tf.stack(hs))
 
-    zeros = tf.zeros((batch, units))
-    count = tf.shape(chunks)[0]
+    zeros, count = tf.zeros((batch, units)), tf.shape(chunks)[0]
     states = tf.TensorArray(tf.float32, count, element_shape=(_CHUNK, None, units))
-    *_, states = tf.while_loop(
-        lambda number, *_: number < count,
-        body,
-        (tf.constant(0), zeros, zeros, states),
-        parallel_iterations=1,
-    )
+    *_, states = _loop(0, count, run_chunk, (zeros, zeros, states))
     return tf.reshape(states.stack(), (-1, batch, units))[:time]
 
 
 def _packed_lstm_states(
-    inputs: tf.Tensor, rows_at: tf.Tensor, weights: _Weights, matmul_dtype: str
+    inputs: tf.Tensor, rows_at: tf.Tensor, weights: _Weights, dtype: str
 ) -> tf.Tensor:
     """Runs an LSTM without padding over rows sorted from longest to shortest.
 
-    Args:
-        inputs: float32[real, dim], the first step of all rows, then the second step of the rows
-            that have one, and so on.
-        rows_at: int32[time], the number of rows that have each step; at least one step.
-        weights, matmul_dtype: As for `_lstm`.
-
-    Returns:
-        float32[real, units], in the order of the inputs.
+    `inputs` float32[real, dim] has the first step of all rows, then the second step of the rows
+    that have one, and so on. `rows_at` int32[time] is the number of rows that have each step; there
+    is at least one step. Returns float32[real, units] in the order of the inputs.
     """
     kernel, recurrent_kernel, bias = weights
-    matmul = _rounded_matmul(matmul_dtype)
     time, units = tf.shape(rows_at)[0], recurrent_kernel.shape[0]
-    projected = matmul(inputs, kernel) + bias  # [real, 4 units]
-    recurrent = tf.cast(recurrent_kernel, matmul_dtype)
+    projected = _matmul(inputs, kernel, dtype) + bias  # [real, 4 units]
+    recurrent = tf.cast(recurrent_kernel, dtype)
 
-    def body(
-        t: tf.Tensor, start: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.TensorArray
-    ) -> tuple:
+    def step(t: Any, start: Any, h: Any, c: Any, states: tf.TensorArray) -> tuple:
         rows = rows_at[t]
-        z = projected[start : start + rows] + matmul(h[:rows], recurrent)
+        z = projected[start : start + rows] + _matmul(h[:rows], recurrent, dtype)
         *_, h, c = _cell(z, c[:rows])
-        return t + 1, start + rows, h, c, states.write(t, h)
+        return start + rows, h, c, states.write(t, h)
 
     zeros = tf.zeros((rows_at[0], units))
     states = tf.TensorArray(tf.float32, time, infer_shape=False, element_shape=(None, units))
-    scalar, state = tf.TensorShape(()), tf.TensorShape((None, units))
-    *_, states = tf.while_loop(
-        lambda t, *_: t < time,
-        body,
-        (tf.constant(0), tf.constant(0), zeros, zeros, states),
-        parallel_iterations=1,
-        shape_invariants=(scalar, scalar, state, state, tf.TensorShape(None)),
-    )
+    shapes = ((), (None, units), (None, units), None)
+    *_, states = _loop(0, time, step, (tf.constant(0), zeros, zeros, states), shapes)
     return states.concat()
 
 
-def _lstm(
-    inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, matmul_dtype: str
-) -> tf.Tensor:
-    """Runs an LSTM over time from a state of zeros, with a fast gradient.
+def _lstm(inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, dtype: str) -> tf.Tensor:
+    """Runs an LSTM over float32[time, batch, dim] from a state of zeros, with a fast gradient.
 
-    Args:
-        inputs: float32[time, batch, dim].
-        weights: The kernel float32[dim, 4 units], with gates in Keras's order i, f, g, o, the
-            recurrent kernel float32[units, 4 units], and the bias float32[4 units].
-        shut: float32[time, batch], 1 at padding before a row's first step; None if there is none.
-        matmul_dtype: The dtype of matrix products.
-
-    Returns:
-        float32[time, batch, units].
+    The kernels are float32[dim, 4 units] and float32[units, 4 units], the bias is float32[4 units],
+    with gates in Keras's order i, f, g, o. `shut` float32[time, batch] is 1 at padding before a
+    row's first step, or None if there is none. Matrix products are computed in `dtype`. Returns
+    float32[time, batch, units].
     """
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], weights[1].shape[0]
-    matmul = _rounded_matmul(matmul_dtype)
     zeros = tf.zeros((batch, units), inputs.dtype)
 
     @tf.custom_gradient
     def lstm(inputs: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple:
-        projected = _projected(inputs, kernel, bias, shut, matmul)
-        recurrent = tf.cast(recurrent_kernel, matmul_dtype)
+        projected = _projected(inputs, kernel, bias, shut, dtype)
+        recurrent = tf.cast(recurrent_kernel, dtype)
 
         def step(t: Any, h: Any, c: Any, *arrays: Any) -> tuple:
-            i, f, g, o, tanh_c, h, new_c = _cell(projected[t] + matmul(h, recurrent), c)
+            z = projected[t] + _matmul(h, recurrent, dtype)
+            i, f, g, o, tanh_c, h, new_c = _cell(z, c)
             values = (i, f, g, o, c, tanh_c, h)
             return h, new_c, *(a.write(t, v) for a, v in zip(arrays, values, strict=True))
 
         # The first step starts from zeros and needs no product.
         i, f, g, o, tanh_c, h, c = _cell(projected[0], zeros)
         first = (_array(time).write(0, value) for value in (i, f, g, o, zeros, tanh_c, h))
-        _, _, *saved, states = _loop(time, step, (h, c, *first))
+        _, _, *saved, states = _loop(1, time, step, (h, c, *first))
         outputs = tf.ensure_shape(states.stack(), (None, None, units))
 
         def gradient(d_outputs: tf.Tensor) -> tuple:
-            dz = _gate_gradients(d_outputs, saved, recurrent_kernel, matmul_dtype)
+            dz = _gate_gradients(d_outputs, saved, recurrent_kernel, dtype)
+            flat = tf.reshape(inputs, (-1, inputs.shape[2]))
             before = tf.reshape(outputs[:-1], (-1, units))  # the states before steps 1, 2, ...
-            d_inputs = matmul(dz, kernel, transpose_b=True)
-            ones = tf.ones((1, time * batch))
             return (
-                tf.reshape(d_inputs, tf.shape(inputs)),
-                matmul(tf.reshape(inputs, (-1, inputs.shape[2])), dz, transpose_a=True),
-                matmul(before, dz[batch:], transpose_a=True),
-                tf.matmul(ones, tf.cast(dz, tf.float32))[0],  # a faster sum over rows
+                tf.reshape(_matmul(dz, kernel, dtype, transpose_b=True), tf.shape(inputs)),
+                _matmul(flat, dz, dtype, transpose_a=True),
+                _matmul(before, dz[batch:], dtype, transpose_a=True),
+                # A product with ones is a faster sum over rows.
+                tf.matmul(tf.ones((1, time * batch)), tf.cast(dz, tf.float32))[0],
             )
 
         return outputs, gradient
@@ -333,15 +292,11 @@ def _gate_gradients(
 ) -> tf.Tensor:
     """Returns the gradients of the gates' sums at all steps: dtype[time · batch, 4 units].
 
-    Args:
-        d_outputs: float32[time, batch, units], the gradients of the outputs.
-        saved: At each step i, f, g, o, the cells before it, and tanh of the cells after it.
-        recurrent_kernel: float32[units, 4 units].
-        dtype: The dtype of matrix products.
+    `d_outputs` float32[time, batch, units] are the gradients of the outputs. `saved` has i, f, g,
+    o, the cells before the step, and tanh of the cells after it, each float32[batch, units].
     """
     time, units = tf.shape(d_outputs)[0], recurrent_kernel.shape[0]
     transposed = tf.cast(tf.transpose(recurrent_kernel), dtype)
-    matmul = _rounded_matmul(dtype)
 
     def cell_back(t: Any, dh: Any, dc: Any) -> tuple:
         """Returns the gradients of a step's gate sums and of the cells before it."""
@@ -359,23 +314,12 @@ def _gate_gradients(
     def step_back(number: Any, dh: Any, dc: Any, dzs: Any) -> tuple:
         t = time - number
         dz, dc = cell_back(t, dh, dc)
-        return matmul(dz, transposed), dc, dzs.write(t, dz)
+        return _matmul(dz, transposed, dtype), dc, dzs.write(t, dz)
 
     zeros = tf.zeros_like(d_outputs[0])
-    dh, dc, dzs = _loop(time, step_back, (zeros, zeros, _array(time, dtype)))
+    dh, dc, dzs = _loop(1, time, step_back, (zeros, zeros, _array(time, dtype)))
     dz, _ = cell_back(0, dh, dc)
     return tf.reshape(dzs.write(0, dz).stack(), (-1, 4 * units))
-
-
-def _loop(time: tf.Tensor, step: Callable[..., tuple], values: tuple) -> tuple:
-    """Replaces `values` by `step(t, *values)` for each t from 1 to time - 1, and returns them."""
-    _, *values = tf.while_loop(
-        lambda t, *_: t < time,
-        lambda t, *values: (t + 1, *step(t, *values)),
-        (tf.constant(1), *values),
-        parallel_iterations=1,
-    )
-    return tuple(values)
 
 
 def _array(time: tf.Tensor, dtype: str = "float32") -> tf.TensorArray:

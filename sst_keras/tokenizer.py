@@ -3,8 +3,7 @@ r"""Raw English → treebank tokens, with only TensorFlow string operations.
 The same graph runs in training on raw texts and inside an exported model. The tokens are those of
 the Stanford Sentiment Treebank, which follows the Penn Treebank, without their escapes:
 
-- `don't` → `do n't`, `it's` → `it 's`, `cannot` → `can not`. As in that treebank, `gonna`, `wanna`,
-  `gotta` are one token.
+- `don't` → `do n't`, `it's` → `it 's`, `cannot` → `can not`; but `gonna`, `wanna`, `gotta`.
 - Quotes, straight or curly: `"` opening → ``` `` ```, closing → `''`; single → ``` ` ``` and `'`.
 - Each bracket is a token. The escapes `-LRB-`, `-RRB-`, `\/`, `\*` are undone.
 - A dash is `--`, an ellipsis `...`; a run of `!` and `?` is one token.
@@ -13,8 +12,6 @@ the Stanford Sentiment Treebank, which follows the Penn Treebank, without their 
 Tokens joined by single spaces are returned unchanged. Three tokens of the treebank contain a
 no-break space (`8 1/2`): it is kept between a number and a fraction, and is white space elsewhere.
 """
-
-from __future__ import annotations
 
 from sst_keras.runtime import tf
 from sst_keras.vocabulary import UNKNOWN
@@ -84,15 +81,9 @@ _RULES = (
 
 
 def tokenize(texts: tf.Tensor) -> tf.RaggedTensor:
-    """Splits texts into tokens.
+    """Splits UTF-8 texts string[batch] into tokens string[batch, (tokens)].
 
     A text without tokens becomes one unknown token. Bytes that are not UTF-8 are kept.
-
-    Args:
-        texts: string[batch], UTF-8.
-
-    Returns:
-        string[batch, (tokens)], at least one token per row.
     """
     for pattern, replacement in _RULES:
         texts = tf.strings.regex_replace(texts, pattern, replacement)

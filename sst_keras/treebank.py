@@ -1,12 +1,9 @@
 """Penn-bracketed sentiment trees: one line → `Tree` → `Example`.
 
-A line such as `(3 (2 It) (4 (4 's) (4 wonderful)))` is a binary tree. Every node, a span of the
-sentence, has a label from 0 (very negative) to 4 (very positive).
-Source: Socher et al., "Recursive Deep Models for Semantic Compositionality Over a Sentiment
-Treebank", EMNLP 2013.
+A line such as `(3 (2 It) (4 (4 's) (4 wonderful)))` is a binary tree. Every node is a span of the
+sentence and has a label from 0 (very negative) to 4 (very positive). Source: Socher et al.,
+"Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank", EMNLP 2013.
 """
-
-from __future__ import annotations
 
 import re
 import zipfile
@@ -17,16 +14,11 @@ from pathlib import Path
 from sst_keras.errors import InputError
 
 LABEL_NAMES = ("very negative", "negative", "neutral", "positive", "very positive")
-
-# The Penn Treebank escapes brackets, which are its own syntax.
-_ESCAPES = {"-LRB-": "(", "-RRB-": ")"}
+_ESCAPES = {"-LRB-": "(", "-RRB-": ")"}  # brackets are the treebank's own syntax
 _UNESCAPES = {plain: escaped for escaped, plain in _ESCAPES.items()}
-
 # Tokens are split only at the ASCII space: some contain a no-break space ("8\u00a01/2").
 _PIECES = re.compile(r"\(|\)|[^() ]+")
-
-# The treebank is nested less than 60 deep; the bound keeps recursion safe.
-_DEEPEST = 500
+_DEEPEST = 500  # the treebank is nested less than 60 deep; the bound keeps recursion safe
 
 
 def unescape(token: str) -> str:
@@ -41,12 +33,9 @@ def escape(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with its label.
+    """A text, as at least one token without treebank escapes, and its class, from 0.
 
-    Attributes:
-        tokens: The text's tokens without treebank escapes; at least one.
-        label: The class, from 0.
-        is_root: Whether the text is a complete sentence rather than a span of one.
+    `is_root` is whether the text is a complete sentence rather than a span of one.
     """
 
     tokens: tuple[str, ...]
@@ -58,26 +47,23 @@ class Example:
 class Tree:
     """A node of a sentiment tree: a leaf with a `token`, or an inner node with `children`.
 
-    Attributes:
-        label: The node's class, from 0 to 4.
-        token: A leaf's token without treebank escapes; None for an inner node.
-        children: An inner node's children, left to right; empty for a leaf.
+    Its label is from 0 to 4. A token has no treebank escapes. Children are ordered left to right.
     """
 
     label: int
     token: str | None = None
-    children: tuple[Tree, ...] = ()
+    children: tuple["Tree", ...] = ()
 
     def examples(self) -> Iterator[Example]:
         """Yields every labelled span: the sentence, then its parts from left to right."""
         spans: list[tuple[Tree, int, int]] = []
-        tokens = tuple(_walk(self, spans, 0))
+        tokens = tuple(_walk(self, 0, spans))
         for node, start, end in spans:
             yield Example(tokens[start:end], node.label, is_root=node is self)
 
     def root_example(self) -> Example:
         """Returns the complete sentence as an example."""
-        return Example(tuple(_walk(self, [], 0)), self.label)
+        return Example(tuple(_walk(self, 0, [])), self.label)
 
     def __str__(self) -> str:
         """Returns the bracketed form that `parse_tree` reads."""
@@ -85,37 +71,29 @@ class Tree:
         return f"({self.label} {inside})"
 
 
-def _walk(tree: Tree, spans: list[tuple[Tree, int, int]], start: int) -> list[str]:
+def _walk(tree: Tree, start: int, spans: list[tuple[Tree, int, int]]) -> list[str]:
     """Returns the tokens below `tree`, and appends each node with its span to `spans`."""
     place = len(spans)
     spans.append((tree, start, start))
-    if tree.token is not None:
-        tokens = [tree.token]
-    else:
-        tokens = []
-        for child in tree.children:
-            tokens += _walk(child, spans, start + len(tokens))
+    tokens = [] if tree.token is None else [tree.token]
+    for child in tree.children:
+        tokens += _walk(child, start + len(tokens), spans)
     spans[place] = (tree, start, start + len(tokens))
     return tokens
 
 
 def parse_tree(line: str, source: str = "tree") -> Tree:
-    """Reads one bracketed tree.
-
-    Args:
-        line: The tree on one line, without its line break.
-        source: The line's name in errors, such as `train.txt, line 7`.
+    """Reads one bracketed tree from a line without its line break.
 
     Raises:
-        InputError: If the line is not a complete tree with labels from 0 to 4.
+        InputError: If the line is not a complete tree with labels from 0 to 4. The message starts
+            with `source`, such as `train.txt, line 7`.
     """
 
     def error(problem: str) -> InputError:
         shown = line if len(line) <= 60 else line[:57] + "..."
-        return InputError(
-            f"{source}: {problem}. Expected a tree such as (3 (2 It) (4 works)), labels 0 to 4. "
-            f"Received: {shown!r}"
-        )
+        expected = "Expected a tree such as (3 (2 It) (4 works)), labels 0 to 4"
+        return InputError(f"{source}: {problem}. {expected}. Received: {shown!r}")
 
     # Each open bracket's [label, token, children]; the first entry is the line itself.
     stack: list[list] = [[None, None, []]]

@@ -159,7 +159,7 @@ def test_narrow_label_types_do_not_overflow():
         ([0], [[2.0, 5.0]], "summing to 1"),
         ([2], [[0.5, 0.5]], "from 0 to 1. Received 2 to 2"),
         ([-1], [[0.5, 0.5]], "Received -1 to -1"),
-        ([0.5], [[0.5, 0.5]], "whole numbers"),
+        ([0.5], [[0.5, 0.5]], "integer labels"),
         ([0, 1], [[0.5, 0.5]], "Expected labels"),
         ([0], [0.5], "Expected labels"),
     ],

@@ -69,7 +69,7 @@ def test_a_wrong_sum_is_named(original, name):
         source.locate(original)
     message = str(error.value)
     assert str(original / "sst" / name) in message and source.SHA256[name] in message
-    assert "data.dataset" in message
+    assert "set data.dataset" in message
 
 
 def test_nothing_to_be_had(offline):

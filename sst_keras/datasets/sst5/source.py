@@ -1,7 +1,5 @@
 """Where SST-5 comes from: the data folder, the user's cache, or the original download."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import zipfile
@@ -25,43 +23,43 @@ _TREE_FILES = ("train.txt", "dev.txt", "test.txt")
 def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
     """Returns the folder that has train.txt, dev.txt and test.txt, or None if there is none.
 
-    Each of `locations.data_dirs(data_dir)` is searched for `sst/` with the original zip or the
-    three unpacked files.
+    Each of `locations.data_dirs(data_dir)` is searched for `sst/`, with the zip or its three files.
 
     Raises:
         UsageError: If `data_dir` or the folder that the environment names does not exist.
         InputError: If a file's checksum is not the original's.
     """
     for folder in locations.data_dirs(data_dir):
-        folder = folder / "sst"
-        if (folder / ZIP_NAME).is_file():
-            _check_sum(folder / ZIP_NAME)
-            return zipfile.Path(folder / ZIP_NAME, "trees/")
-        if all((folder / name).is_file() for name in _TREE_FILES):
-            for name in _TREE_FILES:
-                _check_sum(folder / name)
-            return folder
+        found = _files_in(folder / "sst")
+        for file in found:
+            expected, received = SHA256[file.name], hashlib.sha256(file.read_bytes()).hexdigest()
+            if received != expected:
+                raise InputError(
+                    f"{file}: this is not the original SST-5 file. Expected sha256 {expected}. "
+                    f"Received {received}. Replace it with the file from {URL}, or, to train on "
+                    f"your own trees, set data.dataset to their folder."
+                )
+        if found:
+            return zipfile.Path(found[0], "trees/") if len(found) == 1 else folder / "sst"
     return None
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Returns the original zip or the three unpacked files; none if any is missing."""
+    for names in ([ZIP_NAME], _TREE_FILES):
+        if all((folder / name).is_file() for name in names):
+            return [folder / name for name in names]
+    return []
 
 
 def require(data_dir: str | Path) -> None:
     """Raises a `UsageError` unless SST-5 is in the folder that the user named."""
     folder = Path(data_dir) / "sst"
-    if not (folder / ZIP_NAME).is_file() and not all((folder / n).is_file() for n in _TREE_FILES):
+    if not _files_in(folder):
         raise UsageError(
             f"expected SST-5 at {folder}{os.sep}, either {ZIP_NAME} or {', '.join(_TREE_FILES)}. "
             f"Found neither. Correct the folder, or leave it out.",
             setting="data_dir",
-        )
-
-
-def _check_sum(path: Path) -> None:
-    received = hashlib.sha256(path.read_bytes()).hexdigest()
-    if received != SHA256[path.name]:
-        raise InputError(
-            f"{path}: this is not the original SST-5 file. Expected sha256 {SHA256[path.name]}. "
-            f"Received {received}. Replace it with the file from {URL}, or, to train on your own "
-            f"trees, set data.dataset to their folder."
         )
 
 

@@ -1,7 +1,5 @@
 """The TensorFlow Datasets builder of SST-5."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version(source.VERSION)
     RELEASE_NOTES = {source.VERSION: "First release."}
     BUILDER_CONFIGS = [
-        tfds.core.BuilderConfig(name="sentences", description="Whole sentences."),
+        tfds.core.BuilderConfig(name="sentences", description="Complete sentences."),
         tfds.core.BuilderConfig(name="phrases", description="Every labelled span of them."),
     ]
 
@@ -48,7 +46,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        """Returns the three splits, from local files or the original download."""
         folder = source.locate(self._source_dir)
         if folder is None:
             # The download manager would retry for minutes.
@@ -61,17 +58,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, path: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields a file's numbered sentences, or all their spans."""
-        spans = self.builder_config.name == "phrases"
+        has_spans = self.builder_config.name == "phrases"
         number = 0
         for tree in treebank.read_trees(path):
-            for example in tree.examples() if spans else [tree.root_example()]:
-                features = {
-                    "text": " ".join(example.tokens),
-                    "tokens": example.tokens,
-                    "label": example.label,
-                }
-                if spans:
+            for example in tree.examples() if has_spans else [tree.root_example()]:
+                text = " ".join(example.tokens)
+                features = {"text": text, "tokens": example.tokens, "label": example.label}
+                if has_spans:
                     features["is_root"] = example.is_root
                 yield number, features
                 number += 1
