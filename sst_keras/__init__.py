@@ -20,17 +20,16 @@ def load(model: str | Path) -> Predictor:
         model = sst_keras.load("saved_models/lstm-attention/20261125-101500-seed1")
         model("Not bad.").class_name
 
-    Args:
-        model: A run's folder, its name below `saved_models/`, or the folder of an exported
-            SavedModel.
-
-    Returns:
-        A predictor: `model(text)` returns one `Prediction`, `model.predict(texts)` a list.
+    `model` is a run's folder, its name below `saved_models/`, or the folder of an exported
+    SavedModel. The predictor returns one `Prediction` for a text, and `model.predict(texts)` a
+    list.
 
     Raises:
         UsageError: If there is no such model.
         InputError: If a file of it is damaged.
     """
-    from sst_keras.classifier import load
+    from sst_keras.classifier import Classifier
+    from sst_keras.serving.prediction import Predictor
 
-    return load(model)
+    is_exported = (Path(model) / "saved_model.pb").is_file()
+    return Predictor.load(model) if is_exported else Classifier.load(model).predictor()

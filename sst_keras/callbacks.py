@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -20,19 +20,14 @@ class TrainingDiverged(InputError):
 
 
 class HistoryLogger(keras.callbacks.Callback):
-    """Rewrites `history.csv` after each epoch; see `sst_keras.history` for its columns.
+    """Rewrites `history.csv` after each epoch of `examples` training examples.
 
-    Args:
-        path: The file.
-        examples: Number of training examples per epoch.
-        optimizers: Column → the optimizer whose learning rate it holds.
+    `sst_keras.history` defines the columns.
     """
 
-    def __init__(
-        self, path: Path, examples: int, optimizers: Mapping[str, keras.optimizers.Optimizer]
-    ) -> None:
+    def __init__(self, path: Path, examples: int) -> None:
         super().__init__()
-        self.path, self.examples, self.optimizers = path, examples, optimizers
+        self.path, self.examples = path, examples
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -41,21 +36,18 @@ class HistoryLogger(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Stops the epoch's clock: the time for scoring dev does not count."""
-        self._trained = time.perf_counter()
+        self._seconds = time.perf_counter() - self._started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the epoch's row."""
-        seconds = self._trained - self._started
-        row = {
-            "epoch": epoch + 1,
-            "loss": logs["loss"],
-            "accuracy": logs["accuracy"],
-            "dev_loss": logs["val_loss"],
-            "dev_accuracy": logs["val_accuracy"],
-        }
-        for column, optimizer in self.optimizers.items():
+        row = {"epoch": epoch + 1, "loss": logs["loss"], "accuracy": logs["accuracy"]}
+        row |= {"dev_loss": logs["val_loss"], "dev_accuracy": logs["val_accuracy"]}
+        optimizers = getattr(self.model.optimizer, "groups", (self.model.optimizer,))
+        columns = ("learning_rate", "embedding_learning_rate")
+        for column, optimizer in zip(columns, optimizers, strict=False):
             row[column] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-        row |= {"seconds": seconds, "examples_per_second": self.examples / seconds}
+        row["seconds"] = self._seconds
+        row["examples_per_second"] = self.examples / self._seconds
         self.rows.append(row)
         write_history(self.path, self.rows)
 
@@ -63,33 +55,27 @@ class HistoryLogger(keras.callbacks.Callback):
 class BestModel(keras.callbacks.Callback):
     """Saves the model of the epoch that ranks best by `sst_keras.history.rank`.
 
-    The saved model has neither loss nor optimizer.
-
-    Args:
-        path: The `.keras` file, which appears complete at each better epoch.
-        patience: Training stops after this many epochs without a better one; 0: never.
-
-    Attributes:
-        epoch: The best epoch so far, from 1; 0 before the first.
+    Training stops after `patience` epochs without a better one; with 0, it never does. `epoch` is
+    the best epoch so far, from 1; 0 before the first.
     """
 
     def __init__(self, path: Path, patience: int = 0) -> None:
         super().__init__()
         self.path, self.patience = path, patience
-        self.best, self.epoch = (math.inf, math.inf), 0
+        self._best, self.epoch = (math.inf, math.inf), 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the epoch was the best so far."""
         order = rank(logs["val_accuracy"], logs["val_loss"])
-        if order < self.best:
-            self.best, self.epoch = order, epoch + 1
-            self.save()
+        if order < self._best:
+            self._best, self.epoch = order, epoch + 1
+            self.save(self.model)
         elif self.patience and epoch + 1 - self.epoch >= self.patience:
             self.model.stop_training = True
 
-    def save(self) -> None:
-        """Saves the model as it is."""
-        bare = keras.Model(self.model.input, self.model.output, name=self.model.name)
+    def save(self, model: keras.Model) -> None:
+        """Saves a model without its loss and optimizer."""
+        bare = keras.Model(model.input, model.output, name=model.name)
         with files.whole_file(self.path) as partial:
             bare.save(partial)
 
@@ -115,15 +101,10 @@ class StopOnNaN(keras.callbacks.Callback):
 class DevChecks(keras.callbacks.Callback):
     """Scores dev several times per epoch at equal intervals, the last time at its end.
 
-    It does not change training: it draws no random numbers and moves no weights.
-
-    Args:
-        score: Returns the metrics on dev with the present weights.
-        per_epoch: How many times per epoch.
-
-    Attributes:
-        rows: For each check `dev_loss`, `dev_accuracy` and the `epoch`, such as 0.25 after the
-            first quarter, as exactly as the steps per execution allow.
+    It does not change training: it draws no random numbers and moves no weights. `score` returns
+    the metrics on dev with the present weights. `rows` has `dev_loss`, `dev_accuracy` and `epoch`
+    of each check. The epoch is a fraction, such as 0.25 after the first quarter, as exact as the
+    steps per execution allow.
     """
 
     def __init__(self, score: Callable[[], Metrics], per_epoch: int) -> None:
@@ -138,12 +119,12 @@ class DevChecks(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Scores dev if a check is due."""
         done = _batches_done(self, batch) / self.params["steps"]
-        if self._checks + 1 <= done * self.per_epoch:
-            # One execution may pass several checks; they become one.
-            self._checks = int(done * self.per_epoch)
+        due = int(done * self.per_epoch)
+        if due > self._checks:  # One execution may pass several checks; they become one.
+            self._checks = due
             dev = self.score()
-            row = {"epoch": self._epoch + done, "dev_loss": dev.loss, "dev_accuracy": dev.accuracy}
-            self.rows.append(row)
+            scores = {"dev_loss": dev.loss, "dev_accuracy": dev.accuracy}
+            self.rows.append({"epoch": self._epoch + done, **scores})
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -159,30 +140,24 @@ class ProgressBar(keras.callbacks.Callback):
             console=console,
             transient=True,
         )
-        self.task = self.progress.add_task("", scores="", visible=False)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Resets the bar."""
+        """Shows the epoch's bar."""
+        self._name = f"Epoch {epoch + 1:>2}/{self.params['epochs']}"
+        self._task = self.progress.add_task(self._name, total=self.params["steps"], scores="")
         self.progress.start()
-        self.progress.reset(
-            self.task,
-            total=self.params["steps"],
-            description=f"Epoch {epoch + 1:>2}/{self.params['epochs']}",
-            scores="",
-            visible=True,
-        )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar."""
         scores = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
-        self.progress.update(self.task, completed=_batches_done(self, batch), scores=scores)
+        self.progress.update(self._task, completed=_batches_done(self, batch), scores=scores)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Prints a line with the epoch's scores."""
+        """Replaces the bar by a line with the epoch's scores."""
+        self.progress.remove_task(self._task)
         self.progress.console.print(
-            f"Epoch {epoch + 1:>2}/{self.params['epochs']}  loss {logs['loss']:.3f}  "
-            f"accuracy {logs['accuracy']:.1%}  dev loss {logs['val_loss']:.3f}  "
-            f"dev accuracy {logs['val_accuracy']:.1%}",
+            f"{self._name}  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}  dev loss "
+            f"{logs['val_loss']:.3f}  dev accuracy {logs['val_accuracy']:.1%}",
             highlight=False,
         )
 

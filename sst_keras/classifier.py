@@ -1,9 +1,8 @@
 """The trained classifier: tokenizer, vocabulary, model and class names as one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -21,17 +20,14 @@ from sst_keras.serving.prediction import Predictor
 from sst_keras.tokenizer import tokenize
 from sst_keras.vocabulary import Vocabulary
 
+_TEXT = [tf.TensorSpec([None], tf.string, name="text")]
+
 
 class Classifier(tf.Module):
     """Classifies raw texts and the texts of a data set.
 
-    Args:
-        model: `token_ids: int32[batch, time]` → `logits: float32[batch, classes]`.
-        encoder: Tokens → ids.
-        class_names: The classes, lowest first.
-
-    Attributes:
-        has_attention: Whether the model has an attention layer, whose weights explain a prediction.
+    The model maps `token_ids: int32[batch, time]` to `logits: float32[batch, classes]`. The first
+    of `class_names` is the lowest class.
     """
 
     def __init__(
@@ -41,15 +37,15 @@ class Classifier(tf.Module):
         self.model, self.encoder = model, encoder
         self._class_names = tf.constant(class_names)  # string[classes]
         outputs = {"logits": model.output}
-        self.has_attention = any(layer.name == ATTENTION for layer in model.layers)
-        if self.has_attention:
+        self._has_attention = any(layer.name == ATTENTION for layer in model.layers)
+        if self._has_attention:
             outputs["attention"] = model.get_layer(ATTENTION).output[1]
         self._forward = keras.Model(model.input, outputs)
         # A SavedModel finds the weights through this attribute.
         self._weights = [variable.value for variable in model.variables]
 
     @classmethod
-    def load(cls, run: RunDirectory | str | Path) -> Classifier:
+    def load(cls, run: RunDirectory | str | Path) -> Self:
         """Loads the classifier of a run.
 
         Raises:
@@ -102,16 +98,14 @@ class Classifier(tf.Module):
           that sum to 1.
         """
         signatures = {"serving_default": self.classify}
-        if self.has_attention:
-            signatures["explain"] = self.explain
-        return signatures
+        return signatures | ({"explain": self.explain} if self._has_attention else {})
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    @tf.function(input_signature=_TEXT)
     def classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies string[batch]; see `signatures`."""
         return self._answers(tokenize(text))[0]
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    @tf.function(input_signature=_TEXT)
     def explain(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies string[batch] and returns the attention weights; see `signatures`."""
         tokens = tokenize(text)
@@ -129,10 +123,3 @@ class Classifier(tf.Module):
             "class_name": tf.gather(self._class_names, label),
         }
         return answers, outputs.get("attention")
-
-
-def load(path: str | Path) -> Predictor:
-    """Loads a run or an exported SavedModel; see `sst_keras.load`."""
-    if (Path(path) / "saved_model.pb").is_file():
-        return Predictor.load(path)
-    return Classifier.load(path).predictor()

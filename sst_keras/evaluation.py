@@ -1,7 +1,5 @@
 """A classifier on a split of a data set → `Evaluation`: accuracy, F1, confusion, calibration."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,7 @@ class Evaluation:
 
     Attributes:
         dataset: The data set's name or path.
-        split: `train`, `dev` or `test`.
         class_names: The classes, lowest first.
-        metrics: The scores.
         is_own_data: Whether the run was trained with this data set.
         notes: What a user should know, one sentence each.
     """
@@ -39,12 +35,8 @@ class Evaluation:
         scores = self.metrics.to_dict()
         for row in scores["per_class"]:
             row["class_name"] = self.class_names[row["label"]]
-        return {
-            "dataset": self.dataset,
-            "split": self.split,
-            "class_names": list(self.class_names),
-            **scores,
-        }
+        names = list(self.class_names)
+        return {"dataset": self.dataset, "split": self.split, "class_names": names, **scores}
 
 
 def evaluate(
@@ -53,13 +45,10 @@ def evaluate(
     dataset: str | None = None,
     data_dir: str | Path | None = None,
 ) -> Evaluation:
-    """Scores a run's classifier on a split.
+    """Scores a run's classifier on the complete texts of `train`, `dev` or `test`.
 
-    Args:
-        run: The run.
-        split: `train`, `dev` or `test`; its texts are always complete.
-        dataset: A data set with the same classes, instead of the run's own.
-        data_dir: The folder that has `sst/`, instead of the environment's.
+    `dataset` names a data set with the same classes, to score instead of the run's own. `data_dir`
+    is the folder that has `sst/`, instead of the environment's.
 
     Raises:
         UsageError: If there is no such split or data set.
@@ -67,25 +56,23 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UsageError(f"expected one of {', '.join(SPLITS)}. Received: {split!r}", "split")
-    pipeline = run.pipeline
-    data = replace(pipeline.data, examples="sentences")
+    data = replace(run.pipeline.data, examples="sentences")
     if dataset is not None:
         data = replace(data, dataset=dataset)
     elif Path(data.dataset).name != data.dataset and not Path(data.dataset).exists():
         raise UsageError(
-            f"the run was trained on {data.dataset!r}, which does not exist any more. Name the "
-            f"data set's present path.",
+            f"the run was trained on {data.dataset!r}, which no longer exists. Give the data set's "
+            f"current path.",
             setting="data.dataset",
         )
     corpus = load_corpus(data, data_dir)
-    notes = list(corpus.notes)
-    own = corpus.fingerprint() == run.environment()["data_fingerprint"]
-    if not own and dataset is None:
-        notes.append(
-            f"{corpus.name} has changed since the run was trained: its fingerprint differs."
-        )
+    is_own_data = corpus.fingerprint() == run.environment()["data_fingerprint"]
+    notes = corpus.notes
+    if not is_own_data and dataset is None:
+        changed = f"{corpus.name} has changed since the run was trained: its fingerprint differs."
+        notes = (*notes, changed)
     evaluation = score(Classifier.load(run), corpus, split)
-    return replace(evaluation, is_own_data=own, notes=tuple(notes))
+    return replace(evaluation, is_own_data=is_own_data, notes=notes)
 
 
 def score(classifier: Classifier, corpus: Corpus, split: str) -> Evaluation:

@@ -1,24 +1,15 @@
 """The models: `{token_ids: int32[batch, time]}` → `logits: float32[batch, classes]`.
 
-Keras functional models. Padding has the id 0 and is masked: the amount of it in a batch never
-changes an answer.
+They are Keras functional models. Padding has the id 0 and is masked: the amount of it in a batch
+never changes an answer.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sst_keras.layers import (
-    AttentionPooling,
-    Embedding,
-    FixedLength,
-    MaskedAveragePooling,
-    MaskedConv1D,
-    MaskedMaxPooling,
-)
+from sst_keras import layers
 from sst_keras.recurrent import LSTM
 from sst_keras.runtime import keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
@@ -26,6 +17,7 @@ from sst_keras.settings import EmbeddingConfig, ModelConfig
 # Names of layers that other modules look up.
 EMBEDDING = "embedding"
 ATTENTION = "attention"
+_POOLING = {"mean": layers.MaskedAveragePooling, "max": layers.MaskedMaxPooling}
 
 
 def build_model(
@@ -41,20 +33,16 @@ def build_model(
         model: The layers between the word vectors and the classes.
         embedding: Whether and how the word vectors train.
         vocabulary_size: Number of ids, including padding and the unknown token.
-        num_classes: Number of classes.
+        num_classes: Width of the logits.
         matrix: float32[vocabulary_size, dim], the initial word vectors; None for random ones of
             width `embedding.dim`.
-
-    Returns:
-        A model from `token_ids: int32[batch, time]` to `logits: float32[batch, num_classes]`.
 
     Raises:
         ValueError: If the matrix does not have `vocabulary_size` rows.
     """
     if matrix is not None and len(matrix) != vocabulary_size:
         raise ValueError(
-            f"Expected one row of `matrix` for each of {vocabulary_size} ids. "
-            f"Received: matrix.shape={matrix.shape}"
+            f"Expected {vocabulary_size} rows, one for each id. Received: {matrix.shape=}"
         )
     size = (vocabulary_size, embedding.dim if matrix is None else matrix.shape[1])
     # Layers draw their seeds when they are made: another order would change every result.
@@ -80,16 +68,9 @@ def build_model(
     return built
 
 
-def summarize(model: keras.Model) -> str:
-    """Returns a model's layers with their output shapes and parameter counts, as text."""
-    lines: list[str] = []
-    model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
-    return "\n".join(lines) + "\n"
-
-
-def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> Embedding:
+def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> keras.Layer:
     # Random rows are as spread as word2vec's.
-    return Embedding(
+    return layers.Embedding(
         *size,
         mask_zero=True,
         embeddings_initializer=keras.initializers.RandomUniform(-0.25, 0.25),
@@ -108,7 +89,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
     `units` wide with attention, and otherwise `units` per direction.
     """
     if model.pooling == "last_padded":
-        x = FixedLength(model.padded_length, name="fixed_length")(x)  # unmasked
+        x = layers.FixedLength(model.padded_length, name="fixed_length")(x)  # unmasked
     for number in range(1, model.num_layers + 1):
         last = number == model.num_layers
         layer = LSTM(
@@ -125,17 +106,16 @@ def lstm(model: ModelConfig, x: Any) -> Any:
             x = keras.layers.Dropout(model.dropout, name=f"dropout_{number}")(x)
     if model.pooling == "attention":
         # The weights are an output so that the exported model can show them.
-        x, _ = AttentionPooling(model.units, name=ATTENTION)(x, return_attention_scores=True)
-    elif model.pooling == "mean":
-        x = MaskedAveragePooling(name="mean")(x)
-    elif model.pooling == "max":
-        x = MaskedMaxPooling(name="max")(x)
+        attention = layers.AttentionPooling(model.units, name=ATTENTION)
+        x, _ = attention(x, return_attention_scores=True)
+    elif model.pooling in _POOLING:
+        x = _POOLING[model.pooling](name=model.pooling)(x)
     return x  # [batch, features]
 
 
 def mlp(model: ModelConfig, x: Any) -> Any:
     """A hidden layer over the mean of the word vectors, which ignores word order."""
-    x = MaskedAveragePooling(name="mean")(x)  # [batch, dim]
+    x = layers.MaskedAveragePooling(name="mean")(x)  # [batch, dim]
     return keras.layers.Dense(model.units, activation="relu", name="hidden")(x)
 
 
@@ -144,18 +124,15 @@ def cnn(model: ModelConfig, x: Any) -> Any:
 
     Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014.
     """
-    widths = []
+    maxima = []
     for width in model.kernel_sizes:
-        convolved = MaskedConv1D(model.filters, width, activation="relu", name=f"conv_{width}")(x)
-        widths.append(MaskedMaxPooling(name=f"max_{width}")(convolved))  # [batch, filters]
-    if len(widths) == 1:
-        return widths[0]
-    return keras.layers.Concatenate(name="features")(widths)  # [batch, filters · widths]
+        convolution = layers.MaskedConv1D(
+            model.filters, width, activation="relu", name=f"conv_{width}"
+        )
+        maxima.append(layers.MaskedMaxPooling(name=f"max_{width}")(convolution(x)))
+    if len(maxima) == 1:
+        return maxima[0]  # [batch, filters]
+    return keras.layers.Concatenate(name="features")(maxima)  # [batch, filters · widths]
 
 
-ENCODERS: dict[str, Callable[[ModelConfig, Any], Any]] = {
-    "lstm": lstm,
-    "mlp": mlp,
-    "cnn": cnn,
-    "cnn-multichannel": cnn,
-}
+ENCODERS: dict[str, Callable] = {"lstm": lstm, "mlp": mlp, "cnn": cnn, "cnn-multichannel": cnn}

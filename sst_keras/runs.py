@@ -1,7 +1,5 @@
 """A run's folder. No other module spells the names of its files."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import shutil
@@ -10,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sst_keras import files
 from sst_keras.config import load_saved
@@ -69,8 +67,9 @@ class RunDirectory:
         return files.read_json(self.metrics_file) if self.is_finished else {}
 
     def summary(self) -> dict[str, Any]:
-        """Returns the run's name, main settings and main scores, for a list of runs."""
+        """Returns the run's name, main settings and main scores."""
         pipeline, metrics = self.pipeline, self.metrics()
+        scores = ("n", "accuracy", "macro_f1", "loss")
         return {
             "run": self.name,
             "path": str(self.path),
@@ -79,39 +78,23 @@ class RunDirectory:
             "vectors": list(pipeline.embedding.vectors),
             "seed": pipeline.training.seed,
             "finished": self.is_finished,
-            "epochs": metrics.get("epochs"),
-            "best_epoch": metrics.get("best_epoch"),
-            "seconds": metrics.get("seconds"),
+            **{name: metrics.get(name) for name in ("epochs", "best_epoch", "seconds")},
             **{
-                split: {name: metrics[split][name] for name in ("n", "accuracy", "macro_f1")}
+                split: {name: metrics[split][name] for name in scores}
                 for split in ("dev", "test")
                 if split in metrics
             },
         }
 
     @classmethod
-    def find(cls, path: str | Path) -> RunDirectory:
-        """Returns the run at `path` or at `saved_models/<path>`.
-
-        Raises:
-            UsageError: If there is no such folder.
-        """
+    def find(cls, path: str | Path) -> Self:
+        """Returns the run at `path` or `saved_models/<path>`; none is a `UsageError`."""
         for folder in (Path(path), RUNS_DIR / path):
             if folder.is_dir():
                 return cls(folder)
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
         )
-
-    def clear(self) -> None:
-        """Removes the run's own files and leaves all others."""
-        for file in (
-            self.metrics_file, self.pipeline_file, self.vocabulary_file, self.history_file,
-            self.model_file, self.model_summary_file, self.environment_file,
-        ):  # fmt: skip
-            file.unlink(missing_ok=True)
-        for folder in (self.plots_dir, self.saved_model_dir.parent, self.logs_dir):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_run(
@@ -130,52 +113,44 @@ def new_run(
     if path is None:
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{pipeline.training.seed}"
         for number in itertools.count(1):
-            run = RunDirectory(
-                RUNS_DIR / pipeline.name / (f"{stem}-{number}" if number > 1 else stem)
-            )
+            name = f"{stem}-{number}" if number > 1 else stem
+            run = RunDirectory(RUNS_DIR / pipeline.name / name)
             with contextlib.suppress(FileExistsError):
                 run.path.mkdir(parents=True)
                 return run
-    run = RunDirectory(Path(path))
+    run, problem = RunDirectory(Path(path)), None
     if run.path.exists() and not run.path.is_dir():
-        raise UsageError(f"expected a folder. Received a file: {str(path)!r}", setting="run_dir")
-    if run.is_finished and not overwrite:
-        raise UsageError(
-            f"{str(path)!r} holds a finished run. Choose another folder, or overwrite it.",
-            setting="run_dir",
-        )
-    if run.path.is_dir() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
-        raise UsageError(
-            f"{str(path)!r} holds files but no run. Choose a new or empty folder.",
-            setting="run_dir",
-        )
+        problem = f"expected a folder. Received a file: {str(path)!r}"
+    elif run.is_finished and not overwrite:
+        problem = f"{str(path)!r} holds a finished run. Choose another folder, or overwrite it."
+    elif run.path.exists() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
+        problem = f"{str(path)!r} holds files but no run. Choose a new or empty folder."
+    if problem:
+        raise UsageError(problem, setting="run_dir")
     run.path.mkdir(parents=True, exist_ok=True)
-    run.clear()
+    for file in (
+        run.metrics_file, run.pipeline_file, run.vocabulary_file, run.history_file,
+        run.model_file, run.model_summary_file, run.environment_file,
+    ):  # fmt: skip
+        file.unlink(missing_ok=True)
+    for folder in (run.plots_dir, run.saved_model_dir.parent, run.logs_dir):
+        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
 def open_run(path: RunDirectory | str | Path) -> RunDirectory:
-    """Returns the run at `path`, which must have a model.
-
-    Raises:
-        UsageError: If there is none, or it has no model yet.
-    """
+    """Returns the run at `path`, which must have a model; if not, it raises a `UsageError`."""
     run = path if isinstance(path, RunDirectory) else RunDirectory.find(path)
-    path = run.path
     if (run.path / "saved_model.pb").is_file():
         raise UsageError(
-            f"{str(path)!r} is an exported SavedModel, which `sst-keras predict` takes. Expected a "
-            f"run's folder, which has {run.model_file.name}."
+            f"{str(run.path)!r} is an exported SavedModel, which `sst-keras predict` takes. "
+            f"Expected a run's folder, which has {run.model_file.name}."
         )
-    missing = [
-        file.name
-        for file in (run.model_file, run.pipeline_file, run.vocabulary_file)
-        if not file.is_file()
-    ]
-    if missing:
+    files_needed = (run.model_file, run.pipeline_file, run.vocabulary_file)
+    if missing := [file.name for file in files_needed if not file.is_file()]:
         raise UsageError(
-            f"{str(path)!r} is not a trained run: it has no {', '.join(missing)}. `sst-keras runs` "
-            f"lists the runs, `sst-keras train` makes one."
+            f"{str(run.path)!r} is not a trained run: it has no {', '.join(missing)}. `sst-keras "
+            f"runs` lists the runs, `sst-keras train` makes one."
         )
     return run
 

@@ -4,8 +4,6 @@
 accuracy, and scores it on dev and test. The rest of the package is what it calls.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -16,15 +14,15 @@ from typing import Any
 from sst_keras import files
 from sst_keras.callbacks import BestModel, DevChecks, HistoryLogger, StopOnNaN
 from sst_keras.classifier import Classifier
-from sst_keras.corpora import Corpus, load_corpus
+from sst_keras.corpora import Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment
 from sst_keras.evaluation import Evaluation, score
 from sst_keras.history import History
 from sst_keras.input_pipeline import evaluation_batches, training_batches
 from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES
-from sst_keras.models import build_model, summarize
-from sst_keras.optimizers import has_own_rate, pipeline_optimizer
+from sst_keras.models import build_model
+from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import Pipeline
@@ -40,15 +38,12 @@ class TrainingResult:
     """What a training run found.
 
     Attributes:
-        run: The run's folder.
-        pipeline: The settings, with data set, classes and vectors as they were found.
-        history: Losses and accuracies by epoch.
+        pipeline: The settings, with the data set, classes and vectors that were found.
         best_epoch: The epoch whose model was kept, from 1.
         best: `dev` and `test` → the scores of the kept model.
         last: `dev` and `test` → the scores of the last epoch's model.
         checks: The rows of `callbacks.DevChecks`; empty if dev was scored once per epoch.
         seconds: Duration of the call in seconds.
-        notes: What a user should know about data and vectors, one sentence each.
     """
 
     run: RunDirectory
@@ -59,7 +54,16 @@ class TrainingResult:
     last: Mapping[str, Evaluation]
     checks: Sequence[Mapping[str, float]]
     seconds: float
-    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the contents of `metrics.json`."""
+        best, last = (
+            {split: evaluation.to_dict() for split, evaluation in scores.items()}
+            for scores in (self.best, self.last)
+        )
+        epochs = {"best_epoch": self.best_epoch, "epochs": len(self.history.rows)}
+        checks = {"checks": list(self.checks)} if self.checks else {}
+        return epochs | {"seconds": self.seconds} | best | {"last_epoch": last} | checks
 
 
 def train(
@@ -69,49 +73,55 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     dev_checks: int = 1,
 ) -> TrainingResult:
-    """Trains a pipeline into a run's folder.
+    """Trains a pipeline into the folder of a new run; see `runs.new_run`.
 
-    The same pipeline on the same machine gives the same history, to the bit.
+    The same pipeline on the same machine gives the same history, to the bit. If the user stops
+    training, or it diverges, the best epoch so far is kept.
 
     Args:
         pipeline: The settings.
-        run: The folder of a new run; see `runs.new_run`.
+        run: The folder of the run.
         data_dir: The folder that has `sst/` and `vectors/`, instead of the environment's.
         callbacks: More Keras callbacks, such as a progress bar or TensorBoard.
-        dev_checks: How many times per epoch dev is scored for `TrainingResult.checks`. The extra
-            scores do not affect which epoch is kept.
+        dev_checks: How many times per epoch dev is scored for `TrainingResult.checks`.
 
     Raises:
         UsageError: If the data set or the vectors cannot be found.
         InputError: If a file cannot be read.
-        TrainingDiverged: If the loss becomes nan or infinite; the best epoch so far is kept.
-        KeyboardInterrupt: If the user stops; the best epoch so far is kept.
+        TrainingDiverged: If the loss becomes nan or infinite.
     """
     started = time.perf_counter()
     tf.config.experimental.enable_op_determinism()
     corpus = load_corpus(pipeline.data, data_dir)
     _report(pipeline, corpus)
     lexicon = Lexicon.build(pipeline, corpus, data_dir)
-    pipeline = _as_found(pipeline, corpus, lexicon)
+    data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names)
+    embedding = replace(pipeline.embedding, vectors=lexicon.vector_names)
+    pipeline = replace(pipeline, data=data, embedding=embedding)
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
     model = _compiled_model(pipeline, corpus, lexicon)
-    notes = (*corpus.notes, *lexicon.notes)
-    _write_inputs(run, pipeline, corpus, lexicon, model, notes)
+    _write_inputs(run, pipeline, corpus, lexicon, model)
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names)
+    examples = corpus.training_split(data.examples)
+    logger = HistoryLogger(run.history_file, len(examples))
+    best = BestModel(run.model_file, pipeline.training.patience)
     checks = DevChecks(lambda: score(classifier, corpus, "dev").metrics, dev_checks)
-    if dev_checks > 1:
-        callbacks = (checks, *callbacks)
-    logger, best = _fit(run, pipeline, corpus, lexicon, model, callbacks)
+    extra = [checks, *callbacks] if dev_checks > 1 else callbacks
+    try:
+        _fit(pipeline, examples, corpus.dev, classifier, [StopOnNaN(), logger, best, *extra])
+    except KeyboardInterrupt:
+        if not best.epoch:
+            best.save(model)
+        raise
 
     kept = _score(Classifier.load(run), corpus)
     history = History(tuple(logger.rows))
     last = kept if best.epoch == len(history.rows) else _score(classifier, corpus)
     seconds = time.perf_counter() - started
-    found = (history, best.epoch, kept, last, checks.rows, seconds, notes)
-    result = TrainingResult(run, pipeline, *found)
-    files.write_json(run.metrics_file, _metrics(result))
+    result = TrainingResult(run, pipeline, history, best.epoch, kept, last, checks.rows, seconds)
+    files.write_json(run.metrics_file, result.to_dict())
     return result
 
 
@@ -120,19 +130,11 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
         log.warning(note)
     if unread := pipeline.unread():
         log.warning(f"Settings that this model does not read: {', '.join(unread)}.")
-    examples = corpus.training_split(pipeline.data.examples)
+    kind = pipeline.data.examples
     log.info(
-        f"Data: {corpus.name}, {len(examples):,} training {pipeline.data.examples}, "
+        f"Data: {corpus.name}, {len(corpus.training_split(kind)):,} training {kind}, "
         f"{len(corpus.dev):,} dev and {len(corpus.test):,} test texts, "
         f"{len(corpus.class_names)} classes."
-    )
-
-
-def _as_found(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> Pipeline:
-    return replace(
-        pipeline,
-        data=replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names),
-        embedding=replace(pipeline.embedding, vectors=lexicon.vector_names),
     )
 
 
@@ -152,76 +154,38 @@ def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> ker
 
 
 def _write_inputs(
-    run: RunDirectory,
-    pipeline: Pipeline,
-    corpus: Corpus,
-    lexicon: Lexicon,
-    model: keras.Model,
-    notes: Sequence[str],
+    run: RunDirectory, pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, model: keras.Model
 ) -> None:
     """Writes the files of a run that are known before training."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
     lexicon.vocabulary.save(run.vocabulary_file)
-    files.write_text(run.model_summary_file, summarize(model))
+    lines: list[str] = []
+    model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
+    files.write_text(run.model_summary_file, "\n".join(lines) + "\n")
     environment = describe_environment() | {
         "seed": pipeline.training.seed,
         "dataset": corpus.name,
         "data_fingerprint": corpus.fingerprint(),
         "vocabulary_size": len(lexicon.vocabulary),
         "vectors": [source.to_dict() for source in lexicon.sources],
-        "notes": list(notes),
+        "notes": [*corpus.notes, *lexicon.notes],
     }
     files.write_json(run.environment_file, environment)
 
 
 def _fit(
-    run: RunDirectory,
-    pipeline: Pipeline,
-    corpus: Corpus,
-    lexicon: Lexicon,
-    model: keras.Model,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> tuple[HistoryLogger, BestModel]:
-    """Trains the model, with the best epoch's model in the run's folder."""
-    data, training = pipeline.data, pipeline.training
-    examples = corpus.training_split(data.examples)
-    dev_batches, _ = evaluation_batches(corpus.dev, lexicon.encoder, data.batch_size)
-    optimizers = {"learning_rate": model.optimizer}
-    if has_own_rate(pipeline.embedding):
-        columns = ("learning_rate", "embedding_learning_rate")
-        optimizers = dict(zip(columns, model.optimizer.groups, strict=True))
-    logger = HistoryLogger(run.history_file, len(examples), optimizers)
-    best = BestModel(run.model_file, training.patience)
-    try:
-        model.fit(
-            training_batches(examples, lexicon.encoder, data, training.seed),
-            validation_data=dev_batches,
-            epochs=training.epochs,
-            callbacks=[StopOnNaN(), logger, best, *callbacks],
-            shuffle=False,  # the batches are shuffled
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        if not best.epoch:
-            best.set_model(model)
-            best.save()
-        raise
-    return logger, best
+    pipeline: Pipeline, examples: Split, dev: Split, classifier: Classifier, callbacks: Sequence
+) -> None:
+    data, training, encoder = pipeline.data, pipeline.training, classifier.encoder
+    classifier.model.fit(
+        training_batches(examples, encoder, data, training.seed),
+        validation_data=evaluation_batches(dev, encoder, data.batch_size)[0],
+        epochs=training.epochs,
+        callbacks=callbacks,
+        shuffle=False,  # The batches are shuffled.
+        verbose=0,
+    )
 
 
 def _score(classifier: Classifier, corpus: Corpus) -> dict[str, Evaluation]:
     return {split: score(classifier, corpus, split) for split in ("dev", "test")}
-
-
-def _metrics(result: TrainingResult) -> dict[str, Any]:
-    """Returns what a run's `metrics.json` holds."""
-    metrics: dict[str, Any] = {
-        "best_epoch": result.best_epoch,
-        "epochs": len(result.history.rows),
-        "seconds": result.seconds,
-        **{split: evaluation.to_dict() for split, evaluation in result.best.items()},
-        "last_epoch": {split: evaluation.to_dict() for split, evaluation in result.last.items()},
-    }
-    if result.checks:
-        metrics["checks"] = list(result.checks)
-    return metrics

@@ -30,7 +30,7 @@ def logs(dev_accuracy, dev_loss=1.0):
 
 
 def run_epochs(callback, model, figures):
-    """Tells a callback of epochs that ended so; returns the epochs it let begin."""
+    """Calls a callback as `fit` does, with the figures as logs; returns the epochs that began."""
     callback.set_model(model)
     model.stop_training = False
     epochs = []
@@ -44,9 +44,9 @@ def run_epochs(callback, model, figures):
     return epochs
 
 
-def test_history_grows_by_a_row_an_epoch(model, tmp_path):
+def test_history_grows_by_one_row_per_epoch(model, tmp_path):
     path = tmp_path / "history.csv"
-    logger = HistoryLogger(path, 100, {"learning_rate": model.optimizer})
+    logger = HistoryLogger(path, 100)
     run_epochs(logger, model, [(0.25,), (0.5, 0.75)])
     history = read_history(path)
     assert history.column("epoch") == [1, 2]
@@ -83,7 +83,7 @@ def test_patience(model, tmp_path):
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops(loss):
+def test_a_loss_that_is_not_finite_stops_training(loss):
     stop = StopOnNaN()
     stop.set_params({"steps": 2})
     stop.on_train_batch_end(0, {"loss": 1.0})
@@ -125,14 +125,14 @@ def test_batches_are_counted_to_the_epochs_end(model):
 @pytest.mark.parametrize(
     ("per_epoch", "ends", "expected"),
     [
-        # An epoch of 10 batches, two an execution: checks are due after 2.5, 5, 7.5 and 10.
+        # 10 batches per epoch, two per execution: checks are due after 2.5, 5, 7.5 and 10.
         (4, (2, 4, 6, 8, 10), (0.4, 0.6, 0.8, 1.0)),
-        # The last, shorter execution counts as a whole one with Keras; more checks than executions.
+        # Keras counts the last, shorter execution as a full one; more checks than executions.
         (5, (8, 16), (0.8, 1.0)),
         (1, (2, 4, 6, 8, 10), (1.0,)),
     ],
 )
-def test_dev_is_checked_at_equal_distances(per_epoch, ends, expected):
+def test_dev_is_checked_at_equal_intervals(per_epoch, ends, expected):
     scores = iter(range(100))
     score = lambda: SimpleNamespace(loss=float(next(scores)), accuracy=0.5)  # noqa: E731
     checks = DevChecks(score, per_epoch)

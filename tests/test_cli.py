@@ -1,4 +1,4 @@
-"""What all commands have in common: help, errors in one line, exit codes."""
+"""All commands: help, errors on one line, exit codes."""
 
 import click
 import pytest

@@ -19,7 +19,7 @@ def test_json_and_table(run_copy):
     assert f"{run_copy.metrics()['dev']['accuracy']:.1%}" in table.stdout
 
 
-def test_figures_and_plots_are_kept_for_the_runs_own_data_alone(run_copy, tree_folder):
+def test_scores_and_plots_are_kept_only_for_the_runs_own_data(run_copy, tree_folder):
     before = run_copy.metrics()
     CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--dataset", str(tree_folder)])
     assert run_copy.metrics() == before and not run_copy.plots_dir.exists()

@@ -28,7 +28,7 @@ def test_several_runs_on_the_same_axes(run_copy, trained_run, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 1 + 2 * 4
 
 
-def test_a_run_that_was_stopped_has_its_history_alone(run_copy):
+def test_a_run_that_was_stopped_has_only_its_history(run_copy):
     run_copy.metrics_file.unlink()
     assert [path.name for path in save_plots([run_copy])] == ["history.png"]
 

@@ -11,7 +11,7 @@ def test_the_list(run_copy):
     assert [row["run"] for row in answer["runs"]] == ["run"]
     assert answer["runs"][0]["test"]["n"] == 250
     listing = CliRunner().invoke(main, ["runs", "--dir", folder]).stdout.splitlines()
-    assert listing[0] == "run"  # by itself, so that it can be copied
+    assert listing[0] == "run"  # on its own line, so that it can be copied
     assert f"test {answer['runs'][0]['test']['accuracy']:.1%}, epoch" in listing[1]
 
 

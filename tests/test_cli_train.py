@@ -40,7 +40,7 @@ def test_a_run_from_start_to_end(train, tree_folder):
     assert "BUNDLED SAMPLE" not in result.output
 
 
-def test_json_alone_on_standard_output(train, tree_folder):
+def test_standard_output_has_only_json(train, tree_folder):
     result = train("lstm", "--dataset", str(tree_folder), *QUICK, "--seed", "5", "--json")
     answer = json.loads(result.stdout)
     assert result.stdout.count("\n") == 1

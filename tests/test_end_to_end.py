@@ -1,4 +1,4 @@
-"""The main road as a user walks it, each command a process of its own; and the wheel."""
+"""The main path of a user, with each command in its own process; and the wheel."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def test_from_training_to_prediction(tmp_path):
     assert "BUNDLED SAMPLE" in trained.stderr and "absl" not in trained.stderr
     evaluated = json.loads(sst_keras("evaluate", answer["run"], "--json").stdout)
     assert evaluated["accuracy"] == answer["test"]["accuracy"]
-    # A copy elsewhere is as good.
+    # A run works in another folder.
     Path(tmp_path / answer["run"]).rename(tmp_path / "copy")
     export = sst_keras("export", "copy", "--out", "export").stdout.strip()
     predicted = json.loads(sst_keras("predict", export, "Not bad.", "--json").stdout)

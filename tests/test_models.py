@@ -36,17 +36,17 @@ def logits(model, ids):
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_more_padding_gives_the_same_answer(variant):
+def test_more_padding_gives_the_same_logits(variant):
     model = make(variant)
     assert model.output.shape == (None, 5)
     padded = np.pad(IDS, ((0, 0), (0, 9)))
     np.testing.assert_allclose(logits(model, padded), logits(model, IDS), atol=1e-5)
-    alone = logits(model, IDS[2:, :1])
-    np.testing.assert_allclose(alone, logits(model, IDS)[2:], atol=1e-5)
+    unpadded = logits(model, IDS[2:, :1])
+    np.testing.assert_allclose(unpadded, logits(model, IDS)[2:], atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_a_row_of_padding_alone_is_finite(variant):
+def test_a_fully_padded_row_is_finite(variant):
     assert np.isfinite(logits(make(variant), np.zeros((2, 6), int))).all()
 
 
@@ -67,7 +67,7 @@ def test_every_weight_moves_in_one_step(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_a_saved_model_answers_the_same(variant, tmp_path):
+def test_a_saved_model_gives_the_same_logits(variant, tmp_path):
     model = make(variant)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -77,13 +77,13 @@ def test_a_saved_model_answers_the_same(variant, tmp_path):
 def test_last_is_the_last_real_step():
     model = make(VARIANTS["lstm"])
     lstm = model.get_layer("lstm_1")
-    vectors = model.get_layer("embedding")(IDS[1:2, :2])  # the two real words alone
+    vectors = model.get_layer("embedding")(IDS[1:2, :2])  # only the two real words
     state = lstm(vectors)
     expected = model.get_layer("logits")(state)
     np.testing.assert_allclose(logits(model, IDS)[1:2], expected, atol=1e-6)
 
 
-def test_the_given_vectors_stand_in_the_model_and_not_in_its_config():
+def test_the_given_vectors_are_in_the_model_but_not_in_its_config():
     matrix = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
     for name in ENCODERS:
         model = make(ModelConfig(name=name, units=2, filters=2), matrix=matrix)
@@ -99,7 +99,7 @@ def test_frozen_vectors_do_not_train():
 
 
 def test_a_matrix_of_another_height():
-    with pytest.raises(ValueError, match=r"10 ids.*\(9, 3\)"):
+    with pytest.raises(ValueError, match=r"10 rows.*\(9, 3\)"):
         make(VARIANTS["lstm"], matrix=np.zeros((9, 3)))
 
 
@@ -114,7 +114,7 @@ def test_depth_and_direction():
 
 
 def test_the_last_padded_step_is_where_the_length_says():
-    # The same weights: texts filled up to 4 steps, and to 6, where the LSTM reads two zeros more.
+    # The same weights with texts padded to 4 steps, and to 6, where the LSTM reads two more zeros.
     four, six = (make(ModelConfig(pooling="last_padded", padded_length=n, units=6)) for n in (4, 6))
     last = make(ModelConfig(pooling="last", units=6))
     for model in (four, six):

@@ -48,7 +48,7 @@ def test_explanations(exported):
     np.testing.assert_allclose(answers["attention"][1], [1, 0, 0], atol=1e-6)
 
 
-def test_it_loads_with_tensorflow_alone(exported, tmp_path):
+def test_it_needs_only_tensorflow(exported, tmp_path):
     code = f"""
 import sys
 sys.modules["sst_keras"] = None  # importing it would fail

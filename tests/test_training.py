@@ -62,7 +62,7 @@ def test_history_and_metrics_agree(trained_run):
     best = metrics["best_epoch"]
     assert metrics["epochs"] == len(history.rows) == 3
     assert history.best_epoch == best
-    # Scored after training from the model's file: the epoch's own figure again.
+    # The model's file has the accuracy of its epoch.
     assert metrics["dev"]["accuracy"] == pytest.approx(history.column("dev_accuracy")[best - 1])
     assert history.column("embedding_learning_rate")[0] == pytest.approx(0.02)
 
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_to_the_bit(tree_folder, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
-def test_checks_and_the_last_epochs_scores_change_nothing(tree_folder, tmp_path):
+def test_dev_checks_do_not_change_training(tree_folder, tmp_path):
     settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "training.learning_rate=0.1"]
     first = run_pipeline(tmp_path / "a", *settings)
     second = run_pipeline(tmp_path / "b", *settings, "training.epochs=3", dev_checks=2)
@@ -167,7 +167,7 @@ def test_settings_that_a_model_does_not_read_are_named(tree_folder, tmp_path, ca
     assert "does not read: model.num_layers" in caplog.text
 
 
-def test_a_loss_that_becomes_nan_keeps_what_was_there(tree_folder, tmp_path):
+def test_a_loss_that_becomes_nan_keeps_the_best_epoch_so_far(tree_folder, tmp_path):
     class Explode(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:

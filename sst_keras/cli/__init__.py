@@ -4,8 +4,6 @@ Nothing heavy is imported here or at the top of a command's file, so that `--hel
 commands import TensorFlow, gensim and matplotlib when they run.
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 
@@ -15,20 +13,9 @@ import sst_keras
 from sst_keras.errors import InputError
 
 COMMANDS = (
-    "train",
-    "reproduce",
-    "report",
-    "evaluate",
-    "plot",
-    "export",
-    "predict",
-    "runs",
-    "pipelines",
-    "data",
-    "vectors",
-)
-
-_OPTIONS = {"variants": "variant"}  # settings whose option has another name
+    "train", "reproduce", "report", "evaluate", "plot", "export", "predict", "runs", "pipelines",
+    "data", "vectors",
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):
@@ -45,7 +32,7 @@ class LazyGroup(click.Group):
         return getattr(importlib.import_module(f"sst_keras.cli.{name}"), name)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Runs the command. An error that the user can mend becomes one line and an exit code."""
+        """Runs the command. An error that the user can fix becomes one line and an exit code."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -63,15 +50,13 @@ class LazyGroup(click.Group):
 
     def _message(self, ctx: click.Context, error: InputError) -> str:
         """Returns the error's message with the command's option in place of its setting."""
-        option = f"--{_OPTIONS.get(error.setting, error.setting.rpartition('.')[2])}".replace(
-            "_", "-"
-        )
-        command = self.get_command(ctx, ctx.invoked_subcommand or "")
-        commands = getattr(command, "commands", {"": command}).values()
-        options = {
-            name for each in commands if each for param in each.params for name in param.opts
-        }
-        return f"{option}: {error.message}" if option in options else str(error)
+        command = self.get_command(ctx, ctx.invoked_subcommand)
+        for each in getattr(command, "commands", {"": command}).values():
+            for param in each.params:
+                is_option = isinstance(param, click.Option)
+                if is_option and param.name == error.setting.rpartition(".")[2]:
+                    return f"{param.opts[0]}: {error.message}"
+        return str(error)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

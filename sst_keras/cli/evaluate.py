@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from sst_keras.cli import options
+from sst_keras.files import to_json
+from sst_keras.runs import open_run
 
 if TYPE_CHECKING:
     from sst_keras.evaluation import Evaluation
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
     type=click.Choice(["dev", "test", "train"]),
     default="test",
     show_default=True,
-    help="The texts to score; they are always complete.",
+    help="The complete texts to score.",
 )
 @options.dataset
 @options.data_dir
@@ -35,9 +36,6 @@ def evaluate(
 
     With --dataset, RUN is scored on another data set with the same classes and nothing is kept.
     """
-    from sst_keras.files import to_json
-    from sst_keras.runs import open_run
-
     directory = open_run(run)
 
     from sst_keras.evaluation import evaluate as evaluate_run
@@ -51,7 +49,7 @@ def evaluate(
         click.echo(to_json(evaluation.to_dict()))
     else:
         print_evaluation(evaluation)
-    # Printed first, so that a folder that cannot be written to costs no result.
+    # After printing: the scores are seen even if the folder cannot be written to.
     if evaluation.is_own_data and directory.is_finished:
         save_evaluation(directory, evaluation)
         save_plots([directory])
@@ -62,39 +60,30 @@ def print_evaluation(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        table = Table(title=title, title_justify="left")
-        for number, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if number else "left")
-        for name, cells in zip(names, rows, strict=True):
-            table.add_row(name, *cells)
-        Console().print(table)
-
     metrics, names = evaluation.metrics, evaluation.class_names
-    print_table(
-        f"{evaluation.dataset}, {evaluation.split}: {metrics.n:,} texts",
-        ("class", "texts", "precision", "recall", "F1"),
-        (
-            (f"{row['support']:,}", *(f"{row[name]:.1%}" for name in ("precision", "recall", "f1")))
-            for row in metrics.per_class
-        ),
-    )
-    print_table(
-        "true class (row), predicted class (column)",
-        ("", *names),
-        ([f"{count:,}" for count in row] for row in metrics.confusion_matrix),
-    )
-    scores = {
+    title = f"{evaluation.dataset}, {evaluation.split}: {metrics.n:,} texts"
+    scores = Table("class", title=title, title_justify="left")
+    confusion = Table("", title="true class (row), predicted class (column)", title_justify="left")
+    for heading in ("texts", "precision", "recall", "F1"):
+        scores.add_column(heading, justify="right")
+    for heading in names:
+        confusion.add_column(heading, justify="right")
+    for name, row, counts in zip(names, metrics.per_class, metrics.confusion_matrix, strict=True):
+        shares = (f"{row[score]:.1%}" for score in ("precision", "recall", "f1"))
+        scores.add_row(name, f"{row['support']:,}", *shares)
+        confusion.add_row(name, *(f"{count:,}" for count in counts))
+    Console().print(scores, confusion)
+    lines = {
         "accuracy": f"{metrics.accuracy:.1%}",
         "macro F1": f"{metrics.macro_f1:.1%}",
         "expected calibration error": f"{metrics.expected_calibration_error:.1%}",
     }
-    if len(names) > 2:  # with two classes, distances add nothing to accuracy
-        scores |= {
+    if len(names) > 2:  # With two classes, distances add nothing to accuracy.
+        lines |= {
             "off by one class at most": f"{metrics.within_one_accuracy:.1%}",
             "mean absolute error": f"{metrics.mean_absolute_error:.3f} classes",
             "quadratic weighted kappa": f"{metrics.quadratic_weighted_kappa:.3f}",
         }
-    for name, score in scores.items():
-        click.echo(f"{name:<27} {score}")
+    for name, value in lines.items():
+        click.echo(f"{name:<27} {value}")
     click.echo("")

@@ -1,10 +1,9 @@
 """`sst-keras export`: a SavedModel that takes raw text."""
 
-from __future__ import annotations
-
 import click
 
 from sst_keras.cli import options
+from sst_keras.runs import open_run
 
 
 @click.command()
@@ -19,8 +18,6 @@ def export(run: str, out: str | None, overwrite: bool) -> None:
                      label: int64[batch], class_name: string[batch]
     explain          the same with tokens and their attention, if the model has attention
     """
-    from sst_keras.runs import open_run
-
     directory = open_run(run)
 
     from sst_keras.serving.export import export as export_run

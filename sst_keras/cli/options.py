@@ -22,6 +22,20 @@ data_dir = click.option(
     metavar="DIR",
     help="Folder with sst/ and vectors/.  [default: $SST_KERAS_DATA, then the user's cache]",
 )
+vectors = click.option(
+    "--vectors",
+    multiple=True,
+    metavar="NAME|PATH|auto|none",
+    help="Word vectors instead of the pipeline's; several are concatenated. auto: the set with the "
+    "highest coverage.",
+)
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Any setting, such as model.units=256; `sst-keras pipelines --settings` lists them.",
+)
 count = click.option(
     "-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many."
 )

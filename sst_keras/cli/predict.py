@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.errors import InputError, UsageError
+from sst_keras.files import to_json
+from sst_keras.runs import open_run
 
 if TYPE_CHECKING:
     from sst_keras.serving.prediction import Prediction
@@ -25,9 +27,6 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
 
     Without TEXT or --file, texts are read from standard input, one per line.
     """
-    from sst_keras.errors import UsageError
-    from sst_keras.files import to_json
-
     if texts and file:
         raise UsageError("expected either TEXTs or a file. Received both.", setting="file")
     # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
@@ -45,22 +44,17 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
 
 def _exported(model: Path) -> Path:
     """Returns the SavedModel's folder: `model` itself or a run's, exported if necessary."""
-    from sst_keras.runs import open_run
-
     if (model / "saved_model.pb").is_file():
         return model
     run = open_run(model)
-    if (run.saved_model_dir / "saved_model.pb").is_file():
-        return run.saved_model_dir
+    if not (run.saved_model_dir / "saved_model.pb").is_file():
+        from sst_keras.serving.export import export
 
-    from sst_keras.serving.export import export
-
-    return export(run)
+        export(run)
+    return run.saved_model_dir
 
 
 def _read_lines(file: str) -> list[str]:
-    from sst_keras.errors import InputError
-
     with click.open_file(file, "rb") as stream:
         raw = stream.read()
     try:
@@ -83,6 +77,6 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
             click.echo(f"  {name:<{width}} {probability:>4.0%} {'█' * round(30 * probability)}")
         if prediction.tokens:
             weighed = zip(prediction.attention, prediction.tokens, strict=True)
-            highest = heapq.nlargest(5, weighed, key=lambda pair: pair[0])
+            highest = sorted(weighed, key=lambda pair: pair[0], reverse=True)[:5]
             words = ", ".join(f"{token} {weight:.0%}" for weight, token in highest)
             click.echo(f"  attention: {words}")

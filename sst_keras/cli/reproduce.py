@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import console
 
 if TYPE_CHECKING:
     from sst_keras.experiments.records import RunKey, RunRecord
@@ -32,16 +31,8 @@ _SEVERAL = {"multiple": True, "metavar": "PATTERN"}
     "--jobs", **_NUMBER, help="Runs at a time, about 1 GB each.  [default: one per core, at most 8]"
 )
 @options.data_dir
-@click.option(
-    "--vectors", metavar="NAME|PATH", multiple=True, help="Replace all pretrained word vectors."
-)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change a setting of all runs, such as training.epochs=1.",
-)
+@options.vectors
+@options.overrides
 @click.option("--records", metavar="DIR", help="Folder of records.  [default: results/SWEEP]")
 @click.option("--retry", is_flag=True, help="Run failed runs again.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
@@ -64,6 +55,8 @@ def reproduce(
 
     SWEEP is the name of a sweep that `sst-keras pipelines` lists, or the path of a TOML file of
     your own. The default is paper: the 27 experiments of "SST Classification with RNN (LSTM)".
+
+    Rows that learn their word vectors from scratch ignore --vectors.
 
     You can stop this command at any time. The next call runs what is missing. `sst-keras report`
     turns the records into tables and figures.
@@ -133,6 +126,7 @@ def _show_progress(
     processes: int,
 ) -> None:
     """Adds the results to the records found, under a progress bar, and prints a line for each."""
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     from sst_keras.experiments.running import seconds_left
@@ -143,7 +137,8 @@ def _show_progress(
         return _time(seconds_left(list(left.values()), found.values(), processes)) if left else ""
 
     text = TextColumn("{task.completed}/{task.total} runs{task.fields[about]}")
-    with Progress(BarColumn(bar_width=24), text, console=console(), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(BarColumn(bar_width=24), text, console=console, transient=True) as progress:
         task = progress.add_task("", total=total, completed=total - len(left), about=about())
         for record in results:
             found[record.key] = record

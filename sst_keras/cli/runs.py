@@ -1,12 +1,13 @@
 """`sst-keras runs`: the list of runs and their scores."""
 
-from __future__ import annotations
-
 import logging
 
 import click
 
 from sst_keras.cli import options
+from sst_keras.errors import InputError
+from sst_keras.files import to_json
+from sst_keras.runs import find_runs
 
 log = logging.getLogger(__name__)
 
@@ -18,25 +19,19 @@ log = logging.getLogger(__name__)
 @options.as_json
 def runs(folder: str, as_json: bool) -> None:
     """List the runs below a folder and their scores."""
-    from sst_keras.errors import InputError
-    from sst_keras.files import to_json
-    from sst_keras.runs import find_runs
-
     rows = []
     for run in find_runs(folder):
         try:
             rows.append(run.summary())
-        except InputError as error:  # a damaged run must not hide the others
+        except InputError as error:  # A damaged run must not hide the others.
             log.warning(f"Left out: {error}")
     if as_json:
         click.echo(to_json({"runs": rows}))
         return
     if not rows:
         click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
-        return
-
     for row in rows:
-        click.secho(row["run"], bold=True)  # on a line of its own, so that it can be copied
+        click.secho(row["run"], bold=True)  # on its own line, so that it can be copied
         scores = "unfinished"
         if row["finished"]:
             scores = (

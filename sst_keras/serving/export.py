@@ -1,18 +1,15 @@
 """A run → a SavedModel that takes raw text, for TensorFlow Serving or TensorFlow itself."""
 
-from __future__ import annotations
-
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from sst_keras.classifier import Classifier
 from sst_keras.errors import UsageError
 from sst_keras.runs import RunDirectory
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import tf
 
-FORMAT = 1  # of an export; it goes up when an earlier reader would misread it
+FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
 
 
 def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = False) -> Path:
@@ -39,16 +36,18 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 setting="out",
             )
     classifier = Classifier.load(run)
-    for layer in _layers(classifier.model):
-        if hasattr(layer, "use_cudnn"):
-            # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
-            layer.use_cudnn = False
+    for layer in classifier.model.layers:
+        for way in ("forward", "backward"):
+            recurrent = getattr(layer, f"{way}_layer", layer)  # of a bidirectional layer
+            if hasattr(recurrent, "use_cudnn"):
+                # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
+                recurrent.use_cudnn = False
     module = tf.Module()
     module.classifier = classifier
-    # Variables, so that whoever loads the SavedModel finds them.
+    # As variables, they are attributes of the loaded SavedModel.
     module.class_names = tf.Variable(tf.constant(classifier.class_names), trainable=False)
     module.format = tf.Variable(FORMAT, trainable=False)
-    # Written beside and renamed, so that a server that looks for new versions never finds a part.
+    # Written beside it and renamed: a server that looks for new versions never finds a part.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         tf.saved_model.save(module, partial, signatures=classifier.signatures())
@@ -58,12 +57,3 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields a model's layers, including those within bidirectional layers."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.layers.Bidirectional):
-            yield layer.forward_layer
-            yield layer.backward_layer

@@ -1,13 +1,9 @@
 """Raw texts → `Prediction`s. An exported model needs only TensorFlow and its folder."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Self
 
 from sst_keras.errors import InputError, UsageError
 from sst_keras.runtime import tf
@@ -20,9 +16,7 @@ class Prediction:
     """A model's prediction for a text.
 
     Attributes:
-        text: The text.
-        label: The most probable class, from 0.
-        class_name: Its name.
+        label: The most probable class, from 0; `class_name` is its name.
         probabilities: Class name → probability, lowest class first.
         tokens: The text's tokens, if attention was asked for and the model has it.
         attention: The weight of each token, likewise; the weights sum to 1.
@@ -44,7 +38,7 @@ class Predictor:
     """Predicts raw texts: `predictor("Not bad.")`.
 
     Args:
-        signatures: `serving_default` and perhaps `explain`, as `Classifier.signatures` has them.
+        signatures: `serving_default` and perhaps `explain`; see `Classifier.signatures`.
         class_names: The classes, lowest first.
         owner: The object that holds the weights, which must live as long as the functions.
     """
@@ -56,7 +50,7 @@ class Predictor:
         self._signatures, self._owner = signatures, owner
 
     @classmethod
-    def load(cls, folder: str | Path) -> Predictor:
+    def load(cls, folder: str | Path) -> Self:
         """Loads a SavedModel that `sst-keras export` made.
 
         Raises:
@@ -92,17 +86,9 @@ class Predictor:
         return self.predict([text], explain=True)[0]
 
     def predict(self, texts: Sequence[str], explain: bool = False) -> list[Prediction]:
-        """Predicts texts.
+        """Returns one prediction per text, in order; to `explain` them, with attention if any.
 
-        Args:
-            texts: Raw English.
-            explain: Whether to return the attention weights too, if the model has them.
-
-        Returns:
-            One prediction per text, in order.
-
-        Raises:
-            UsageError: If `texts` is a single string.
+        A single string in place of a list raises a `UsageError`.
         """
         if isinstance(texts, str):
             raise UsageError("expected a list of texts. Received a single one.", setting="texts")
@@ -111,20 +97,16 @@ class Predictor:
         for start in range(0, len(texts), _BATCH_SIZE):
             batch = list(texts[start : start + _BATCH_SIZE])
             answers = {name: value.numpy() for name, value in run(tf.constant(batch)).items()}
-            predictions += [self._prediction(text, answers, row) for row, text in enumerate(batch)]
+            for row, text in enumerate(batch):
+                answer = {name: values[row] for name, values in answers.items()}
+                predictions.append(self._prediction(text, answer))
         return predictions
 
-    def _prediction(self, text: str, answers: dict[str, np.ndarray], row: int) -> Prediction:
-        probabilities = [float(number) for number in answers["probabilities"][row]]
+    def _prediction(self, text: str, answer: Mapping[str, Any]) -> Prediction:
+        probabilities = dict(zip(self.class_names, answer["probabilities"].tolist(), strict=True))
         tokens = attention = None
-        if "attention" in answers:
-            tokens = tuple(token.decode() for token in answers["tokens"][row] if token)
-            attention = tuple(float(weight) for weight in answers["attention"][row][: len(tokens)])
-        return Prediction(
-            text,
-            int(answers["label"][row]),
-            answers["class_name"][row].decode(),
-            dict(zip(self.class_names, probabilities, strict=True)),
-            tokens,
-            attention,
-        )
+        if "attention" in answer:
+            tokens = tuple(token.decode() for token in answer["tokens"] if token)
+            attention = tuple(answer["attention"][: len(tokens)].tolist())
+        label, class_name = int(answer["label"]), answer["class_name"].decode()
+        return Prediction(text, label, class_name, probabilities, tokens, attention)
