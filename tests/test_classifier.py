@@ -20,6 +20,7 @@ def test_probabilities_are_in_the_splits_order(trained_run):
         np.testing.assert_allclose(probabilities[row], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export_predict_the_same(trained_run, tmp_path):
     folder = export(trained_run, tmp_path / "1")
     texts = ["A wonderful film.", "", "It's not good."]

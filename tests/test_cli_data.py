@@ -1,6 +1,7 @@
 import json
 import time
 
+import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
@@ -24,6 +25,7 @@ def test_examples():
     assert data("show", "--dataset", "sample", "-n", "0").exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_real_counts(real_data):
     answer = json.loads(data("stats", "--data-dir", str(real_data), "--json").stdout)
     train = answer["splits"]["train"]

@@ -1,10 +1,12 @@
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
 
 
+@pytest.mark.slow
 def test_json_and_table(run_copy):
     result = CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--json"])
     answer = json.loads(result.stdout)

@@ -59,6 +59,7 @@ def test_a_dry_run_of_a_sweep_that_is_done(reproduce):
     assert "6 runs, 1 to run, about" in more.stdout
 
 
+@pytest.mark.slow
 def test_failed_runs_are_reported_and_run_again_on_request(reproduce):
     result = reproduce("own.toml")
     assert result.exit_code == 1
@@ -106,6 +107,7 @@ def test_wrong_calls(reproduce, arguments, message):
     assert message in result.stderr
 
 
+@pytest.mark.slow
 def test_runs_with_other_settings_are_refused(reproduce):
     assert reproduce("own.toml", "--rows", "good").exit_code == 0
     result = reproduce("own.toml", "--rows", "good", "--set", "model.units=8")
@@ -115,6 +117,7 @@ def test_runs_with_other_settings_are_refused(reproduce):
     assert other.exit_code == 0 and "1 runs in other, 1 of them new" in other.stdout
 
 
+@pytest.mark.slow
 def test_the_time_that_is_left_is_printed_after_the_first_run(reproduce):
     result = reproduce("own.toml", "--rows", "good", "--seeds", "2", "--jobs", "1")
     first, second = (line for line in result.stderr.splitlines() if "own/good, seed" in line)

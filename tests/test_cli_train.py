@@ -22,6 +22,7 @@ def train(tmp_path, monkeypatch):
 QUICK = ("--vectors", "none", "--set", "embedding.dim=8", "--set", "model.units=8", "--epochs", "1")
 
 
+@pytest.mark.slow
 def test_a_run_from_start_to_end(train, tree_folder):
     result = train("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
     assert result.exit_code == 0, result.output
@@ -51,6 +52,7 @@ def test_standard_output_has_only_json(train, tree_folder):
     assert RunDirectory(tree_folder.parent / answer["run"]).is_finished
 
 
+@pytest.mark.slow
 def test_the_sample_says_so_once_before_training(train, offline):
     result = train("mlp", "--dataset", "auto", "--epochs", "1", "--run-dir", "run")
     assert result.exit_code == 0, result.output
@@ -68,6 +70,7 @@ def test_plain_train_never_swaps_the_data(train, offline):
     assert list(Path("saved_models/lstm-attention").iterdir()) == []  # no empty run is left
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):
     arguments = ("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
     assert train(*arguments).exit_code == 0
@@ -77,6 +80,7 @@ def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):
     assert len(read_history("run/history.csv").rows) == 2
 
 
+@pytest.mark.slow
 def test_own_reviews(train, tmp_path):
     rows = [("awful", "a dreadful film"), ("fine", "a fair film"), ("great", "a superb film")] * 20
     text = "".join(f"{label};{words} {number}\n" for number, (label, words) in enumerate(rows))
@@ -133,6 +137,7 @@ def test_tensorboard_that_is_not_installed(train, monkeypatch):
     assert result.exit_code == 2 and "sst-keras[tensorboard]" in result.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_with_a_usable_run(train, tree_folder, monkeypatch):
     from sst_keras.callbacks import ProgressBar
 

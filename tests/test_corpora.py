@@ -210,6 +210,7 @@ def test_complete_texts_have_no_phrases(tmp_path):
 # === SST-5 ===
 
 
+@pytest.mark.slow
 def test_the_real_phrases(real_data):
     corpus = load(real_data / "sst", examples="phrases")
     assert len(corpus.training_split("phrases")) == 318582
@@ -217,6 +218,7 @@ def test_the_real_phrases(real_data):
     assert len(corpus.training_split("sentences")) == 8544
 
 
+@pytest.mark.slow
 def test_sst5_through_its_builder(real_data):
     corpus = load("sst5", data_dir=real_data)
     counts = [len(corpus.split(name)) for name in ("train", "dev", "test")]
@@ -227,6 +229,7 @@ def test_sst5_through_its_builder(real_data):
     assert corpus.fingerprint() == load(real_data / "sst").fingerprint()
 
 
+@pytest.mark.slow
 def test_two_processes_may_prepare_sst5_at_once(real_data, tmp_path):
     # Both find nothing prepared, and both start; the one that ends last finds the other's.
     code = f"""

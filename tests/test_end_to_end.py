@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # processes that start TensorFlow, and a wheel
+
 REPOSITORY = Path(__file__).parents[1]
 
 

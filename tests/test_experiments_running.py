@@ -179,6 +179,7 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(running.local, "run", run)
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run(sweep, tmp_path, trained):
     ((experiment, seed),) = sweep.select(variants=["checked"])
     found = run_job((experiment, seed), tmp_path, "data", processes=3)
@@ -197,6 +198,7 @@ def test_the_record_of_a_run(sweep, tmp_path, trained):
     assert pending_jobs([(experiment, seed)], by_key(found)) == []
 
 
+@pytest.mark.slow
 def test_each_record_is_written_before_it_is_returned(sweep, tmp_path, trained, in_this_process):
     folder = tmp_path / "records"
     jobs = sweep.select(["a", "broken"])
@@ -248,6 +250,7 @@ def test_errors_name_no_folders_of_this_machine(message, kept):
 # === With real training, in processes ===
 
 
+@pytest.mark.slow
 def test_a_sweep_in_two_processes(sweep, tmp_path):
     jobs = sweep.select(["a", "broken"], seeds=1) + sweep.select(variants=["checked"])
     list(run_sweep(jobs, tmp_path / "x", processes=2))
@@ -270,6 +273,7 @@ def children_of(process):
     return [int(line) for line in found.stdout.split()]
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(sweep, tmp_path):
     """A killed sweep leaves no processes, and then has the scores of an undisturbed one."""
     command = [sys.executable, "-m", "sst_keras", "reproduce", str(tmp_path / "own.toml")]

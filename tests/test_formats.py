@@ -32,6 +32,7 @@ def warnings(caplog):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_of_format_1(old_run, caplog):
     scores = evaluate(old_run).to_dict()
     assert scores["accuracy"] == old_run.metrics()["test"]["accuracy"]

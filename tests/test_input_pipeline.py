@@ -88,6 +88,7 @@ def test_texts_of_one_length_meet_others_in_each_epoch():
     assert not first & second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("examples", ["sentences", "unique-phrases"])
 def test_padding_is_a_small_part_of_an_epoch(real_data, examples):
     data = DataConfig(examples=examples)

@@ -50,6 +50,7 @@ def test_a_fully_padded_row_is_finite(variant):
     assert np.isfinite(logits(make(variant), np.zeros((2, 6), int))).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_every_weight_moves_in_one_step(variant):
     model = make(variant)

@@ -30,6 +30,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_the_quick_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in QUICK:
@@ -61,6 +62,7 @@ def test_the_table_names_every_command():
     assert all(f"| `sst-keras {name}" in README for name in names)
 
 
+@pytest.mark.slow
 def test_the_python_runs(trained_run, tmp_path, monkeypatch, capsys):
     export(trained_run)
     (tmp_path / "RUN").symlink_to(trained_run.path)

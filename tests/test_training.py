@@ -72,6 +72,7 @@ def rows_of(result):
     return [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in result.history.rows]
 
 
+@pytest.mark.slow
 def test_random_numbers_drawn_while_data_are_read_change_nothing(
     tree_folder, tmp_path, monkeypatch
 ):
@@ -86,6 +87,7 @@ def test_random_numbers_drawn_while_data_are_read_change_nothing(
     assert rows_of(run_pipeline(tmp_path / "b", *settings)) == rows_of(first)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_to_the_bit(tree_folder, tmp_path):
     settings = [f"data.dataset='{tree_folder}'", "data.min_count=1"]
     first = run_pipeline(tmp_path / "a", *settings)
@@ -123,6 +125,7 @@ def test_dev_checks_do_not_change_training(tree_folder, tmp_path):
     assert not first.checks and "checks" not in first.run.metrics()
 
 
+@pytest.mark.slow
 def test_patience_ends_training(tree_folder, tmp_path):
     settings = [f"data.dataset='{tree_folder}'", "training.learning_rate=0", "training.epochs=9"]
     frozen = [*settings, "embedding.trainable=false"]
@@ -132,6 +135,7 @@ def test_patience_ends_training(tree_folder, tmp_path):
     assert result.best_epoch == 1 and len(result.history.rows) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -181,6 +185,7 @@ def test_a_loss_that_becomes_nan_keeps_the_best_epoch_so_far(tree_folder, tmp_pa
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [(0, "batch"), (1, "epoch")])
 def test_a_stop_by_the_user_leaves_a_model(tree_folder, tmp_path, stop_at):
     class Stop(keras.callbacks.Callback):

@@ -236,6 +236,7 @@ def test_a_subset_has_the_words_needed(tmp_path):
     assert [file.name for file in out.parent.iterdir()] == ["part.txt.gz"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most_frequent", [0, 100])
 def test_runs_on_a_subset_are_the_same(tmp_path, own_cache, most_frequent):
     path = random_set(tmp_path / "full.bin", WORDS, dim=20)
@@ -299,6 +300,7 @@ def test_the_real_vectors(real_data):
     np.testing.assert_allclose(one.vectors, two.vectors, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_coverage_of_the_real_treebank(real_data, own_cache):
     counts = {
         split: Counter(

@@ -116,7 +116,7 @@ def fetch_vectors(name: str) -> Path:
     if not locations.is_reachable(address):
         raise InputError(
             f"{name}: gensim's list of vectors, {address}, does not answer. Download vectors "
-            f"elsewhere, and put the file into {locations.cache_dir() / 'vectors'}{os.sep}, or into "
+            f"elsewhere, and put the file into {locations.cache_dir() / 'vectors'}{os.sep} or into "
             f"vectors/ of the folder that SST_KERAS_DATA names."
         )
     try:
