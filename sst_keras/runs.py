@@ -88,7 +88,7 @@ class RunDirectory:
 
     @classmethod
     def find(cls, path: str | Path) -> Self:
-        """Returns the run at `path` or `saved_models/<path>`. A missing one raises a `UsageError`."""
+        """Returns the run at `path` or `saved_models/<path>`. If it is missing: `UsageError`."""
         for folder in (Path(path), RUNS_DIR / path):
             if folder.is_dir():
                 return cls(folder)
