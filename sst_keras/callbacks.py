@@ -1,4 +1,4 @@
-"""Callbacks: history, the best model, dev scores within epochs, progress, a stop on nan."""
+"""Callbacks: history, the best model, dev scores within epochs, progress, a stop at nan."""
 
 import math
 import time
@@ -20,10 +20,7 @@ class TrainingDiverged(InputError):
 
 
 class HistoryLogger(keras.callbacks.Callback):
-    """Rewrites `history.csv` after each epoch of `examples` training examples.
-
-    `sst_keras.history` defines the columns.
-    """
+    """Rewrites `history.csv` (see `sst_keras.history`) after each epoch of `examples` examples."""
 
     def __init__(self, path: Path, examples: int) -> None:
         super().__init__()

@@ -61,7 +61,7 @@ def build_model(
     name = model.name.replace("-", "_")
     built = keras.Model({"token_ids": token_ids}, classifier(x), name=name)
 
-    # Not by an initializer, which would write the whole matrix into the model's config.
+    # Not by an initializer, which would write the entire matrix into the model's config.
     weights = channels[-1].get_weights() if matrix is None else [matrix]
     for channel in channels:
         channel.set_weights(weights)

@@ -88,7 +88,7 @@ class RunDirectory:
 
     @classmethod
     def find(cls, path: str | Path) -> Self:
-        """Returns the run at `path` or `saved_models/<path>`; none is a `UsageError`."""
+        """Returns the run at `path` or `saved_models/<path>`. If it is missing: `UsageError`."""
         for folder in (Path(path), RUNS_DIR / path):
             if folder.is_dir():
                 return cls(folder)
@@ -139,7 +139,7 @@ def new_run(
 
 
 def open_run(path: RunDirectory | str | Path) -> RunDirectory:
-    """Returns the run at `path`, which must have a model; if not, it raises a `UsageError`."""
+    """Returns the run at `path`. A missing run or one without a model raises a `UsageError`."""
     run = path if isinstance(path, RunDirectory) else RunDirectory.find(path)
     if (run.path / "saved_model.pb").is_file():
         raise UsageError(

@@ -19,7 +19,7 @@ class Prediction:
         label: The most probable class, from 0; `class_name` is its name.
         probabilities: Class name → probability, lowest class first.
         tokens: The text's tokens, if attention was asked for and the model has it.
-        attention: The weight of each token, likewise; the weights sum to 1.
+        attention: The weight of each of the tokens; the weights sum to 1.
     """
 
     text: str
@@ -86,7 +86,7 @@ class Predictor:
         return self.predict([text], explain=True)[0]
 
     def predict(self, texts: Sequence[str], explain: bool = False) -> list[Prediction]:
-        """Returns one prediction per text, in order; to `explain` them, with attention if any.
+        """Returns one prediction per text, in order. `explain` adds attention, if the model has it.
 
         A single string in place of a list raises a `UsageError`.
         """
