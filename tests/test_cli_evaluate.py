@@ -21,6 +21,7 @@ def test_json_and_table(run_copy):
     assert f"{run_copy.metrics()['dev']['accuracy']:.1%}" in table.stdout
 
 
+@pytest.mark.slow
 def test_scores_and_plots_are_kept_only_for_the_runs_own_data(run_copy, tree_folder):
     before = run_copy.metrics()
     CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--dataset", str(tree_folder)])

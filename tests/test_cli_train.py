@@ -41,6 +41,7 @@ def test_a_run_from_start_to_end(train, tree_folder):
     assert "BUNDLED SAMPLE" not in result.output
 
 
+@pytest.mark.slow
 def test_standard_output_has_only_json(train, tree_folder):
     result = train("lstm", "--dataset", str(tree_folder), *QUICK, "--seed", "5", "--json")
     answer = json.loads(result.stdout)

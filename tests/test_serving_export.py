@@ -48,6 +48,7 @@ def test_explanations(exported):
     np.testing.assert_allclose(answers["attention"][1], [1, 0, 0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_needs_only_tensorflow(exported, tmp_path):
     code = f"""
 import sys
