@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -17,11 +16,6 @@ def load(dataset, data_dir=None, **settings):
 
 def texts(split):
     return [b" ".join(row).decode() for row in split.tokens.to_list()]
-
-
-def write_csv(path, rows, header="text,label"):
-    path.write_text("\n".join([header, *rows]) + "\n", "utf-8")
-    return path
 
 
 # === Trees ===
@@ -86,125 +80,6 @@ def test_the_classes_of_trees_are_fixed(tree_folder):
 def test_the_sample():
     corpus = load("sample")
     assert [len(corpus.split(name)) for name in ("train", "dev", "test")] == [1100, 150, 250]
-
-
-# === Tables ===
-
-
-def test_a_folder_of_tables(tmp_path):
-    for name, label in (("train", "good"), ("dev", "bad"), ("test", "good")):
-        write_csv(tmp_path / f"{name}.csv", [f'"It\'s {name}, yes.",{label}', "x,bad"])
-    corpus = load(tmp_path)
-    assert corpus.class_names == ("bad", "good")
-    assert texts(corpus.train) == ["It 's train , yes .", "x"]
-    assert corpus.train.labels.tolist() == [1, 0]
-
-
-@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
-def test_columns_by_name(tmp_path, ending):
-    rows = [(f"text {number}", number % 3) for number in range(30)]
-    if ending == "jsonl":
-        lines = [json.dumps({"review": text, "stars": stars}) for text, stars in rows]
-    else:
-        comma = "\t" if ending == "tsv" else ","
-        lines = [f"review{comma}stars", *(f"{text}{comma}{stars}" for text, stars in rows)]
-    path = tmp_path / f"x.{ending}"
-    path.write_text("\n".join(lines) + "\n")
-    corpus = load(path, text_column="review", label_column="stars")
-    assert corpus.class_names == ("0", "1", "2")
-    assert len(corpus.train) + len(corpus.dev) + len(corpus.test) == 30
-
-
-def test_one_file_is_split_by_seed_each_class_alike(tmp_path):
-    rows = [f"text number {number},{'ab'[number % 4 == 0]}" for number in range(200)]
-    path = write_csv(tmp_path / "x.csv", rows)
-    corpus = load(path)
-    sizes = {"train": 160, "dev": 20, "test": 20}
-    for name, size in sizes.items():
-        labels = corpus.split(name).labels
-        assert len(labels) == size and (labels == 1).sum() == size / 4
-    assert texts(load(path).test) == texts(corpus.test)
-    assert texts(load(path, split_seed=2).test) != texts(corpus.test)
-    everything = [text for name in sizes for text in texts(corpus.split(name))]
-    assert len(set(everything)) == 200
-
-
-def test_equal_texts_stay_in_one_split(tmp_path):
-    rows = [f"text {number // 5},{number // 5 % 2}" for number in range(200)]
-    corpus = load(write_csv(tmp_path / "x.csv", rows))
-    groups = [set(texts(corpus.split(name))) for name in ("train", "dev", "test")]
-    assert len(set.union(*groups)) == sum(map(len, groups)) == 40
-    assert any("160 of 200 rows repeat" in note for note in corpus.notes)
-
-
-def test_the_order_of_the_classes(tmp_path):
-    path = write_csv(tmp_path / "x.csv", [f"t{i},{[2, 10, 1][i % 3]}" for i in range(60)])
-    assert load(path).class_names == ("1", "2", "10")
-    assert load(path, labels=("10", "2", "1")).class_names == ("10", "2", "1")
-    with pytest.raises(InputError, match=r"x\.csv, line \d+: the label '10'"):
-        load(path, labels=("1", "2"))
-
-
-def test_blank_texts_are_kept_and_counted(tmp_path):
-    rows = [f"{'' if number < 2 else f't{number}'},{number % 2}" for number in range(60)]
-    corpus = load(write_csv(tmp_path / "x.csv", rows))
-    everything = [t for name in ("train", "dev", "test") for t in texts(corpus.split(name))]
-    assert everything.count("<unk>") == 2
-    assert any("2 texts are blank" in note for note in corpus.notes)
-
-
-def test_a_byte_order_mark_and_line_breaks_within_quotes(tmp_path):
-    path = tmp_path / "x.csv"
-    rows = "".join(f'"one\r\nline {number}",{number % 2}\r\n' for number in range(40))
-    path.write_bytes(f"\ufefftext,label\r\n{rows}".encode())
-    assert "one line 3" in {t for n in ("train", "dev", "test") for t in texts(load(path).split(n))}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "no rows"),
-        (b"text,label\n", "no rows"),
-        (
-            b"review,label\na,1\n",
-            r"data.text_column: .*line 2: .*'text'.*review, label",
-        ),
-        (b"text,stars\na,1\n", "data.label_column"),
-        (b"text,label\na,1\nb\n", "line 3: expected a column 'label'"),
-        (b"text,label\na,\n", "line 2: expected a label"),
-        (b"text,label\na,b,c\n", "line 2: expected 2 fields.*Received 3"),
-        (b"text,label\ncaf\xe9,1\n", "expected UTF-8.*0xe9"),
-        (b'text,label\n"a,1\n', r"x\.csv, line \d+: unexpected end"),
-        (b"text,label\na,1\nb,1\n", "2 to 20 classes"),
-    ],
-)
-def test_wrong_tables(tmp_path, content, message):
-    (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        load(tmp_path / "x.csv")
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["{", "[1]", '{"text": "a"}', '{"text": "\\ud800", "label": 2}', '{"text": "a", "label": ""}'],
-)
-def test_wrong_json_lines(tmp_path, line):
-    (tmp_path / "x.jsonl").write_text(f'{{"text": "a", "label": 1}}\n{line}\n')
-    with pytest.raises(InputError, match="line 2"):
-        load(tmp_path / "x.jsonl")
-
-
-def test_too_few_rows_and_too_many_classes(tmp_path):
-    with pytest.raises(InputError, match="4 rows are too few"):
-        load(write_csv(tmp_path / "x.csv", ["a,1", "b,2", "c,1", "d,2"]))
-    with pytest.raises(InputError, match="Received 30"):
-        load(write_csv(tmp_path / "y.csv", [f"t{i},{i}" for i in range(30)]))
-
-
-def test_complete_texts_have_no_phrases(tmp_path):
-    path = write_csv(tmp_path / "x.csv", [f"t{i},{i % 2}" for i in range(40)])
-    with pytest.raises(UsageError, match="only trees have"):
-        load(path, examples="phrases").training_split("phrases")
 
 
 # === SST-5 ===
