@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CODE := sst_keras tests benchmarks data setup.py
 # Test processes; 0 runs the tests in pytest's own process, as debuggers need it.
 WORKERS ?= 2
 PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -13,13 +14,13 @@ train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests, in under a minute.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(PYTEST) -m "not slow"
 
 test: $(VENV)/installed-test  ## Run everything that CI runs.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(PYTEST)
 
 $(VENV)/installed: setup.py pyproject.toml

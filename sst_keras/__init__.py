@@ -29,7 +29,8 @@ def load(model: str | Path) -> Predictor:
         InputError: If a file of it is damaged.
     """
     from sst_keras.classifier import Classifier
+    from sst_keras.runs import find_export
     from sst_keras.serving.prediction import Predictor
 
-    is_exported = (Path(model) / "saved_model.pb").is_file()
-    return Predictor.load(model) if is_exported else Classifier.load(model).predictor()
+    exported = find_export(model)
+    return Predictor.load(exported) if exported else Classifier.load(model).predictor()

@@ -68,7 +68,13 @@ class Classifier(tf.Module):
                 f"{len(vocabulary):,}: the file was changed. Copy it from the original run."
             )
         data = run.pipeline.data
-        return cls(model, TokenEncoder(vocabulary, data.lowercase), data.labels)
+        names = data.labels or tuple(run.metrics().get("test", {}).get("class_names", ()))
+        if len(names) != model.output.shape[-1]:
+            raise InputError(
+                f"{run.pipeline_file}: expected {model.output.shape[-1]} classes in data.labels, "
+                f"as in the model. Received: {', '.join(names) or 'none'}."
+            )
+        return cls(model, TokenEncoder(vocabulary, data.lowercase), names)
 
     @property
     def class_names(self) -> tuple[str, ...]:

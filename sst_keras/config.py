@@ -70,7 +70,8 @@ def _load(path: Path, extending: tuple[Path, ...]) -> Pipeline:
     if path in extending:
         raise UsageError(f"{path}: expected pipelines that extend each other without a circle.")
     tables = read_toml(path)
-    if "format" in tables:
+    # A run's own file has a format, or comes from a time before formats and states everything.
+    if "format" in tables or ("name" in tables and SECTIONS.keys() <= tables.keys()):
         return load_saved(path)
     base = Pipeline()
     if "extends" in tables:
@@ -112,17 +113,17 @@ def complete(
     Raises:
         UsageError: If this version does not know the format.
     """
-    if format not in UNSTATED:
+    if not isinstance(format, int) or format not in UNSTATED:
         raise UsageError(
-            f"{source}: expected format 1 to {FORMAT}. Received: {format!r}. A newer version of "
-            f"sst_keras wrote it: update the package."
+            f"{source}: expected format 1 to {FORMAT}. Received: {format!r}. If a newer version of "
+            f"sst_keras wrote it, update the package."
         )
     renamed = {RENAMED.get(name, name): value for name, value in saved.items()}
     ignored = [name for name in renamed if name not in SETTINGS]
     missing = {name: item.default for name, item in SETTINGS.items() if name not in renamed}
     for name in UNSTATED[format].keys() & missing.keys():
         value = UNSTATED[format][name]
-        missing[name] = renamed.get(value, value)
+        missing[name] = (missing | renamed).get(value, value)
     notes = []
     if ignored:
         notes.append(f"ignored unknown settings: {', '.join(ignored)}")

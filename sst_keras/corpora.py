@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 SAMPLE_NOTE = (
     "THIS IS THE BUNDLED SAMPLE, which a grammar generated, not the Stanford Sentiment Treebank. "
     "Its scores show that everything works and nothing about real reviews. For SST-5 run "
-    "`sst-keras data fetch`, then train again."
+    "`sst-keras data fetch`, or name a folder that has it by SST_KERAS_DATA, then train again."
 )
 _RECORDS = 8192  # parsed at a time
 

@@ -66,7 +66,7 @@ def evaluate(
             setting="data.dataset",
         )
     corpus = load_corpus(data, data_dir)
-    is_own_data = corpus.fingerprint() == run.environment()["data_fingerprint"]
+    is_own_data = corpus.fingerprint() == run.environment().get("data_fingerprint")
     notes = corpus.notes
     if not is_own_data and dataset is None:
         changed = f"{corpus.name} has changed since the run was trained: its fingerprint differs."

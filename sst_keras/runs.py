@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sst_keras import files
 from sst_keras.config import load_saved
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import Pipeline
 
 RUNS_DIR = Path("saved_models")
@@ -60,16 +60,19 @@ class RunDirectory:
 
     def environment(self) -> dict[str, Any]:
         """Reads `environment.json`."""
-        return files.read_json(self.environment_file)
+        return _read_object(self.environment_file)
 
     def metrics(self) -> dict[str, Any]:
         """Reads `metrics.json`; empty for a run that is not finished."""
-        return files.read_json(self.metrics_file) if self.is_finished else {}
+        return _read_object(self.metrics_file) if self.is_finished else {}
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, main settings and main scores."""
         pipeline, metrics = self.pipeline, self.metrics()
         scores = ("n", "accuracy", "macro_f1", "loss")
+        for split in ("dev", "test") if metrics else ():
+            if not isinstance(metrics.get(split), dict) or None in map(metrics[split].get, scores):
+                raise InputError(f"{self.metrics_file}: expected scores on {split}. Train again.")
         return {
             "run": self.name,
             "path": str(self.path),
@@ -95,6 +98,19 @@ class RunDirectory:
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
         )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    found = files.read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected a JSON object. Received: {str(found)[:40]}")
+    return found
+
+
+def find_export(path: str | Path) -> Path | None:
+    """Returns the exported SavedModel at `path` or `saved_models/<path>`; None if there is none."""
+    folders = (Path(path), RUNS_DIR / path)
+    return next((folder for folder in folders if (folder / "saved_model.pb").is_file()), None)
 
 
 def new_run(

@@ -4,8 +4,8 @@ Every module that needs them takes them from here: `from sst_keras.runtime impor
 
 The LSTM layer is fastest with two operations at a time, each on half of the cores, so this module
 sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` unless the environment has them.
-TensorFlow reads them when it runs its first operation. It may be imported before this package, but
-it must not run before.
+TensorFlow reads them when it runs its first operation. It may be imported before this package, and
+then shows its messages, but it must not run before.
 """
 
 import os

@@ -130,9 +130,9 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
         log.warning(note)
     if unread := pipeline.unread():
         log.warning(f"Settings that this model does not read: {', '.join(unread)}.")
-    kind = pipeline.data.examples
+    examples, kind = corpus.training_split(pipeline.data.examples), pipeline.data.examples
     log.info(
-        f"Data: {corpus.name}, {len(corpus.training_split(kind)):,} training {kind}, "
+        f"Data: {corpus.name}, {len(examples):,} training {kind.replace('-', ' ')}, "
         f"{len(corpus.dev):,} dev and {len(corpus.test):,} test texts, "
         f"{len(corpus.class_names)} classes."
     )

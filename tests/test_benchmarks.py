@@ -90,7 +90,7 @@ def test_the_accuracy_of_bfloat16(benchmark, monkeypatch, tmp_path):
     monkeypatch.setattr(readme.records, "RESULTS", tmp_path)
     assert readme.bfloat16() == "Not measured yet."
     settings = {**Pipeline().settings(), "embedding.vectors": ("a", "b")}
-    head = {"settings": settings, "seconds": 1.0, "ended": "", "jobs": 1, "cores": 2}
+    head = {"settings": settings, "seconds": 1.0, "ended": "2026-01-01", "jobs": 1, "cores": 2}
     for row, tests in {
         "lstm-attention-384": (0.40, 0.44),
         "lstm-attention-384-bfloat16": (0.41, 0.41),

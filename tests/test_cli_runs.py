@@ -19,10 +19,11 @@ def test_a_damaged_run_does_not_hide_the_others(run_copy):
     import shutil
 
     other = shutil.copytree(run_copy.path, run_copy.path.parent / "other")
-    (other / "metrics.json").write_text("{")
-    result = CliRunner().invoke(main, ["runs", "--dir", str(other.parent), "--json"])
-    assert [row["run"] for row in json.loads(result.stdout)["runs"]] == ["run"]
-    assert "metrics.json" in result.stderr
+    for damage in ("{", "null", "[]", '{"dev": {}}'):
+        (other / "metrics.json").write_text(damage)
+        result = CliRunner().invoke(main, ["runs", "--dir", str(other.parent), "--json"])
+        assert [row["run"] for row in json.loads(result.stdout)["runs"]] == ["run"]
+        assert "metrics.json" in result.stderr
 
 
 def test_runs_that_are_not_finished_and_none_at_all(run_copy, tmp_path):

@@ -67,7 +67,7 @@ def test_the_sample_says_so_once_before_training(train, offline):
 def test_plain_train_never_swaps_the_data(train, offline):
     result = train(*QUICK)
     assert result.exit_code == 1
-    assert "--dataset: SST-5 is not available" in result.stderr
+    assert "SST-5 is not available" in result.stderr
     assert list(Path("saved_models/lstm-attention").iterdir()) == []  # no empty run is left
 
 

@@ -127,7 +127,7 @@ def test_auto_takes_the_sample_where_sst5_cannot_be_had(offline):
 
 
 def test_sst5_that_cannot_be_had(offline):
-    with pytest.raises(InputError, match="data.dataset=sample"):
+    with pytest.raises(InputError, match="SST-5 is not available.*data set sample"):
         load("sst5")
 
 

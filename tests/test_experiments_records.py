@@ -79,11 +79,13 @@ def test_a_loss_that_is_no_number_stays_none(tmp_path):
 
 
 def test_records_of_other_versions_are_read():
-    """A setting that is unknown here is ignored, and one that is missing has its default."""
+    """A missing setting has its default. One that is unknown here sets the run apart."""
     other = saved(DONE)
-    other["settings"]["model.gates"] = 3
     del other["settings"]["data.batch_size"]
     assert RunRecord.from_dict(other) == DONE
+    other["settings"]["model.gates"] = 3
+    read = RunRecord.from_dict(other)
+    assert differing_settings(DONE.settings, read.settings) == ["model.gates"]
     other["settings"] = {"training.epochs": 2}
     assert differing_settings(DONE.settings, RunRecord.from_dict(other).settings) == [
         "training.epochs"
@@ -95,6 +97,9 @@ def test_records_of_other_versions_are_read():
     [
         ({"format": 99}, "expected format 1 to 2. Received: 99"),
         ({"format": []}, "expected the record of a run"),
+        ({"seed": "1"}, "expected the record of a run"),
+        ({"seconds": None}, "expected the record of a run"),
+        ({"ended": "yesterday"}, "expected the record of a run"),
         ({"settings": [1]}, "expected the record of a run"),
         ({"last": {"epoch": 1}}, "expected the record of a run"),
         ({"last": None}, "expected the record of a run"),
@@ -132,11 +137,14 @@ def test_a_folder_without_records(tmp_path):
 def test_settings_are_recorded_without_paths():
     pipeline = load_pipeline("lstm", ["data.dataset=/a/b/own.csv", "embedding.vectors=c/d.txt"])
     settings = recorded_settings(pipeline)
-    assert settings["data.dataset"] == "own.csv"
-    assert settings["embedding.vectors"] == ("d.txt",)
+    assert settings["embedding.vectors"] == ("c/d.txt",)
+    # Two files of one name are two data sets.
+    other = load_pipeline("lstm", ["data.dataset=/a/c/own.csv", "embedding.vectors=c/d.txt"])
+    assert differing_settings(settings, recorded_settings(other)) == ["data.dataset"]
+    assert settings["data.dataset"].startswith("own.csv#") and "/a" not in str(settings)
     assert settings["model.pooling"] == "last" and len(settings) == len(pipeline.settings())
     # Only what was found for `auto` replaces what was planned.
-    changes = {"embedding.vectors": ["glove"], "data.dataset": "x/sst5", "data.labels": ["a", "b"]}
+    changes = {"embedding.vectors": ["glove"], "data.dataset": "sst5", "data.labels": ["a", "b"]}
     found = with_settings(pipeline, changes, "test")
     assert recorded_settings(pipeline, found) == settings
     auto = load_pipeline("lstm", ["data.dataset=auto", "embedding.vectors=auto"])

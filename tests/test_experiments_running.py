@@ -95,6 +95,14 @@ def test_records_of_other_settings_are_refused(sweep):
     assert pending_jobs(jobs[1:], by_key(other)) == jobs[1:]
 
 
+def test_records_of_another_sweep_are_not_overwritten(sweep):
+    jobs = sweep.select(["a"])
+    found = record(jobs[0])
+    found = replace(found, key=found.key._replace(sweep="other"))
+    with pytest.raises(UsageError, match="records: expected records of the sweep own.*of other"):
+        pending_jobs(jobs, by_key(found))
+
+
 def test_the_time_that_is_left(sweep):
     a1, b1, _, a2, b2, broken2 = sweep.select()
     assert seconds_left([a1], [], 1) is None
@@ -206,14 +214,13 @@ def test_each_record_is_written_before_it_is_returned(sweep, tmp_path, trained, 
         assert read_records(folder)[found.key] == found
         assert len(read_records(folder)) == number
         assert found.jobs == 4  # no more runs at a time than there are
-        assert [path.name for path in folder.iterdir() if path.is_dir()] != []
     records = read_records(folder)
     assert [key.row for key in records] == ["a", "a", "broken", "broken"]
     assert pending_jobs(jobs, records) == []
     failed = records[jobs[1][0].key(2)]
     assert failed.error == "ValueError: x.csv: no" and failed.seconds == 1.5
     assert failed.settings["training.seed"] == 2 and failed.last is None
-    assert not [path for path in folder.iterdir() if path.is_dir()]  # no scratch is left
+    assert not [path for path in folder.iterdir() if path.is_dir()]  # only records
     assert list(run_sweep([], tmp_path / "none")) == [] and not (tmp_path / "none").exists()
 
 

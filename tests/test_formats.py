@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.evaluation import evaluate
 from sst_keras.runs import RunDirectory
 from sst_keras.serving.export import export
@@ -63,3 +64,18 @@ def test_a_newer_format_is_refused(run_copy):
     run_copy.pipeline_file.write_text(text.replace(f"format = {FORMAT}", "format = 99"), "utf-8")
     with pytest.raises(UsageError, match="Received: 99.*update the package"):
         evaluate(run_copy)
+
+
+def test_a_run_can_be_trained_again_from_its_own_file(old_run, caplog):
+    pipeline = load_pipeline(old_run.pipeline_file)
+    assert pipeline == old_run.pipeline and pipeline.data.split_seed == 3
+
+
+def test_classes_that_are_missing_or_too_few(run_copy):
+    text = run_copy.pipeline_file.read_text("utf-8")
+    start, end = text.index("labels = ["), text.index("]", text.index("labels = [")) + 1
+    run_copy.pipeline_file.write_text(text[:start] + text[end:], "utf-8")
+    assert Classifier.load(run_copy.path).class_names[4] == "very positive"  # of metrics.json
+    run_copy.pipeline_file.write_text(text[:start] + "labels = ['a', 'b']" + text[end:], "utf-8")
+    with pytest.raises(InputError, match="expected 5 classes in data.labels.*a, b"):
+        Classifier.load(run_copy.path)

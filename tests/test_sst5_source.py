@@ -76,7 +76,7 @@ def test_nothing_to_be_had(offline):
     assert not source.is_available()
     message = str(source.unavailable())
     assert source.URL in message and source.SHA256[source.ZIP_NAME] in message
-    assert str(locations.cache_dir() / "sst") in message and "data.dataset=sample" in message
+    assert str(locations.cache_dir() / "sst") in message and "SST_KERAS_DATA" in message
 
 
 def test_what_tensorflow_datasets_has_ready(monkeypatch, tmp_path):

@@ -6,13 +6,6 @@ from sst_keras.cli import options
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig
 
-_text_column = click.option(
-    "--text-column", metavar="NAME", default="text", help="Column of the text."
-)
-_label_column = click.option(
-    "--label-column", metavar="NAME", default="label", help="Column of the label."
-)
-
 
 @click.group()
 def data() -> None:
@@ -37,8 +30,8 @@ def fetch(data_dir: str | None) -> None:
 @data.command()
 @options.dataset
 @options.data_dir
-@_text_column
-@_label_column
+@options.text_column
+@options.label_column
 @options.as_json
 def stats(as_json: bool, **source: str | None) -> None:
     """Count texts, classes, tokens and words by split."""
@@ -68,8 +61,8 @@ def stats(as_json: bool, **source: str | None) -> None:
 @data.command()
 @options.dataset
 @options.data_dir
-@_text_column
-@_label_column
+@options.text_column
+@options.label_column
 @click.option(
     "--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True
 )

@@ -36,6 +36,12 @@ overrides = click.option(
     metavar="SECTION.KEY=VALUE",
     help="Any setting, such as model.units=256; `sst-keras pipelines --settings` lists them.",
 )
+text_column = click.option(
+    "--text-column", metavar="NAME", default="text", help="Column of the text."
+)
+label_column = click.option(
+    "--label-column", metavar="NAME", default="label", help="Column of the label."
+)
 count = click.option(
     "-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many."
 )

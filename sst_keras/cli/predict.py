@@ -11,7 +11,7 @@ import click
 from sst_keras.cli import options
 from sst_keras.errors import InputError, UsageError
 from sst_keras.files import to_json
-from sst_keras.runs import open_run
+from sst_keras.runs import find_export, open_run
 
 if TYPE_CHECKING:
     from sst_keras.serving.prediction import Prediction
@@ -44,8 +44,8 @@ def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool)
 
 def _exported(model: Path) -> Path:
     """Returns the SavedModel's folder: `model` itself or a run's, exported if necessary."""
-    if (model / "saved_model.pb").is_file():
-        return model
+    if exported := find_export(model):
+        return exported
     run = open_run(model)
     if not (run.saved_model_dir / "saved_model.pb").is_file():
         from sst_keras.serving.export import export

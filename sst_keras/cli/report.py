@@ -21,9 +21,9 @@ from sst_keras.cli import options
 def report(
     sweep: str, records: str | None, out: str | None, html: str | None, table: bool, as_json: bool
 ) -> None:
-    """Write the results of SWEEP, a sweep's name or file, from the records of its runs.
+    """Write the results of a sweep from its records.
 
-    The default SWEEP is `paper`. No model is loaded.
+    SWEEP is a sweep's name or file, by default paper. No model is loaded.
     """
     from sst_keras.errors import UsageError
     from sst_keras.experiments.records import read_records

@@ -85,7 +85,7 @@ def reproduce(
     check_sources(pending, data_dir)
     log.info(
         f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done before; "
-        f"{min(processes, len(pending))} at a time; records in {folder}"
+        f"{processes} at a time; records in {folder}"
     )
     results = run_sweep(pending, folder, processes, data_dir)
     _show_progress(results, pending, len(selected), found, processes)
@@ -134,7 +134,8 @@ def _show_progress(
     left = {experiment.key(seed): (experiment, seed) for experiment, seed in pending}
 
     def about() -> str:
-        return _time(seconds_left(list(left.values()), found.values(), processes)) if left else ""
+        estimate = _time(seconds_left(list(left.values()), found.values(), processes))
+        return f"{estimate} left" if left and estimate else ""
 
     text = TextColumn("{task.completed}/{task.total} runs{task.fields[about]}")
     console = Console(stderr=True)

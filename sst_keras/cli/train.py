@@ -97,7 +97,7 @@ def train(
     print_evaluation(result.best["test"])
     click.echo(
         f"Test accuracy {test:.1%}, dev {dev:.1%} (epoch {result.best_epoch} of "
-        f"{len(result.history.rows)}, the best on dev), {result.seconds:.0f} seconds.\n"
+        f"{len(result.history.rows)}, the best on dev), {result.seconds:.0f} s.\n"
     )
     click.echo(f"The run {run.path}")
     for path in (run.history_file, run.metrics_file, run.model_file, *made):

@@ -11,13 +11,13 @@ from sst_keras.settings import DataConfig
 
 @click.group()
 def vectors() -> None:
-    """Fetch word vectors, cut them to a data set, describe them, list a word's neighbours."""
+    """Fetch, cut, describe and search word vectors."""
 
 
 @vectors.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Fetch NAME, such as glove-wiki-gigaword-300, with gensim's downloader."""
+    """Fetch NAME, such as glove-wiki-gigaword-50, with gensim's downloader."""
     from sst_keras.vectors.sets import fetch_vectors
 
     click.echo(fetch_vectors(name))
@@ -27,6 +27,8 @@ def fetch(name: str) -> None:
 @click.argument("name", metavar="NAME|PATH")
 @options.dataset
 @options.data_dir
+@options.text_column
+@options.label_column
 @click.option(
     "--most-frequent",
     type=click.IntRange(0),
@@ -39,9 +41,7 @@ def fetch(name: str) -> None:
     metavar="FILE",
     help="File to write.  [default: vectors/NAME.DATASET.txt.gz in the user's cache]",
 )
-def subset(
-    name: str, dataset: str | None, data_dir: str | None, most_frequent: int, out: str | None
-) -> None:
+def subset(name: str, most_frequent: int, out: str | None, **source: str | None) -> None:
     """Write the vectors that a data set needs, by default SST-5, to a file of their own.
 
     Training with the subset gives the same result as training with the complete file, as long as
@@ -53,8 +53,8 @@ def subset(
     from sst_keras.vectors.files import set_name
     from sst_keras.vectors.sets import find_vectors, write_subset
 
-    path = find_vectors(name, data_dir)
-    corpus = options.read_corpus(dataset, data_dir)
+    path = find_vectors(name, source["data_dir"])
+    corpus = options.read_corpus(**source)
     tokens = {
         token
         for split in SPLITS

@@ -5,19 +5,26 @@ A sweep's records are `results/<sweep>/<row>-seed<n>.json` and, for variants,
 delete its file.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sst_keras import files
-from sst_keras.config import complete
+from sst_keras.config import RENAMED, complete
 from sst_keras.errors import InputError, UsageError
-from sst_keras.settings import FORMAT, Pipeline
+from sst_keras.settings import FORMAT, SETTINGS, Pipeline
 
 _AUTO = ("auto", ("auto",))
+# Field of a record's file → its type, as a first check of files that were edited by hand.
+_KINDS = {
+    "format": int, "sweep": str, "row": str, "variant": str | None, "seed": int, "settings": dict,
+    "seconds": int | float, "ended": str, "jobs": int, "cores": int,
+}  # fmt: skip
 
 
 class Weights(Enum):
@@ -138,21 +145,35 @@ class RunRecord:
         """
         try:
             fields = {**saved}
+            wrong = [name for name, kind in _KINDS.items() if not isinstance(fields[name], kind)]
+            if wrong:
+                raise TypeError(f"{wrong[0]} is {fields[wrong[0]]!r}")
+            datetime.fromisoformat(fields["ended"])
             format = fields.pop("format")
             key = RunKey(*(fields.pop(name) for name in RunKey._fields))
             settings, _ = complete(fields["settings"], format, source)
+            # Settings that this version does not know stay: they set the run apart.
+            for name, value in fields["settings"].items():
+                if RENAMED.get(name, name) not in SETTINGS:
+                    settings[name] = value
             fields["settings"] = {
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in settings.items()
             }
             fields["class_names"] = tuple(fields.get("class_names", ()))
             for weights in Weights if "error" not in fields else ():
-                fields[weights.key] = Scores(**fields[weights.key])
+                fields[weights.key] = scores = Scores(**fields[weights.key])
+                float(scores.dev), float(scores.test), int(scores.epoch)
             for name in ("history", "checks"):
                 columns = fields.get(name)
-                fields[name] = columns and {key: _numbers(row) for key, row in columns.items()}
+                fields[name] = columns and {  # JSON has null for nan
+                    column: [math.nan if value is None else value for value in row]
+                    for column, row in columns.items()
+                }
             return cls(key, **fields)
-        except (KeyError, TypeError, AttributeError) as error:
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{source}: expected the record of a run, as `sst-keras reproduce` writes it "
                 f"({type(error).__name__}: {error}). Delete the file to run it again."
@@ -168,9 +189,16 @@ def recorded_settings(pipeline: Pipeline, found: Pipeline | None = None) -> dict
     for name in ("data.dataset", "embedding.vectors"):
         if found is not None and settings[name] in _AUTO:
             settings[name] = found.settings()[name]
-    settings["data.dataset"] = Path(settings["data.dataset"]).name
-    settings["embedding.vectors"] = tuple(Path(v).name for v in settings["embedding.vectors"])
+    settings["data.dataset"] = _portable(settings["data.dataset"])
+    settings["embedding.vectors"] = tuple(map(_portable, settings["embedding.vectors"]))
     return settings
+
+
+def _portable(name: str) -> str:
+    """Returns an absolute path as its last part and a digest, so that two files stay apart."""
+    if not Path(name).is_absolute():
+        return name
+    return f"{Path(name).name}#{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def differing_settings(planned: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
@@ -180,10 +208,10 @@ def differing_settings(planned: Mapping[str, Any], recorded: Mapping[str, Any]) 
     """
     return [
         name
-        for name, value in planned.items()
+        for name in {**planned, **recorded}
         if name != "training.seed"
-        and value != recorded.get(name)
-        and value not in _AUTO
+        and planned.get(name) != recorded.get(name)
+        and planned.get(name) not in _AUTO
         and recorded.get(name) not in _AUTO
     ]
 
@@ -203,8 +231,7 @@ def read_records(folder: Path) -> dict[RunKey, RunRecord]:
         raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting="records")
     records: dict[RunKey, RunRecord] = {}
     for path in sorted(folder.rglob("*.json")):
-        # Writers and sweeps that were killed leave hidden files and folders.
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        if "/." in f"/{path.relative_to(folder).as_posix()}":  # what a killed writer left
             continue
         record = RunRecord.from_dict(files.read_json(path), str(path))
         if record.key.file(folder) != path:
@@ -214,7 +241,3 @@ def read_records(folder: Path) -> dict[RunKey, RunRecord]:
             )
         records[record.key] = record
     return records
-
-
-def _numbers(row: list[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in row]  # JSON has null for nan

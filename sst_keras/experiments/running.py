@@ -38,17 +38,24 @@ def pending_jobs(
     """Returns the jobs without a record and, to `retry` them, those that failed.
 
     Raises:
-        UsageError: If a record of one of the jobs has other settings.
+        UsageError: If a record of one of the jobs has other settings, or is another sweep's.
     """
     pending = []
+    sweeps = {key.sweep for key in records}
     for experiment, seed in jobs:
+        if others := sweeps - {experiment.sweep}:
+            raise UsageError(
+                f"expected records of the sweep {experiment.sweep}. Received those of "
+                f"{', '.join(others)}. Choose another folder.",
+                setting="records",
+            )
         record = records.get(experiment.key(seed))
         if record is None or (retry and record.error is not None):
             pending.append((experiment, seed))
             continue
         planned, recorded = recorded_settings(experiment.pipeline), record.settings
         differences = ", ".join(
-            f"{name} is {recorded.get(name)!r}, not {planned[name]!r}"
+            f"{name} is {recorded.get(name)!r}, not {planned.get(name)!r}"
             for name in differing_settings(planned, recorded)
         )
         if differences:
@@ -76,6 +83,8 @@ def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> No
     for name in {pipeline.data.dataset for pipeline in pipelines}:
         if name == "sst5" and not source.is_available(data_dir):
             raise source.unavailable(data_dir)
+        if name == "sst5" and data_dir and source.locate(data_dir) is None:
+            source.require(data_dir)
         if name not in ("sst5", "sample", "auto") and not Path(name).exists():
             raise UsageError(
                 f"expected a data set. There is no file or folder {name!r}. Correct the path.",
@@ -119,8 +128,7 @@ def run_sweep(
 
     Args:
         jobs: Experiments and seeds. Existing records of them are replaced.
-        folder: The folder of records. The runs' own files are in a hidden folder in it, which is
-            removed at the end.
+        folder: The folder of records. The runs' own files are in a temporary folder.
         processes: How many runs are in progress at a time.
         data_dir: As `locations.data_dirs` takes it.
     """
@@ -129,7 +137,7 @@ def run_sweep(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     processes = min(processes, len(jobs))
-    with tempfile.TemporaryDirectory(prefix=".runs-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix="sst_keras-") as scratch:
         work = partial(run_job, folder=Path(scratch), data_dir=data_dir, processes=processes)
         with contextlib.closing(local.run(jobs, work, processes)) as results:
             for (experiment, seed), record in results:

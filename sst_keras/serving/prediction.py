@@ -88,10 +88,10 @@ class Predictor:
     def predict(self, texts: Sequence[str], explain: bool = False) -> list[Prediction]:
         """Returns one prediction per text, in order. `explain` adds attention, if the model has it.
 
-        A single string in place of a list raises a `UsageError`.
+        Anything but a list of strings raises a `UsageError`.
         """
-        if isinstance(texts, str):
-            raise UsageError("expected a list of texts. Received a single one.", setting="texts")
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise UsageError(f"expected a list of texts. Received: {texts!r:.60}", setting="texts")
         run = self._signatures["explain" if explain and self.has_attention else "serving_default"]
         predictions: list[Prediction] = []
         for start in range(0, len(texts), _BATCH_SIZE):

@@ -82,8 +82,7 @@ def unavailable(data_dir: str | Path | None = None) -> InputError:
     """Returns the error that says how to get SST-5."""
     places = ", ".join(f"{folder / 'sst'}{os.sep}" for folder in locations.data_dirs(data_dir))
     return InputError(
-        f"SST-5 is not available: it is in none of {places} and {URL} does not answer. "
-        f"Download that file elsewhere (sha256 {SHA256[ZIP_NAME]}) and put it, or the three "
-        f"files in it, into one of those folders; or use the bundled sample: data.dataset=sample.",
-        setting="data.dataset",
+        f"SST-5 is not available: it is not in {places}, and {URL} does not answer. Download that "
+        f"file elsewhere (sha256 {SHA256[ZIP_NAME]}), put it or the three files in it into sst/ of "
+        f"a folder, and name that folder by SST_KERAS_DATA; or use the data set sample."
     )

@@ -22,9 +22,6 @@ Pair = tuple[str, str]  # two experiments that are compared: from, to
 Change = tuple[str, Any, Any]  # a setting, and its values: from, to
 
 
-# === Means and differences ===
-
-
 @dataclass(frozen=True)
 class Summary:
     """The mean of n scores, or of n differences between scores, over seeds.
@@ -97,9 +94,6 @@ def lowest(curve: Curve, sign: int = 1) -> float:
     """Returns the epoch with the lowest mean that is not nan; with sign -1, with the highest."""
     values = sign * np.array([one.mean for one in curve.values()])  # float[epochs]
     return list(curve)[np.where(np.isnan(values), np.inf, values).argmin()]
-
-
-# === Runs ===
 
 
 class Runs:
@@ -175,9 +169,6 @@ class Runs:
     def best(self, names: Iterable[str], weights: Weights) -> str:
         """Returns the experiment with the best mean accuracy on dev."""
         return max(names, key=lambda name: self.scores(name, weights, split="dev").mean())
-
-
-# === What a setting does ===
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def plot_rows(
         style = {"color": plotting.BLACK, "ms": 6, "mfc": "none", "mew": 1.5}
         handles += axis.plot(np.array(published, dtype=float), places, "D", **style)
         labels.append(source)
+    if not differences:
+        axis.set_xlim(right=min(axis.get_xlim()[1], 100))
     axis.set_yticks(places, list(found), parse_math=False)
     axis.set_ylim(len(found) - 0.4, -0.6)  # the first row is at the top
     axis.tick_params("y", length=0)

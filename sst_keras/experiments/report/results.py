@@ -20,7 +20,7 @@ from sst_keras.experiments.records import RunKey, RunRecord, Weights
 from sst_keras.experiments.report import curves, effects, figures, published, wording
 from sst_keras.experiments.report.comparison import Effect, Runs, as_json
 from sst_keras.experiments.report.page import Part, Picture, Report, to_html
-from sst_keras.experiments.sweep import Sweep
+from sst_keras.experiments.sweep import Sweep, sweep_names
 from sst_keras.plotting import plot_confusion_matrix, save_figures
 from sst_keras.settings import SETTINGS, is_read, label
 
@@ -132,8 +132,12 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     """Yields what the sweep is, how its best rows score, and which published findings hold."""
     yield f"# Results of the sweep {wording.code(runs.sweep.name)}"
     yield {"sweep": runs.sweep.name}
-    description = wording.text(runs.sweep.description).rstrip(".")
-    yield f"{description}." if description else ""
+    description = wording.text(runs.sweep.description)
+    yield (
+        description
+        if description.endswith((".", "?", "!")) or not description
+        else f"{description}."
+    )
     opening = (
         "Each row is one model with its settings, trained with several seeds. Each run is scored "
         "with the weights of its last epoch, and with those of its best epoch by dev: the one with "
@@ -159,9 +163,12 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
     yield published.nearness(runs)
     for weights in Weights if runs.run_rows else ():
         row = runs.best(runs.run_rows, weights)
+        dev = [runs.means(other, split="dev")[weights].mean for other in runs.run_rows]
+        ties = dev.count(max(dev)) - 1
+        others = f", as have {ties} other rows" if ties else ""
         yield (
             f"With the weights of the {weights.value}, {wording.text(row)} has the best dev "
-            f"accuracy. Its test accuracy is {wording.mean(runs.means(row)[weights])}."
+            f"accuracy{others}. Its test accuracy is {wording.mean(runs.means(row)[weights])}."
         )
 
 
@@ -279,7 +286,8 @@ def _bookkeeping(runs: Runs, source: str | Path) -> Iterator[Part]:
     failed = sum(record.error is not None for record, _ in runs.unused)
     yield {"runs": len(records), "failed": failed, "unused": len(runs.unused), "seconds": seconds}
     yield "## Runs"
-    command = wording.code(f"sst-keras report {runs.sweep.name}")
+    ending = "" if runs.sweep.name in sweep_names() else ".toml"
+    command = wording.code(f"sst-keras report {runs.sweep.name}{ending}")
     folder = wording.code(source.name if source.is_absolute() else source.as_posix())
     yield f"{command} wrote this file from the records in {folder}."
     kinds = {"rows": [one for one in records if not one.key.variant]}

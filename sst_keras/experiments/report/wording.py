@@ -14,9 +14,6 @@ _VALUES = {
 }  # fmt: skip
 
 
-# === Markdown ===
-
-
 def text(value: object) -> str:
     """Returns a text on one line, escaped so that Markdown and HTML show it as it is."""
     flat = " ".join(str(value).split())
@@ -46,9 +43,6 @@ def table(rows: Sequence[Mapping[str, str]], sides: str = "lr") -> str:
     return "\n".join(
         f"| {' | '.join(cells)} |" for cells in (rows[0], rules, *(row.values() for row in rows))
     )
-
-
-# === Numbers ===
 
 
 def spread(summary: Summary | None, digits: int = 1) -> str:
@@ -103,9 +97,6 @@ def of_source(runs: Runs, shown: str) -> dict[str, str]:
 def by_weights(found: Mapping[Weights, str]) -> str:
     """Joins a phrase for each set of weights."""
     return ", and ".join(f"{one} with the weights of the {w.value}" for w, one in found.items())
-
-
-# === Names ===
 
 
 def value(of_setting: Any) -> str:
