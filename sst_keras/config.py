@@ -36,10 +36,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected a TOML file in UTF-8. {error}.") from None
-    except OSError as error:
-        raise UsageError(f"{path}: expected a TOML file. {error.strerror}.") from None
 
 
 def pipeline_names() -> list[str]:
@@ -70,8 +68,8 @@ def _load(path: Path, extending: tuple[Path, ...]) -> Pipeline:
     if path in extending:
         raise UsageError(f"{path}: expected pipelines that extend each other without a circle.")
     tables = read_toml(path)
-    # A run's own file has a format, or comes from a time before formats and states everything.
-    if "format" in tables or ("name" in tables and SECTIONS.keys() <= tables.keys()):
+    # A run's own file has a format, or comes from before formats and states every setting.
+    if "format" in tables or SETTINGS.keys() - UNSTATED[1].keys() <= _flat(tables).keys():
         return load_saved(path)
     base = Pipeline()
     if "extends" in tables:
@@ -92,17 +90,19 @@ def load_saved(path: Path) -> Pipeline:
         UsageError: If the file is not a saved pipeline, or its format is newer than this version.
     """
     tables = read_toml(path)
-    saved = {
-        f"{section}.{key}": value
-        for section, table in tables.items()
-        if isinstance(table, Mapping)
-        for key, value in table.items()
-    }
+    saved = _flat(tables)
+    if not saved:
+        raise UsageError(f"{path}: expected the settings of a run. Received none.")
     settings, notes = complete(saved, tables.get("format", 1), str(path))
     if notes:
         log.warning(f"{path}: written by another version of sst_keras; {'; '.join(notes)}.")
     head = {key: str(tables[key]) for key in ("name", "description") if key in tables}
     return replace(with_settings(Pipeline(), settings, str(path)), **head)
+
+
+def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
+    sections = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
+    return {f"{name}.{key}": table[key] for name, table in sections.items() for key in table}
 
 
 def complete(

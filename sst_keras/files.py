@@ -58,13 +58,12 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
     write_text(path, to_json(value, indent) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        InputError: If the file is missing or is not JSON.
-    """
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Reads a JSON object from a file. If the file is missing or holds none: `InputError`."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a JSON file. {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected a JSON object. Received: {str(found)[:40]}")
+    return found

@@ -16,6 +16,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import Pipeline
 
 RUNS_DIR = Path("saved_models")
+_SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
 
 
 def _file(name: str, about: str) -> property:
@@ -60,19 +61,21 @@ class RunDirectory:
 
     def environment(self) -> dict[str, Any]:
         """Reads `environment.json`."""
-        return _read_object(self.environment_file)
+        return files.read_json(self.environment_file)
 
     def metrics(self) -> dict[str, Any]:
         """Reads `metrics.json`; empty for a run that is not finished."""
-        return _read_object(self.metrics_file) if self.is_finished else {}
+        metrics = files.read_json(self.metrics_file) if self.is_finished else {}
+        for split in ("dev", "test") if self.is_finished else ():
+            found = metrics.get(split)
+            found = [found.get(name) for name in _SCORES] if isinstance(found, dict) else [None]
+            if not all(isinstance(score, int | float) for score in found):
+                raise InputError(f"{self.metrics_file}: expected scores on {split}. Train again.")
+        return metrics
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, main settings and main scores."""
         pipeline, metrics = self.pipeline, self.metrics()
-        scores = ("n", "accuracy", "macro_f1", "loss")
-        for split in ("dev", "test") if metrics else ():
-            if not isinstance(metrics.get(split), dict) or None in map(metrics[split].get, scores):
-                raise InputError(f"{self.metrics_file}: expected scores on {split}. Train again.")
         return {
             "run": self.name,
             "path": str(self.path),
@@ -83,7 +86,7 @@ class RunDirectory:
             "finished": self.is_finished,
             **{name: metrics.get(name) for name in ("epochs", "best_epoch", "seconds")},
             **{
-                split: {name: metrics[split][name] for name in scores}
+                split: {name: metrics[split][name] for name in _SCORES}
                 for split in ("dev", "test")
                 if split in metrics
             },
@@ -98,13 +101,6 @@ class RunDirectory:
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
         )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    found = files.read_json(path)
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a JSON object. Received: {str(found)[:40]}")
-    return found
 
 
 def find_export(path: str | Path) -> Path | None:

@@ -19,7 +19,7 @@ def test_a_damaged_run_does_not_hide_the_others(run_copy):
     import shutil
 
     other = shutil.copytree(run_copy.path, run_copy.path.parent / "other")
-    for damage in ("{", "null", "[]", '{"dev": {}}'):
+    for damage in ("{", "null", "[]", "{}", '{"dev": {}}'):
         (other / "metrics.json").write_text(damage)
         result = CliRunner().invoke(main, ["runs", "--dir", str(other.parent), "--json"])
         assert [row["run"] for row in json.loads(result.stdout)["runs"]] == ["run"]

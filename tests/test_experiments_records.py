@@ -99,6 +99,9 @@ def test_records_of_other_versions_are_read():
         ({"format": []}, "expected the record of a run"),
         ({"seed": "1"}, "expected the record of a run"),
         ({"seconds": None}, "expected the record of a run"),
+        ({"epochs": "2"}, "expected the record of a run"),
+        ({"commit": 3}, "expected the record of a run"),
+        ({"class_names": ["a"]}, "expected the record of a run"),
         ({"ended": "yesterday"}, "expected the record of a run"),
         ({"settings": [1]}, "expected the record of a run"),
         ({"last": {"epoch": 1}}, "expected the record of a run"),
@@ -119,7 +122,9 @@ def test_what_is_not_the_record_of_its_file(tmp_path, change, message):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "null", '"x"', '["abc"]', "{}"])
 def test_a_file_that_is_no_record(tmp_path, text):
     (tmp_path / "a-seed1.json").write_text(text, "utf-8")
-    with pytest.raises(InputError, match=r"a-seed1.json: expected (a JSON file|the record)"):
+    with pytest.raises(
+        InputError, match=r"a-seed1.json: expected (a JSON file|a JSON object|the record)"
+    ):
         read_records(tmp_path)
 
 

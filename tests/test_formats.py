@@ -79,3 +79,18 @@ def test_classes_that_are_missing_or_too_few(run_copy):
     run_copy.pipeline_file.write_text(text[:start] + "labels = ['a', 'b']" + text[end:], "utf-8")
     with pytest.raises(InputError, match="expected 5 classes in data.labels.*a, b"):
         Classifier.load(run_copy.path)
+
+
+def test_a_pipeline_of_ones_own_is_read_strictly(tmp_path):
+    text = 'extends = "lstm"\nname = "x"\n[data]\n[embedding]\n[training]\n[model]\n'
+    (tmp_path / "own.toml").write_text(text + "units = 4\n")
+    assert load_pipeline(tmp_path / "own.toml").model.pooling == "last"
+    (tmp_path / "own.toml").write_text(text + "unitz = 4\n")
+    with pytest.raises(UsageError, match="model.units"):
+        load_pipeline(tmp_path / "own.toml")
+
+
+def test_an_empty_file_is_not_a_run(run_copy):
+    run_copy.pipeline_file.write_text("", "utf-8")
+    with pytest.raises(UsageError, match="expected the settings of a run"):
+        Classifier.load(run_copy)

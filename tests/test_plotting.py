@@ -291,14 +291,14 @@ def test_bin_that_is_always_wrong_still_counts():
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two runs of the same name in different folders, with scores of dev."""
+    """Two runs of the same name in different folders, with scores."""
     metrics = compute_metrics([0, 1, 0], [[0.5, 0.5], [0.5, 0.5], [0.95, 0.05]])
     scores = vars(metrics) | {"dataset": "toy", "class_names": ["bad", "good"]}
     runs = []
     for folder in ("one", "two"):
         run = RunDirectory(tmp_path / folder / "run")
         write_history(run.history_file, history([0.3, 0.4]).rows)
-        files.write_json(run.metrics_file, {"dev": scores})
+        files.write_json(run.metrics_file, {"dev": scores, "test": scores})
         runs.append(run)
     return runs
 
@@ -306,14 +306,15 @@ def runs(tmp_path):
 def test_plots_of_a_run_are_in_its_folder(runs):
     written = save_plots(runs[:1])
     assert [path.name for path in written] == [
-        "history.png", "confusion-dev.png", "reliability-dev.png",
+        "history.png", "confusion-dev.png", "reliability-dev.png", "confusion-test.png",
+        "reliability-test.png",
     ]  # fmt: skip
     assert all(path.parent == runs[0].plots_dir and path.is_file() for path in written)
 
 
 def test_plots_of_several_runs_have_their_names(runs, tmp_path):
     written = save_plots(runs, tmp_path / "plots")
-    assert len(set(written)) == 5 and all(path.is_file() for path in written)
+    assert len(set(written)) == 9 and all(path.is_file() for path in written)
     names = " ".join(path.name for path in written)
     assert "one-run-confusion-dev.png" in names and "two-run-reliability-dev.png" in names
 

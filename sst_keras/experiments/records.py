@@ -25,6 +25,10 @@ _KINDS = {
     "format": int, "sweep": str, "row": str, "variant": str | None, "seed": int, "settings": dict,
     "seconds": int | float, "ended": str, "jobs": int, "cores": int,
 }  # fmt: skip
+_FINISHED_KINDS = {
+    "epochs": int, "commit": str | None, "versions": dict | None, "data_fingerprint": str,
+    "class_names": list | tuple, "last": dict, "best": dict,
+}  # fmt: skip
 
 
 class Weights(Enum):
@@ -145,7 +149,8 @@ class RunRecord:
         """
         try:
             fields = {**saved}
-            wrong = [name for name, kind in _KINDS.items() if not isinstance(fields[name], kind)]
+            kinds = _KINDS if "error" in fields else _KINDS | _FINISHED_KINDS
+            wrong = [name for name, kind in kinds.items() if not isinstance(fields[name], kind)]
             if wrong:
                 raise TypeError(f"{wrong[0]} is {fields[wrong[0]]!r}")
             datetime.fromisoformat(fields["ended"])
@@ -161,9 +166,13 @@ class RunRecord:
                 for name, value in settings.items()
             }
             fields["class_names"] = tuple(fields.get("class_names", ()))
+            size = len(fields["class_names"])
             for weights in Weights if "error" not in fields else ():
                 fields[weights.key] = scores = Scores(**fields[weights.key])
-                float(scores.dev), float(scores.test), int(scores.epoch)
+                if [len(row) for row in scores.confusion_matrix] != [size] * size or not (
+                    0 <= scores.dev <= 1 and 0 <= scores.test <= 1 and scores.epoch <= 2**31
+                ):
+                    raise ValueError(f"{weights.key} is {scores}")
             for name in ("history", "checks"):
                 columns = fields.get(name)
                 fields[name] = columns and {  # JSON has null for nan
