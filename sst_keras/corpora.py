@@ -1,15 +1,16 @@
 """A name or a path → train, dev and test texts with their labels.
 
 `sst5` is the Stanford Sentiment Treebank, read through its TFDS builder. `sample` ships with the
-package. A path is a folder of trees, or a CSV, TSV or JSONL file or folder; see `sst_keras.tables`.
+package. A path is a folder of trees, or files of texts and labels; see `sst_keras.reviews`.
 """
 
+import codecs
 import contextlib
 import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from sst_keras import locations, tables, treebank
+from sst_keras import locations, treebank
 from sst_keras.datasets.sst5 import source as sst5_source
 from sst_keras.errors import InputError, UsageError
+from sst_keras.reviews import SPLITS, Findings, read_reviews
 from sst_keras.runtime import tf
 from sst_keras.settings import DataConfig
-from sst_keras.tables import SPLITS
-from sst_keras.tokenizer import tokenize
+from sst_keras.tables.folders import ClassFolders, find_sources
+from sst_keras.texts import Texts
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +42,28 @@ class Split:
     """Texts and their labels, in columns.
 
     Attributes:
-        tokens: string[examples, (tokens)], treebank escapes undone, at least one token per row.
+        texts: The tokens, with treebank escapes undone, at least one per text.
         labels: int32[examples], from 0.
     """
 
-    tokens: tf.RaggedTensor
+    texts: Texts
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def tokens(self) -> tf.RaggedTensor:
+        """string[examples, (tokens)]."""
+        return self.texts.tokens
+
     def row(self, index: int) -> tuple[list[str], int]:
         """Returns one example's tokens and label."""
-        return [token.decode() for token in self.tokens[index].numpy()], int(self.labels[index])
+        return self.texts.row(index), int(self.labels[index])
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """Returns the examples int[n] of the given numbers."""
+        return Split(self.texts.take(rows), self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,8 @@ class Corpus:
         class_names: The classes, lowest first.
         spans: Every labelled span of the training texts, including the complete ones, if the data
             set has spans and the settings ask for them.
+        is_scale: Whether the classes are known to be a scale, so that distances mean something.
+        findings: What was found in files of your own.
         notes: What a user should know about how the data were read, one sentence each.
     """
 
@@ -73,6 +86,8 @@ class Corpus:
     dev: Split
     test: Split
     spans: Split | None = None
+    is_scale: bool = True
+    findings: Findings = Findings()
     notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
@@ -99,15 +114,36 @@ class Corpus:
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         for name in SPLITS:
             split = self.split(name)
-            texts = tf.strings.reduce_join(split.tokens, axis=-1, separator=" ")
             digest.update(name.encode())
-            digest.update(tf.strings.reduce_join(texts, separator="\n").numpy())
+            for start in range(0, len(split), _RECORDS):
+                rows = np.arange(start, min(start + _RECORDS, len(split)))
+                texts = tf.strings.reduce_join(split.texts.take(rows).tokens, -1, separator=" ")
+                digest.update(b"\n" if start else b"")
+                digest.update(tf.strings.reduce_join(texts, separator="\n").numpy())
             digest.update(split.labels.astype("<i4").tobytes())
         return digest.hexdigest()
 
+    def rows_fingerprint(self) -> str:
+        """Returns a number for classes, texts and labels that no split or order changes."""
+        total = 0
+        for name in SPLITS:
+            split = self.split(name)
+            mixed = split.texts.keys() * np.uint64(2 * len(self.class_names) + 1)
+            mixed = (mixed + split.labels.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            total += int((mixed ^ (mixed >> np.uint64(31))).sum(dtype=np.uint64))
+        digest = hashlib.sha256(json.dumps([self.class_names, total % 2**64]).encode())
+        return digest.hexdigest()
 
-def load_corpus(data: DataConfig, data_dir: str | Path | None = None) -> Corpus:
+
+def load_corpus(
+    data: DataConfig, data_dir: str | Path | None = None, complete: bool = False
+) -> Corpus:
     """Reads a data set. Labelled spans are read if `data.examples` needs them.
+
+    Args:
+        data: The settings.
+        data_dir: The folder that has `sst/`, instead of the environment's.
+        complete: Whether a single file of your own is read as test, instead of being split.
 
     Raises:
         UsageError: If the data set does not exist, or lacks columns or files.
@@ -117,16 +153,23 @@ def load_corpus(data: DataConfig, data_dir: str | Path | None = None) -> Corpus:
         name = "sst5" if sst5_source.is_available(data_dir) else "sample"
         data = replace(data, dataset=name)
     spans = data.examples != "sentences"
-    path = Path(data.dataset)
     if data.dataset == "sst5":
         corpus = _read_sst5(data_dir, spans)
     elif data.dataset == "sample":
-        corpus = _read_trees(locations.bundled("sample"), "sample", spans)
-    elif (path / "train.txt").is_file():
-        tables.require_splits(path, ".txt")
-        corpus = _read_trees(path, data.dataset, spans)
+        folder = locations.bundled("sample")
+        corpus = _read_trees({name: folder / f"{name}.txt" for name in SPLITS}, "sample", spans)
     else:
-        corpus = _read_tables(path, data)
+        sources = find_sources(Path(data.dataset))
+        if _are_trees(sources):
+            corpus = _read_trees(sources, data.dataset, spans)
+        else:
+            found = read_reviews(sources, data, complete)
+            splits = {name: Split(*columns) for name, columns in found.splits.items()}
+            notes = found.findings.notes
+            corpus = Corpus(
+                data.dataset, found.class_names, **splits, is_scale=found.is_scale,
+                findings=found.findings, notes=notes,
+            )  # fmt: skip
     if data.labels and corpus.class_names != data.labels:
         raise InputError(
             f"expected the classes {', '.join(data.labels)}. {corpus.name} has "
@@ -141,31 +184,28 @@ def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
     rows = {}
     for name in SPLITS:
         split = corpus.split(name)
-        lengths, flat = split.tokens.row_lengths().numpy(), split.tokens.flat_values
+        lengths = split.texts.lengths
         counts = np.bincount(split.labels, minlength=len(corpus.class_names)).tolist()
+        words = [split.texts.words[word] for word in np.unique(split.texts.ids)]
         rows[name] = {
             "texts": len(split),
             "classes": dict(zip(corpus.class_names, counts, strict=True)),
             "tokens": int(lengths.sum()),
-            "types": len(tf.unique(flat).y),
-            "lower_case_types": len(tf.unique(tf.strings.lower(flat, encoding="utf-8")).y),
-            "shortest": int(lengths.min()),
-            "longest": int(lengths.max()),
+            "types": len(words),
+            "lower_case_types": len({word.lower() for word in words}),
+            "shortest": int(lengths.min(initial=0)),
+            "longest": int(lengths.max(initial=0)),
         }
     return rows
 
 
-def _read_tables(path: Path, data: DataConfig) -> Corpus:
-    splits, class_names, notes = tables.read_splits(path, data)
-    numbers = {label: number for number, label in enumerate(class_names)}
-    columns = {}
-    for name, rows in splits.items():
-        labels = np.asarray([numbers[row.label] for row in rows], np.int32)
-        columns[name] = Split(tokenize(tf.constant([row.text for row in rows])), labels)
-    blank = sum(not row.text.strip() for rows in splits.values() for row in rows)
-    if blank:
-        notes.append(f"{blank} texts are blank; each is read as one unknown token.")
-    return Corpus(data.dataset, class_names, **columns, notes=tuple(notes))
+def _are_trees(sources: Mapping[str, Path | ClassFolders]) -> bool:
+    """Whether the training file begins with a bracket, as trees do."""
+    path = sources.get("train")
+    if not isinstance(path, Path) or not path.name.lower().endswith(".txt"):
+        return False
+    with path.open("rb") as file:
+        return file.read(256).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"(")
 
 
 def _read_sst5(data_dir: str | Path | None, spans: bool) -> Corpus:
@@ -208,17 +248,19 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
     records = tf.data.TFRecordDataset([str(file) for file in builder.info.splits[split].filepaths])
     parts = [tf.io.parse_example(batch, columns) for batch in records.batch(_RECORDS)]
     return Split(
-        tf.concat([part["tokens"] for part in parts], axis=0),
+        Texts.from_tokens(tf.concat([part["tokens"] for part in parts], axis=0)),
         np.concatenate([part["label"].numpy() for part in parts]).astype(np.int32),
     )
 
 
-def _read_trees(folder: Path, name: str, spans: bool) -> Corpus:
-    trees = {split: list(treebank.read_trees(folder / f"{split}.txt")) for split in SPLITS}
+def _read_trees(files: Mapping[str, Path], name: str, spans: bool) -> Corpus:
+    if missing := [split for split in SPLITS if split not in files]:
+        message = f"expected trees for train, dev and test in {name!r}. There is no {missing[0]}."
+        raise UsageError(message, setting="data.dataset")
+    trees = {split: list(treebank.read_trees(files[split])) for split in SPLITS}
     for split in SPLITS:
         if not trees[split]:
-            path = folder / f"{split}.txt"
-            raise InputError(f"{path}: expected one tree per line. Received an empty file.")
+            raise InputError(f"{files[split]}: expected trees. Received an empty file.")
     sentences = {split: _split_of(tree.root_example() for tree in trees[split]) for split in SPLITS}
     examples = (span for tree in trees["train"] for span in tree.examples())
     phrases = _split_of(examples) if spans else None
@@ -234,7 +276,7 @@ def _split_of(examples: Iterable[treebank.Example]) -> Split:
         lengths.append(len(example.tokens))
         labels.append(example.label)
     tokens = tf.RaggedTensor.from_row_lengths(tf.constant(flat, tf.string), lengths)
-    return Split(tokens, np.asarray(labels, np.int32))
+    return Split(Texts.from_tokens(tokens), np.asarray(labels, np.int32))
 
 
 def _distinct(split: Split) -> Split:
@@ -242,4 +284,4 @@ def _distinct(split: Split) -> Split:
     texts = tf.strings.reduce_join(split.tokens, axis=-1, separator=" ")
     numbers = tf.unique(texts).idx.numpy()  # int32[examples], texts by their first occurrence
     first = np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
-    return Split(tf.gather(split.tokens, first), split.labels[first])
+    return split.take(first)

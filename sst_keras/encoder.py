@@ -1,7 +1,10 @@
 """Tokens → ids in TensorFlow operations, the same in training and in an exported model."""
 
+import numpy as np
+
 from sst_keras.corpora import Split
 from sst_keras.runtime import tf
+from sst_keras.texts import Texts
 from sst_keras.vocabulary import Vocabulary
 
 _UNKNOWN_ID = 1
@@ -22,9 +25,15 @@ class TokenEncoder(tf.Module):
 
     def __call__(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
         """Maps string[batch, (tokens)] to int32[batch, (tokens)]."""
-        return tf.ragged.map_flat_values(
-            lambda flat: self.table.lookup(normalize(flat, self.lowercase)), tokens
-        )
+        return tf.ragged.map_flat_values(self._look_up, tokens)
+
+    def encode(self, texts: Texts) -> tf.RaggedTensor:
+        """Returns the ids of tokenized texts: int32[texts, (tokens)]. Each word is looked up once."""
+        ids = self._look_up(tf.constant(texts.words, tf.string)).numpy()
+        return tf.RaggedTensor.from_row_splits(ids[texts.ids], texts.starts)
+
+    def _look_up(self, words: tf.Tensor) -> tf.Tensor:
+        return self.table.lookup(normalize(words, self.lowercase))
 
 
 def normalize(tokens: tf.Tensor, lowercase: bool) -> tf.Tensor:
@@ -34,8 +43,10 @@ def normalize(tokens: tf.Tensor, lowercase: bool) -> tf.Tensor:
 
 def count_tokens(split: Split, lowercase: bool) -> dict[str, int]:
     """Returns how often each word occurs in a split, spelled as the vocabulary spells it."""
-    words, _, counts = tf.unique_with_counts(normalize(split.tokens.flat_values, lowercase))
-    return {
-        word.decode("utf-8"): int(count)
-        for word, count in zip(words.numpy(), counts.numpy(), strict=True)
-    }
+    occurrences = np.bincount(split.texts.ids, minlength=len(split.texts.words))
+    words = normalize(tf.constant(split.texts.words, tf.string), lowercase).numpy()
+    counts: dict[str, int] = {}
+    for word in np.flatnonzero(occurrences):
+        spelled = words[word].decode("utf-8")
+        counts[spelled] = counts.get(spelled, 0) + int(occurrences[word])
+    return counts

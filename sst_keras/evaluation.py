@@ -1,15 +1,19 @@
 """A classifier on a split of a data set → `Evaluation`: accuracy, F1, confusion, calibration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sst_keras import files
 from sst_keras.classifier import Classifier
-from sst_keras.corpora import SPLITS, Corpus, load_corpus
+from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
 from sst_keras.errors import UsageError
 from sst_keras.metrics import Metrics, compute_metrics
 from sst_keras.runs import RunDirectory
+from sst_keras.settings import DataConfig
 
 
 @dataclass(frozen=True)
@@ -41,38 +45,81 @@ class Evaluation:
 
 def evaluate(
     run: RunDirectory,
-    split: str = "test",
+    split: str | None = None,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
+    **reading: Any,
 ) -> Evaluation:
-    """Scores a run's classifier on the complete texts of `train`, `dev` or `test`.
+    """Scores a run's classifier.
 
-    `dataset` names a data set with the same classes, to score instead of the run's own. `data_dir`
-    is the folder that has `sst/`, instead of the environment's.
+    Args:
+        run: The run.
+        split: `train`, `dev` or `test` of a data set; by default test, and all texts of another
+            data set that is one file.
+        dataset: A data set with the same classes, to score instead of the run's own.
+        data_dir: The folder that has `sst/`, instead of the environment's.
+        reading: Settings of `data` that say how another data set's files are read.
 
     Raises:
         UsageError: If there is no such split or data set.
         InputError: If a file cannot be read, or the data set's classes are not the run's.
     """
-    if split not in SPLITS:
+    if split not in (None, *SPLITS):
         raise UsageError(f"expected one of {', '.join(SPLITS)}. Received: {split!r}", "split")
-    data = replace(run.pipeline.data, examples="sentences")
-    if dataset is not None:
-        data = replace(data, dataset=dataset)
-    elif Path(data.dataset).name != data.dataset and not Path(data.dataset).exists():
-        raise UsageError(
-            f"the run was trained on {data.dataset!r}, which no longer exists. Give the data set's "
-            f"current path.",
-            setting="data.dataset",
-        )
-    corpus = load_corpus(data, data_dir)
-    is_own_data = corpus.fingerprint() == run.environment().get("data_fingerprint")
-    notes = corpus.notes
-    if not is_own_data and dataset is None:
-        changed = f"{corpus.name} has changed since the run was trained: its fingerprint differs."
-        notes = (*notes, changed)
-    evaluation = score(Classifier.load(run), corpus, split)
-    return replace(evaluation, is_own_data=is_own_data, notes=notes)
+    own = replace(run.pipeline.data, examples="sentences")
+    notes: tuple[str, ...] = ()
+    if dataset is None:
+        if Path(own.dataset).name != own.dataset and not Path(own.dataset).exists():
+            raise UsageError(
+                f"the run was trained on {own.dataset!r}, which no longer exists. Give the data "
+                f"set's current path.",
+                setting="data.dataset",
+            )
+        corpus = load_corpus(own, data_dir)
+        is_own_data = corpus.fingerprint() == run.environment().get("data_fingerprint")
+        if not is_own_data:
+            changed = (
+                f"{corpus.name} has changed since the run was trained: its fingerprint differs."
+            )
+            notes = (changed,)
+    else:
+        corpus, is_own_data = _read_other(run, dataset, split, data_dir, reading)
+        if not is_own_data:
+            notes = _trained_on(run, corpus.split(split or "test"))
+    evaluation = score(Classifier.load(run), corpus, split or "test")
+    return replace(evaluation, is_own_data=is_own_data, notes=(*corpus.notes, *notes))
+
+
+def _read_other(
+    run: RunDirectory,
+    dataset: str,
+    split: str | None,
+    data_dir: str | Path | None,
+    reading: Mapping[str, Any],
+) -> tuple[Corpus, bool]:
+    """Reads a data set by its path, and returns whether it is the run's own.
+
+    Its columns and classes are those of the run, and its format is found anew.
+    """
+    own, known = (
+        replace(run.pipeline.data, examples="sentences", dataset=dataset),
+        run.environment(),
+    )
+    kept = ("text_column", "label_column", "group_column", "labels", "split_seed", "markup")
+    data = DataConfig(dataset=dataset, **{name: getattr(own, name) for name in kept})
+    data = replace(data, **{name: value for name, value in reading.items() if value})
+    corpus = load_corpus(data, data_dir, complete=split is None)
+    if corpus.rows_fingerprint() == known.get("rows_fingerprint"):
+        corpus = load_corpus(own, data_dir)  # the run's own file, split as in training
+    return corpus, corpus.fingerprint() == known.get("data_fingerprint")
+
+
+def _trained_on(run: RunDirectory, examples: Split) -> tuple[str, ...]:
+    """Returns a note if a run was trained on some of the texts."""
+    count = int(np.isin(examples.texts.keys(), run.training_texts()).sum())
+    if not count:
+        return ()
+    return (f"The model was trained on {count:,} of these {len(examples):,} texts.",)
 
 
 def score(classifier: Classifier, corpus: Corpus, split: str) -> Evaluation:

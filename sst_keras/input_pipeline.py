@@ -28,7 +28,7 @@ def training_batches(
 
     Each batch is `({token_ids: int32[batch, time]}, label: int32[batch])`.
     """
-    ids = encoder(split.tokens)
+    ids = encoder.encode(split.texts)
     if data.max_length:
         ids = ids[:, : data.max_length]
     lengths = ids.row_lengths()  # int64[examples]
@@ -55,7 +55,7 @@ def evaluation_batches(
     The batches are as from `training_batches`. The order is int64[texts], the index in `split` of
     each text in the batches.
     """
-    ids = encoder(split.tokens)
+    ids = encoder.encode(split.texts)
     order = np.argsort(ids.row_lengths().numpy(), kind="stable")
     rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
     return _read_rows(rows, ids, split.labels), order

@@ -8,12 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from sst_keras.corpora import Corpus
+from sst_keras.corpora import SPLITS, Corpus
 from sst_keras.encoder import TokenEncoder, count_tokens, normalize
 from sst_keras.errors import UsageError
 from sst_keras.runtime import tf
 from sst_keras.settings import Pipeline
-from sst_keras.tables import SPLITS
 from sst_keras.vectors import matching, sets
 from sst_keras.vectors.files import WordVectors
 from sst_keras.vectors.matching import Counts

@@ -1,5 +1,7 @@
 """A run's folder. No other module spells the names of its files."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import shutil
@@ -8,12 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sst_keras import files
 from sst_keras.config import load_saved
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RUNS_DIR = Path("saved_models")
 _SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
@@ -36,6 +41,7 @@ class RunDirectory:
     model_summary_file = _file("model.txt", "The layers, their output shapes, parameter counts.")
     metrics_file = _file("metrics.json", "The scores; written last, so a run with it is finished.")
     environment_file = _file("environment.json", "Versions, machine, commit, fingerprints.")
+    training_texts_file = _file("training_texts.npy", "uint64[texts], the training texts' keys.")
     plots_dir = _file("plots", "The plots.")
     logs_dir = _file("logs", "TensorBoard's event files, if they were asked for.")
     saved_model_dir = _file("saved_model/1", "The SavedModel; TensorFlow Serving needs the number.")
@@ -72,6 +78,19 @@ class RunDirectory:
             if not all(isinstance(score, int | float) for score in found):
                 raise InputError(f"{self.metrics_file}: expected scores on {split}. Train again.")
         return metrics
+
+    def training_texts(self) -> np.ndarray:
+        """Returns uint64[texts], the `Texts.keys` of what the run was trained on; empty if unknown."""
+        import numpy as np
+
+        if not self.training_texts_file.is_file():  # a run of an earlier version
+            return np.empty(0, np.uint64)
+        try:
+            return np.load(self.training_texts_file, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise InputError(
+                f"{self.training_texts_file}: expected an array of numbers ({error}). Delete it."
+            ) from None
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, main settings and main scores."""
@@ -142,7 +161,7 @@ def new_run(
     run.path.mkdir(parents=True, exist_ok=True)
     for file in (
         run.metrics_file, run.pipeline_file, run.vocabulary_file, run.history_file,
-        run.model_file, run.model_summary_file, run.environment_file,
+        run.model_file, run.model_summary_file, run.environment_file, run.training_texts_file,
     ):  # fmt: skip
         file.unlink(missing_ok=True)
     for folder in (run.plots_dir, run.saved_model_dir.parent, run.logs_dir):

@@ -46,10 +46,28 @@ class DataConfig:
 
     dataset: str = _setting(
         "sst5", "sst5, sample, auto (SST-5 if available, else the sample), or a path")
-    text_column: str = _setting("text", "the text's column in CSV, TSV and JSONL files")
-    label_column: str = _setting("label", "the label's column in CSV, TSV and JSONL files")
+    text_column: str = _setting(
+        "text", "the column of the text in CSV, TSV and JSON: its name, or its number from 1")
+    label_column: str = _setting("label", "the column of the label, as text_column")
+    group_column: str = _setting(
+        "", "a column whose equal values, such as a product's number, stay in one split; empty: "
+        "none")
     labels: tuple[str, ...] = _setting(
-        (), "the classes of CSV, TSV and JSONL files, lowest first; empty: sorted")
+        (), "the classes of your own files, lowest first; empty: as found, numbers by value, known "
+        "scales from low to high, other words by the alphabet")
+    delimiter: str = _setting(
+        "auto", "what separates the fields of a table: auto, tab, none or a character")
+    quoting: str = _setting(
+        "auto", "what quotation marks do in a table; auto: they quote where fields need it; "
+        "backslash: double quotes, with a backslash before those within",
+        choices=("auto", "double", "single", "backslash", "none"))
+    header: str = _setting(
+        "auto", "the line of a table's header, from 1; none: there is none; auto: it is looked for")
+    encoding: str = _setting(
+        "auto", "Python's name of the encoding of your own files; auto: found from the bytes")
+    markup: str = _setting(
+        "auto", "what is done with tags, &amp; and written-out line breaks; auto: they are undone",
+        choices=("auto", "keep"))
     split_seed: int = _setting(
         1, "the seed that splits a single file into train, dev and test", low=0, high=2**31 - 1)
     examples: str = _setting(

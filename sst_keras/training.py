@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sst_keras import files
 from sst_keras.callbacks import BestModel, DevChecks, HistoryLogger, StopOnNaN
 from sst_keras.classifier import Classifier
@@ -166,11 +168,16 @@ def _write_inputs(
         "seed": pipeline.training.seed,
         "dataset": corpus.name,
         "data_fingerprint": corpus.fingerprint(),
+        "rows_fingerprint": corpus.rows_fingerprint(),
         "vocabulary_size": len(lexicon.vocabulary),
         "vectors": [source.to_dict() for source in lexicon.sources],
         "notes": [*corpus.notes, *lexicon.notes],
     }
     files.write_json(run.environment_file, environment)
+    trained = [corpus.train, corpus.training_split(pipeline.data.examples)]
+    keys = np.unique(np.concatenate([split.texts.keys() for split in trained]))
+    with files.whole_file(run.training_texts_file) as partial, partial.open("wb") as file:
+        np.save(file, keys)
 
 
 def _fit(

@@ -1,4 +1,9 @@
-"""`sst-keras data`: fetch SST-5, count a data set, show texts of it."""
+"""`sst-keras data`: fetch SST-5, check and count a data set, show texts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -6,10 +11,13 @@ from sst_keras.cli import options
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig
 
+if TYPE_CHECKING:
+    from sst_keras.corpora import Corpus
+
 
 @click.group()
 def data() -> None:
-    """Fetch SST-5, count a data set, show texts of it."""
+    """Fetch SST-5, check and count a data set, show texts of it."""
 
 
 @data.command()
@@ -28,17 +36,39 @@ def fetch(data_dir: str | None) -> None:
 
 
 @data.command()
+@click.argument("dataset", metavar="FILE|FOLDER|sst5|sample")
+@options.data_dir
+@options.reading()
+@options.as_json
+def check(as_json: bool, **source: object) -> None:
+    """Read a data set as training would, and report what is unusual about it.
+
+    The report has how each file is read, the classes, what is left out and why, repeated and
+    contradictory texts, dev and test texts that are in train, and lengths.
+    """
+    from sst_keras.corpora import describe
+
+    corpus = options.read_corpus(**source)
+    rows = describe(corpus)
+    if as_json:
+        names = {"class_names": corpus.class_names, "ordered": corpus.is_scale}
+        findings = corpus.findings.to_dict() | {"notes": corpus.notes}
+        click.echo(to_json({"dataset": corpus.name, **names, "splits": rows, **findings}))
+        return
+    for note in corpus.notes:
+        click.echo(note)
+    click.echo("")
+    _print_counts(corpus, rows)
+
+
+@data.command()
 @options.dataset
 @options.data_dir
-@options.text_column
-@options.label_column
+@options.reading()
 @options.as_json
-def stats(as_json: bool, **source: str | None) -> None:
+def stats(as_json: bool, **source: object) -> None:
     """Count texts, classes, tokens and words by split."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from sst_keras.corpora import SPLITS, describe
+    from sst_keras.corpora import describe
 
     corpus = options.read_corpus(**source)
     rows = describe(corpus)
@@ -47,28 +77,35 @@ def stats(as_json: bool, **source: str | None) -> None:
         return
     for note in corpus.notes:
         click.echo(note, err=True)
+    _print_counts(corpus, rows)
+
+
+def _print_counts(corpus: Corpus, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints a table of what `describe` counted."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("", title=corpus.name, title_justify="left")
-    for name in SPLITS:
+    for name in rows:
         table.add_column(name, justify="right")
     for class_name in corpus.class_names:
-        table.add_row(class_name, *(f"{rows[name]['classes'][class_name]:,}" for name in SPLITS))
+        table.add_row(class_name, *(f"{row['classes'][class_name]:,}" for row in rows.values()))
     table.add_section()
     for key in ("texts", "tokens", "types", "lower_case_types", "shortest", "longest"):
-        table.add_row(key.replace("_", " "), *(f"{rows[name][key]:,}" for name in SPLITS))
+        table.add_row(key.replace("_", " "), *(f"{row[key]:,}" for row in rows.values()))
     Console().print(table)
 
 
 @data.command()
 @options.dataset
 @options.data_dir
-@options.text_column
-@options.label_column
+@options.reading()
 @click.option(
     "--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True
 )
 @options.count
 @click.option("--seed", type=int, default=1, show_default=True, help="The seed that draws them.")
-def show(split: str, count: int, seed: int, **source: str | None) -> None:
+def show(split: str, count: int, seed: int, **source: object) -> None:
     """Show some texts with their labels, as tokens separated by spaces."""
     import numpy as np
 

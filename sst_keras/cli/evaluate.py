@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import open_run
+from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.evaluation import Evaluation
@@ -22,19 +24,24 @@ log = logging.getLogger(__name__)
 @click.option(
     "--split",
     type=click.Choice(["dev", "test", "train"]),
-    default="test",
-    show_default=True,
-    help="The complete texts to score.",
+    help="The texts to score.  [default: test; all texts of another data set that is one file]",
 )
 @options.dataset
 @options.data_dir
+@options.reading()
 @options.as_json
 def evaluate(
-    run: str, split: str, dataset: str | None, data_dir: str | None, as_json: bool
+    run: str,
+    split: str | None,
+    dataset: str | None,
+    data_dir: str | None,
+    as_json: bool,
+    **reading: object,
 ) -> None:
     """Score RUN on a split, and keep scores and plots in its folder.
 
-    With --dataset, RUN is scored on another data set with the same classes and nothing is kept.
+    With --dataset, RUN is scored on another data set with the same classes and nothing is kept. All
+    texts of a file are scored, unless it is the file that RUN was trained on.
     """
     directory = open_run(run)
 
@@ -42,7 +49,12 @@ def evaluate(
     from sst_keras.evaluation import save_evaluation
     from sst_keras.plotting import save_plots
 
-    evaluation = evaluate_run(directory, split, dataset, data_dir)
+    reading = {name: value for name, value in reading.items() if value not in (None, ())}
+    if reading and dataset is None:
+        raise UsageError("expected a data set to read with these options.", setting="dataset")
+    changed = options.changed(Pipeline(), reading).data
+    reading = {name: getattr(changed, name) for name in reading}
+    evaluation = evaluate_run(directory, split, dataset, data_dir, **reading)
     for note in evaluation.notes:
         log.warning(note)
     if as_json:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from sst_keras.settings import DataConfig
+from sst_keras.config import with_settings
+from sst_keras.settings import SETTINGS, Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.corpora import Corpus
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 dataset = click.option(
     "--dataset",
     metavar="sst5|sample|auto|PATH",
-    help="SST-5, the bundled sample, auto (SST-5 if available, else the sample), or a path: a "
-    "folder of trees, or CSV, TSV or JSONL.",
+    help="SST-5, the bundled sample, auto (SST-5 if available, else the sample), or a path: CSV, "
+    "TSV, JSON or trees, one file or a folder with a file or folder per split or class.",
 )
 data_dir = click.option(
     "--data-dir",
@@ -36,12 +38,6 @@ overrides = click.option(
     metavar="SECTION.KEY=VALUE",
     help="Any setting, such as model.units=256; `sst-keras pipelines --settings` lists them.",
 )
-text_column = click.option(
-    "--text-column", metavar="NAME", default="text", help="Column of the text."
-)
-label_column = click.option(
-    "--label-column", metavar="NAME", default="label", help="Column of the label."
-)
 count = click.option(
     "-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many."
 )
@@ -51,8 +47,53 @@ as_json = click.option(
 run = click.argument("run", metavar="RUN")
 
 
-def read_corpus(dataset: str | None, data_dir: str | None, **columns: str) -> Corpus:
+# How your own files are read: options of the same name as the settings.
+READING = (
+    "text_column", "label_column", "group_column", "labels", "split_seed", "delimiter", "quoting",
+    "header", "encoding", "markup",
+)  # fmt: skip
+_METAVARS = {
+    "labels": "A,B,...", "split_seed": "N", "delimiter": "CHARACTER", "header": "LINE|none",
+    "encoding": "NAME", "text_column": "NAME", "label_column": "NAME", "group_column": "NAME",
+}  # fmt: skip
+
+
+def reading(*names: str) -> Callable:
+    """Returns a decorator that adds the options of these settings of `data`; by default all."""
+
+    def add(command: Callable) -> Callable:
+        for name in reversed(names or READING):
+            item = SETTINGS[f"data.{name}"]
+            about = item.metadata["about"]
+            default = f"  [default: {item.default}]" if item.default else ""
+            choices = item.metadata["choices"]
+            command = click.option(
+                f"--{name.replace('_', '-')}",
+                type=click.Choice(choices) if choices else item.type if item.type is int else str,
+                metavar=_METAVARS.get(name),
+                callback=_split if name == "labels" else None,
+                help=f"{about[0].upper()}{about[1:]}.{default}",
+            )(command)
+        return command
+
+    return add
+
+
+def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    return value and [label.strip() for label in value.split(",")]
+
+
+def changed(pipeline: Pipeline, given: Mapping[str, object], section: str = "data") -> Pipeline:
+    """Returns a pipeline with the settings of a section whose options were given."""
+    for name, value in given.items():
+        if value not in (None, ()):
+            source = f"--{name.replace('_', '-')}"
+            pipeline = with_settings(pipeline, {f"{section}.{name}": value}, source)
+    return pipeline
+
+
+def read_corpus(dataset: str | None, data_dir: str | None, **given: object) -> Corpus:
     """Reads the data set that a command's options name, SST-5 by default."""
     from sst_keras.corpora import load_corpus
 
-    return load_corpus(DataConfig(dataset=dataset or "sst5", **columns), data_dir)
+    return load_corpus(changed(Pipeline(), {"dataset": dataset, **given}).data, data_dir)

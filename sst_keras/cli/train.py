@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.config import with_settings
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import RunDirectory, new_run
@@ -21,14 +20,11 @@ log = logging.getLogger(__name__)
 
 _EXAMPLE = "It's not a great film, but I was never bored and the ending is wonderful."
 # The settings that have an option of the same name.
-_OPTIONS = (
-    "data.dataset", "data.text_column", "data.label_column", "data.labels", "embedding.vectors",
-    "training.epochs", "training.seed",
-)  # fmt: skip
-
-
-def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
-    return value and [label.strip() for label in value.split(",")]
+_OPTIONS = {
+    "data": ("dataset", *options.READING),
+    "embedding": ("vectors",),
+    "training": ("epochs", "seed"),
+}
 
 
 @click.command()
@@ -36,14 +32,7 @@ def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 @options.dataset
 @options.data_dir
 @options.vectors
-@click.option("--text-column", metavar="NAME", help="Column of the text.  [default: text]")
-@click.option("--label-column", metavar="NAME", help="Column of the label.  [default: label]")
-@click.option(
-    "--labels",
-    callback=_split,
-    metavar="A,B,...",
-    help="Classes of your own data, lowest first.  [default: sorted]",
-)
+@options.reading()
 @click.option("--epochs", type=int, metavar="N", help="Most passes over the training examples.")
 @click.option("--seed", type=int, metavar="N", help="The seed of everything random.")
 @options.overrides
@@ -70,11 +59,8 @@ def train(
     from sst_keras.experiments.sweep import find_pipeline
 
     settings = find_pipeline(pipeline, overrides)
-    for setting in _OPTIONS:
-        name = setting.partition(".")[2]
-        if given[name] not in (None, ()):
-            source = f"--{name.replace('_', '-')}"
-            settings = with_settings(settings, {setting: given[name]}, source)
+    for section, names in _OPTIONS.items():
+        settings = options.changed(settings, {name: given[name] for name in names}, section)
     if tensorboard:
         _require_tensorboard()
     run = new_run(settings, run_dir, overwrite)

@@ -27,8 +27,7 @@ def fetch(name: str) -> None:
 @click.argument("name", metavar="NAME|PATH")
 @options.dataset
 @options.data_dir
-@options.text_column
-@options.label_column
+@options.reading()
 @click.option(
     "--most-frequent",
     type=click.IntRange(0),

@@ -1,0 +1,417 @@
+"""People's own files → texts and classes in train, dev and test, and what is unusual about them.
+
+1. `tables.folders` finds the files and `tables.reading` their rows.
+2. `tables.labels` turns labels into classes. Rows without a label are left out and counted.
+3. `tables.splits` splits one file. Texts that are equal for the model stay in the same split.
+4. What a user should know is counted: repeats, contradictions, leaks, missing classes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sst_keras.errors import InputError
+from sst_keras.settings import DataConfig
+from sst_keras.tables.folders import ClassFolders
+from sst_keras.tables.labels import Labels, read_labels
+from sst_keras.tables.reading import Table, open_table
+from sst_keras.tables.splits import looks_like_group, may_group, split_rows
+from sst_keras.texts import TextReader, Texts, contained
+from sst_keras.vocabulary import UNKNOWN
+
+SPLITS = ("train", "dev", "test")
+_FEWEST_CLASSES, _MOST_CLASSES = 2, 20
+_SHOWN = 5  # places or names in a message
+# The most windows of training tokens that are compared with dev and test texts.
+_MOST_WINDOWS = 200_000_000
+_ENGLISH = frozenset(
+    "the and a of to is it in this that was i for with but my you not on have very so they are be "
+    "as at".split()
+)
+_ENOUGH = 12  # tokens in which English nearly always has one of these words
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in a user's files.
+
+    Attributes:
+        read: How each file was read.
+        joined: Class → its spellings → rows, for classes that are spelled in several ways.
+        left_out: The rows that were left out: `reason`, `rows`, and the first `places`.
+        repeats: Number of rows that repeat an earlier text, after tokenizing and lower-casing.
+        contradicted: Number of distinct texts that have several labels.
+        leaks: `dev` and `test` → `equal`, the texts that are a training text, and `within`, the
+            other ones that occur word for word within one; None if that was not checked.
+        group_columns: Columns whose equal values seem to belong in one split.
+        longest: Tokens of the longest text.
+        not_english: Number of texts of 12 or more tokens without a common English word.
+        notes: What a user should know, one sentence each.
+    """
+
+    read: tuple[str, ...] = ()
+    joined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    left_out: tuple[Mapping[str, Any], ...] = ()
+    repeats: int = 0
+    contradicted: int = 0
+    leaks: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
+    group_columns: tuple[str, ...] = ()
+    longest: int = 0
+    not_english: int = 0
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the findings by name, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """A user's data set: split → texts and int32[texts], their classes; and what was found."""
+
+    splits: Mapping[str, tuple[Texts, np.ndarray]]
+    class_names: tuple[str, ...]
+    is_scale: bool
+    findings: Findings
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of all files, in columns.
+
+    Attributes:
+        tables: The files.
+        splits: The split of each file, or `all`.
+        file: int32[rows], the number of the row's file.
+        line: int32[rows], the line on which it starts.
+        spelling: int32[rows], the number of its label's spelling in `spellings`.
+        group: int64[rows], the number of its group, -1 without one.
+        proposed: Names of the columns that look like groups.
+    """
+
+    tables: tuple[Table | ClassFolders, ...]
+    splits: tuple[str, ...]
+    spellings: tuple[str, ...]
+    file: np.ndarray
+    line: np.ndarray
+    spelling: np.ndarray
+    group: np.ndarray
+    proposed: tuple[str, ...]
+
+    def places(self, rows: np.ndarray) -> list[str]:
+        """Returns where the first few of some rows are."""
+        few = [(self.tables[self.file[row]], int(self.line[row])) for row in rows[:_SHOWN]]
+        return [table.place(line) for table, line in few]
+
+    def counts(self) -> dict[str, int]:
+        """Returns spelling → rows."""
+        counts = np.bincount(self.spelling, minlength=len(self.spellings))
+        return dict(zip(self.spellings, counts.tolist(), strict=True))
+
+
+def read_reviews(
+    sources: Mapping[str, Path | ClassFolders], data: DataConfig, complete: bool = False
+) -> Reviews:
+    """Reads files of texts and labels.
+
+    Args:
+        sources: Split → file, as `tables.folders.find_sources` returns them.
+        data: The settings.
+        complete: Whether one file is read as test, instead of being split.
+
+    Raises:
+        UsageError: If columns or settings do not fit the files.
+        InputError: If a file cannot be read, or has too few rows, or too few or too many classes.
+    """
+    reader = TextReader()
+    rows = _read_rows(sources, data, reader)
+    texts = reader.finish()
+    labels = read_labels(rows.counts(), data.labels)
+    numbers = np.asarray([labels.codes.get(each, -2) for each in rows.spellings] or [0], np.int32)
+    classes = numbers[rows.spelling]  # int32[rows]: -1 without a label, -2 with an unknown one
+    _check_labels(rows, classes, labels, data)
+    missing, kept = np.flatnonzero(classes == -1), np.flatnonzero(classes >= 0)
+    texts, classes, file = texts.take(kept), classes[kept], rows.file[kept]
+    keys, group = texts.keys(), rows.group[kept]
+    sides, notes = _sides(rows.splits, file, group, keys, classes, data, complete)
+    members = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
+    splits = {name: (texts.take(each), classes[each]) for name, each in members.items()}
+    left_out = []
+    if len(missing):
+        reason, places = "no label", rows.places(missing)
+        left_out.append({"reason": reason, "rows": len(missing), "places": places})
+    findings = Findings(
+        read=tuple(table.about for table in rows.tables),
+        joined=labels.joined,
+        left_out=tuple(left_out),
+        repeats=len(keys) - len(np.unique(keys)),
+        contradicted=_contradicted(keys, classes),
+        leaks={} if complete else _leaks(splits, {name: keys[m] for name, m in members.items()}),
+        group_columns=() if data.group_column else rows.proposed,
+        longest=int(texts.lengths.max()),
+        not_english=_not_english(texts),
+    )
+    notes = [
+        *(note for table in rows.tables for note in table.notes()),
+        *notes,
+        *_label_notes(labels, findings),
+        *([] if complete else _class_notes(members, classes, labels.classes, rows, data)),
+        *_text_notes(texts, findings, members),
+    ]
+    return Reviews(
+        splits, labels.classes, labels.ordered, _with_notes(findings, (*findings.read, *notes))
+    )
+
+
+def _with_notes(findings: Findings, notes: Sequence[str]) -> Findings:
+    return Findings(**{**vars(findings), "notes": tuple(notes)})
+
+
+def _read_rows(
+    sources: Mapping[str, Path | ClassFolders], data: DataConfig, reader: TextReader
+) -> _Rows:
+    """Reads all files; their texts go to `reader`."""
+    tables, proposed = [], []
+    spellings: dict[str, int] = {}
+    groups: dict[str, int] = {"": -1}
+    columns: dict[str, list[np.ndarray]] = {"file": [], "line": [], "spelling": [], "group": []}
+    for number, source in enumerate(sources.values()):
+        table = source if isinstance(source, ClassFolders) else open_table(source, data)
+        tables.append(table)
+        others: dict[str, dict[Any, int]] = {
+            name: {} for name in table.names if not data.group_column and may_group(name)
+        }
+        values = {name: [] for name in others}
+        for block in table.blocks():
+            reader.add(block.texts)
+            columns["file"].append(np.full(len(block.lines), number, np.int32))
+            columns["line"].append(np.asarray(block.lines, np.int32))
+            for name, known, found in (
+                ("spelling", spellings, block.labels),
+                ("group", groups, block.groups),
+            ):
+                codes = [known.setdefault(each, len(known)) for each in found]
+                columns[name].append(np.asarray(codes, np.int64))
+            for name, known in others.items():
+                place = table.names.index(name)
+                cells = (str(row[place]) for row in block.rows)
+                values[name] += [known.setdefault(cell, len(known)) for cell in cells]
+        proposed += [
+            name
+            for name, codes in values.items()
+            if name not in proposed and looks_like_group(name, np.asarray(codes, np.int64))
+        ]
+    joined = {
+        name: np.concatenate([[], *parts]).astype(np.int64) for name, parts in columns.items()
+    }
+    return _Rows(
+        tuple(tables), tuple(sources), tuple(spellings), **joined, proposed=tuple(proposed)
+    )
+
+
+def _check_labels(rows: _Rows, classes: np.ndarray, labels: Labels, data: DataConfig) -> None:
+    names = labels.classes
+    if unknown := [each for each in rows.spellings if each not in labels.codes]:
+        found = np.flatnonzero(classes == -2)
+        counts = rows.counts()
+        shown = ", ".join(f"{each!r} ({counts[each]:,})" for each in unknown[:_SHOWN])
+        raise InputError(
+            f"{data.dataset}: expected the classes {', '.join(names)}. {len(found):,} rows have "
+            f"other labels: {shown}; {_listed(rows.places(found), len(found))}. Correct the rows, "
+            f"or name all classes.",
+            setting="data.labels",
+        )
+    if not (classes >= 0).any():
+        first = f" {_listed(rows.places(np.arange(len(classes))), len(classes))}"
+        raise InputError(
+            f"{data.dataset}: expected a text and a label per row. Received "
+            + (f"{len(classes):,} rows without a label:{first}." if len(classes) else "no rows.")
+        )
+    if not _FEWEST_CLASSES <= len(names) <= _MOST_CLASSES:
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        column = next((table.label for table in rows.tables if getattr(table, "label", None)), "")
+        raise InputError(
+            f"{data.dataset}: expected {_FEWEST_CLASSES} to {_MOST_CLASSES} classes in the column "
+            f"{column or data.label_column!r}. Received {len(names)}: {shown}. Is it the right "
+            f"column?"
+        )
+
+
+def _sides(
+    splits: Sequence[str],
+    file: np.ndarray,
+    group: np.ndarray,
+    keys: np.ndarray,
+    classes: np.ndarray,
+    data: DataConfig,
+    complete: bool,
+) -> tuple[np.ndarray, list[str]]:
+    """Returns the split of each row, int8[rows], and notes. What is missing is cut from train."""
+    if complete and splits == ("all",):
+        return np.full(len(file), SPLITS.index("test"), np.int8), []
+    given = {"all": 0} | {name: side for side, name in enumerate(SPLITS)}
+    sides = np.asarray([given[name] for name in splits], np.int8)[file]
+    is_cut = [name not in splits for name in SPLITS]
+    if not any(is_cut[1:]):
+        return sides, []
+    is_cut[0] = False
+    shares = (1 - 0.1 * sum(is_cut), *(0.1 * cut for cut in is_cut[1:]))
+    train = np.flatnonzero(sides == 0)
+    groups = group[train] if data.group_column else None
+    cut = split_rows(classes[train], keys[train], groups, data.split_seed, shares)
+    sides[train] = cut.sides
+    sizes = np.bincount(sides, minlength=3).tolist()
+    sizes = " / ".join(f"{size:,}" for size in sizes)
+    if splits == ("all",):
+        how = "each group in one split" if data.group_column else "each class by itself"
+        note = (
+            f"Split into train / dev / test = {sizes} by data.split_seed {data.split_seed}, {how}."
+        )
+    else:
+        names = " and ".join(name for name, cut in zip(SPLITS, is_cut, strict=True) if cut)
+        note = (
+            f"There is no {names} file: a tenth of train was cut off for it by data.split_seed "
+            f"{data.split_seed}. Train / dev / test = {sizes}."
+        )
+    return sides, [note, *cut.notes]
+
+
+def _label_notes(labels: Labels, findings: Findings) -> list[str]:
+    notes = []
+    for name, spellings in labels.joined.items():
+        shown = ", ".join(f"{each!r} ({count:,})" for each, count in spellings.items())
+        notes.append(f"The labels {shown} were read as one class, {name}.")
+    for each in findings.left_out:
+        spellings = ", ".join(f"{name!r}" for name in labels.missing if name.strip())
+        places = _listed(each["places"], each["rows"])
+        notes.append(
+            f"{_rows(each['rows'])} left out for want of a label"
+            f"{f' ({spellings})' if spellings else ''}: {places}."
+        )
+    if not labels.ordered and len(labels.classes) > 2:
+        notes.append(
+            f"The classes are {', '.join(labels.classes)}, in the order of the alphabet. No figure "
+            f"that relies on an order is given; data.labels can state one, lowest first."
+        )
+    return notes
+
+
+def _class_notes(
+    members: Mapping[str, np.ndarray],
+    classes: np.ndarray,
+    names: Sequence[str],
+    rows: _Rows,
+    data: DataConfig,
+) -> list[str]:
+    """Names the classes that a split lacks. A split of which train has no class is refused."""
+    counts = {
+        split: np.bincount(classes[each], minlength=len(names)) for split, each in members.items()
+    }
+    total = sum(counts.values())
+    notes = []
+    for split, count in counts.items():
+        foreign = [
+            name for name, n, t in zip(names, count, counts["train"], strict=True) if n > t == 0
+        ]
+        if split != "train" and len(members[split]) and not (counts["train"][count > 0]).any():
+            raise InputError(
+                f"{data.dataset}: all {len(members[split]):,} {split} texts have the label "
+                f"{', '.join(foreign)}, which no training text has. Their labels seem to be hidden. "
+                f"Move the {split} file away, and it is cut from train."
+            )
+        lacking = [
+            f"{name} ({all_})" for name, n, all_ in zip(names, count, total, strict=True) if not n
+        ]
+        if lacking:
+            notes.append(
+                f"No {split} text has the class {', '.join(lacking)}; in brackets, its texts in all "
+                f"splits."
+            )
+    return notes
+
+
+def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarray]) -> list[str]:
+    notes = []
+    total = len(texts)
+    if findings.repeats:
+        notes.append(
+            f"{findings.repeats:,} of {total:,} rows repeat an earlier text, if case and white "
+            f"space are left aside."
+        )
+    if findings.contradicted:
+        notes.append(f"{_texts(findings.contradicted)} occur with different labels.")
+    for split, leak in findings.leaks.items():
+        size = len(members[split])
+        if leak["equal"]:
+            notes.append(f"{leak['equal']:,} of {size:,} {split} texts are training texts, too.")
+        if leak["within"]:
+            notes.append(
+                f"{leak['within']:,} of {size:,} {split} texts occur word for word within a longer "
+                f"training text."
+            )
+        if leak["within"] is None:
+            notes.append(
+                f"The {split} texts are too many to look for them within longer training texts."
+            )
+    if findings.group_columns:
+        columns = ", ".join(findings.group_columns)
+        notes.append(
+            f"Rows with the same {columns} seem to belong together. data.group_column keeps them in "
+            f"one split: otherwise the scores may be too high."
+        )
+    if blank := _blank(texts):
+        notes.append(f"{_texts(blank)} are blank; each is read as one unknown token.")
+    if findings.not_english > 0.01 * total:
+        notes.append(
+            f"{_texts(findings.not_english)} of {_ENOUGH} or more tokens have no common English "
+            f"word; they may be in another language."
+        )
+    return notes
+
+
+def _blank(texts: Texts) -> int:
+    first = texts.ids[texts.starts[:-1]]
+    is_unknown = np.asarray([word == UNKNOWN for word in texts.words], bool)
+    return int((is_unknown[first] & (texts.lengths == 1)).sum())
+
+
+def _contradicted(keys: np.ndarray, classes: np.ndarray) -> int:
+    """Returns the number of distinct texts with several classes."""
+    pairs = np.unique(np.stack([keys, classes.astype(np.uint64)]), axis=1)
+    return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
+
+
+def _leaks(
+    splits: Mapping[str, tuple[Texts, np.ndarray]], keys: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, int | None]]:
+    train = splits["train"][0]
+    leaks = {}
+    for name in ("dev", "test"):
+        equal = np.isin(keys[name], keys["train"])
+        others = splits[name][0].take(np.flatnonzero(~equal))
+        windows = len(train.ids) * len(np.unique(others.lengths))
+        within = int(contained(others, train).sum()) if windows <= _MOST_WINDOWS else None
+        leaks[name] = {"equal": int(equal.sum()), "within": within}
+    return leaks
+
+
+def _not_english(texts: Texts) -> int:
+    common = np.asarray([word.lower() in _ENGLISH for word in texts.words], bool)
+    has_common = np.logical_or.reduceat(common[texts.ids], texts.starts[:-1])
+    return int((~has_common & (texts.lengths >= _ENOUGH)).sum())
+
+
+def _listed(places: Iterable[str], count: int) -> str:
+    shown = list(places)
+    return "; ".join(shown) + ("; ..." if count > len(shown) else "")
+
+
+def _rows(count: int) -> str:
+    return "1 row was" if count == 1 else f"{count:,} rows were"
+
+
+def _texts(count: int) -> str:
+    return f"{count:,} text{'s' if count > 1 else ''}"

@@ -1,0 +1,138 @@
+"""The columns of a table: which has the text, which the label, and whether there is a header."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sst_keras.errors import UsageError
+from sst_keras.settings import DataConfig
+
+# What people call the two columns. They are tried if the table has no column of the default name.
+_KNOWN = {
+    "text": (
+        "review", "review_text", "reviewtext", "review_body", "review_content", "reviews",
+        "sentence", "phrase", "body", "content", "comment", "comments", "tweet", "message",
+    ),
+    "label": (
+        "labels", "stars", "star", "star_rating", "rating", "ratings", "score", "sentiment",
+        "class", "polarity", "target", "overall",
+    ),
+}  # fmt: skip
+_FEW = 20  # different values that a column of labels has at most
+_HEADER_LINES = 10  # among which a header is looked for
+
+
+class Columns(NamedTuple):
+    """Places of columns, from 0, and the row in which their names are, from 0; None: no header."""
+
+    names: tuple[str, ...]
+    text: int
+    label: int | None
+    group: int | None
+    header: int | None
+
+
+def clean(name: str) -> str:
+    """Returns a name without white space and invisible characters around it, in lower case."""
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in name)
+    return " ".join(visible.split()).casefold()
+
+
+def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
+    """Returns the place of a column, from 0, or None if there is none of this name.
+
+    These are tried in turn: the exact name, the name in other case or with white space around it,
+    a column's number (from 1), and, in place of a default name, the names in common use.
+
+    Raises:
+        UsageError: If several columns qualify.
+    """
+    exact = [place for place, each in enumerate(header) if each == name]
+    similar = [place for place, each in enumerate(header) if clean(each) == clean(name)]
+    usual = [place for place, each in enumerate(header) if clean(each) in _KNOWN.get(name, ())]
+    for places in (exact, similar):
+        if len(places) > 1:
+            raise UsageError(
+                f"expected one column {name!r}. Received {len(places)} of this name: "
+                f"{', '.join(header)}. Name the column by its number, from 1.",
+                setting=setting,
+            )
+        if places:
+            return places[0]
+    if name.isascii() and name.isdigit() and 1 <= int(name) <= len(header):
+        return int(name) - 1
+    if len(usual) > 1:
+        names = ", ".join(header[place] for place in usual)
+        message = f"expected a column {name!r}. Several columns may be meant: {names}. Name one."
+        raise UsageError(message, setting=setting)
+    return usual[0] if usual else None
+
+
+def find_columns(
+    rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool
+) -> Columns | None:
+    """Returns the columns of a table whose first rows are given; None if they are not found.
+
+    Raises:
+        UsageError: If several columns qualify for one.
+    """
+    if data.header not in ("auto", "none"):
+        return None if not rows else _named(rows[0], 0, data, with_label)
+    by_number = data.text_column.isdigit() and (data.label_column.isdigit() or not with_label)
+    if data.header == "auto" and not by_number:
+        for place, row in enumerate(rows[:_HEADER_LINES]):
+            if columns := _named(row, place, data, with_label):
+                return columns
+    return _unnamed(rows, data, with_label)
+
+
+def _named(header: Sequence[str], place: int, data: DataConfig, with_label: bool) -> Columns | None:
+    """Returns the columns by a row of names, or None if it lacks one."""
+    names = tuple(map(str.strip, header))
+    while names and not names[-1]:  # A spreadsheet may end each line with separators.
+        names = names[:-1]
+    text = find_column(data.text_column, names, "data.text_column")
+    label = find_column(data.label_column, names, "data.label_column")
+    group = None
+    if text is None or (label is None and with_label) or text == label:
+        return None
+    if data.group_column:
+        group = find_column(data.group_column, names, "data.group_column")
+        if group is None and with_label:
+            raise UsageError(
+                f"there is no column {data.group_column!r}. Received: {', '.join(names)}.",
+                setting="data.group_column",
+            )
+    return Columns(names, text, label, group, place)
+
+
+def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) -> Columns | None:
+    """Returns the columns of a table by number, or, in a table of two columns, by their values."""
+    if not rows:
+        return None
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    body = [row for row in rows if len(row) == width]
+    numbers = tuple(str(number) for number in range(1, width + 1))
+    text = find_column(data.text_column, numbers, "data.text_column")
+    label = find_column(data.label_column, numbers, "data.label_column")
+    if text is None and label is None and width == 2 and with_label:
+        labels = [place for place in (0, 1) if _is_label(body, place)]
+        if len(labels) == 1:
+            label, text = labels[0], 1 - labels[0]
+    if text is None and width == 1 and not with_label:
+        text = 0
+    if text is None or (with_label and label is None):
+        return None
+    group = None
+    if data.group_column:
+        group = find_column(data.group_column, numbers, "data.group_column")
+    if data.header == "auto" and label is not None and not _is_label(body, label):
+        return Columns(tuple(rows[0]), text, label, group, 0)  # numbers name columns below a header
+    return Columns(numbers, text, label, group, None)
+
+
+def _is_label(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether a column has few values, and the first row has one that comes again."""
+    values = Counter(clean(row[place]) for row in rows)
+    return len(values) <= min(_FEW, len(rows) // 2) and values[clean(rows[0][place])] > 1

@@ -1,0 +1,148 @@
+"""Bytes → text: the encoding of a file, found from its bytes, and its lines."""
+
+import codecs
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from sst_keras.errors import InputError, UsageError
+
+_CHUNK = 1 << 20  # bytes
+_MARKS = (  # a longer mark first: UTF-32 begins like UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NAMES = {
+    "utf-8": "UTF-8", "utf-8-sig": "UTF-8 with a byte order mark", "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32", "cp1252": "windows-1252",
+}  # fmt: skip
+# What the first bytes of a file say that is no text.
+_OTHERS = (
+    (b"PK\x03\x04", "a zip file or an Excel workbook", "Unpack it, or save the sheet as CSV."),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
+    (b"PAR1", "a Parquet file", "Write it as CSV, for example with pandas."),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file", "Unpack it."),
+    (b"BZh", "a bzip2 file", "Unpack it."),
+    (b"\xfd7zXZ", "an xz file", "Unpack it."),
+    (b"SQLite format 3", "an SQLite database", "Write the table as CSV."),
+    (b"%PDF", "a PDF", "Copy its text into a CSV file."),
+    (b"ARROW1", "an Arrow file", "Write it as CSV, for example with pandas."),
+)
+
+
+class Encoding(NamedTuple):
+    """How the bytes of a file are read.
+
+    Attributes:
+        codec: Python's name of the encoding.
+        packed: Whether the file is compressed by gzip.
+        newline: What ends a line: a line feed, or a carriage return in a file without line feeds.
+    """
+
+    codec: str
+    packed: bool
+    newline: str
+
+    def __str__(self) -> str:
+        name = _NAMES.get(self.codec, self.codec)
+        return f"{name}, gzip" if self.packed else name
+
+
+def find_encoding(path: Path, given: str = "auto") -> Encoding:
+    """Finds how a file's bytes are read: by its mark, as UTF-8, or else by its bytes' frequencies.
+
+    Raises:
+        UsageError: If Python does not know the encoding `given`.
+        InputError: If the file is not text, is damaged, or is not in the encoding `given`.
+    """
+    with path.open("rb") as file:
+        first = file.read(16)
+    packed = first.startswith(b"\x1f\x8b")
+    for mark, kind, advice in _OTHERS:
+        if first.startswith(mark):
+            raise InputError(f"{path}: expected text. Received {kind}. {advice}")
+    try:
+        with _open(path, packed) as file:
+            start = file.read(_CHUNK)
+        codec = _codec(path, packed, start) if given == "auto" else codecs.lookup(given).name
+        newline = "\n" if "\n" in start.decode(codec, "replace") else "\r"
+    except LookupError:
+        message = f"expected an encoding that Python knows, such as cp1252. Received: {given!r}"
+        raise UsageError(message, setting="data.encoding") from None
+    except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
+        raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
+    return Encoding(codec, packed, newline)
+
+
+def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
+    """Yields the lines of a file with their ends. Only the encoding's `newline` ends a line.
+
+    Raises:
+        InputError: If the file is not in this encoding, or its compression is damaged.
+    """
+    done = 0
+    try:
+        with (
+            _open(path, encoding.packed) as raw,
+            io.TextIOWrapper(raw, encoding.codec, newline=encoding.newline) as file,
+        ):
+            for line in file:
+                yield line
+                done += 1
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}, after line {done}: expected {encoding}. Received the byte "
+            f"{error.object[error.start]:#04x} ({error.reason}).",
+            setting="data.encoding",
+        ) from None
+    except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
+        raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
+
+
+def _open(path: Path, packed: bool) -> BinaryIO:
+    return gzip.open(path) if packed else path.open("rb", buffering=_CHUNK)
+
+
+def _codec(path: Path, packed: bool, start: bytes) -> str:
+    for mark, codec in _MARKS:
+        if start.startswith(mark):
+            return codec
+    for codec, zeros in (("utf-16-le", start[1:200:2]), ("utf-16-be", start[:200:2])):
+        if len(zeros) > 2 and zeros.count(0) > 0.8 * len(zeros):  # Latin letters without a mark
+            return codec
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with _open(path, packed) as file:
+        while chunk := file.read(_CHUNK):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                return _legacy_codec(chunk, path)
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:  # The file ends within a character.
+        return _legacy_codec(start, path)
+    return "utf-8"
+
+
+def _legacy_codec(sample: bytes, path: Path) -> str:
+    """Returns the encoding of bytes that are not UTF-8: windows-1252, unless others are likelier.
+
+    A few accents and quotation marks among English are too little to tell windows-1252 from its
+    relatives by frequencies, and it is by far the most common one.
+    """
+    if b"\0" in sample:
+        raise InputError(f"{path}: expected text. Received bytes that are no text in any encoding.")
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    western = {"latin_1", "iso8859_15", "mac_roman", "cp1250", "cp1254", "cp1257", "cp1258"}
+    is_foreign = best is not None and best.language not in ("English", "Unknown")
+    if best is None or best.encoding in western or not is_foreign:
+        with_undefined = sample.translate(None, b"\x81\x8d\x8f\x90\x9d") != sample
+        return "latin-1" if with_undefined else "cp1252"
+    return best.encoding

@@ -1,0 +1,282 @@
+"""What a file of texts is, found from its content: CSV of some dialect, JSON, or labelled lines."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from sst_keras.errors import InputError, UsageError
+from sst_keras.settings import DataConfig
+from sst_keras.tables.columns import Columns, find_columns
+from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
+
+_SAMPLE = 1 << 18  # characters
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+_ONE_COLUMN = "\x1f"  # separates nothing, because no text contains it
+_QUOTING = {
+    "none": "no quoting",
+    "double": "double quotes",
+    "single": "single quotes",
+    "backslash": "double quotes with backslashes",
+}
+_LABELLED = re.compile(r"\s*__label__\S")
+_NUMBERED = re.compile(r"[+-]?\d+(?:\.\d+)?[ \t]+\S")
+# A quoted field, with each quotation mark in it doubled or after a backslash.
+WELL_QUOTED = re.compile(r'"(?:[^"\\]|""|\\.)*"', re.DOTALL)
+
+
+class Format(NamedTuple):
+    """How a file is read.
+
+    Attributes:
+        kind: `table`, `json-lines`, `json` (an array), `labelled` (fastText's `__label__`) or
+            `numbered` (a number, then the text).
+        delimiter: What separates the fields of a `table`.
+        quoting: A choice of `data.quoting` other than auto.
+        skips_space: Whether a space after the delimiter does not count.
+        unwraps: Whether quotation marks around a complete field are taken off, with quoting none.
+        line: The line of the header, from 1, or before the first row; 0 if there is none.
+        columns: The columns of a `table`.
+    """
+
+    kind: str
+    encoding: Encoding
+    delimiter: str = ","
+    quoting: str = "double"
+    skips_space: bool = False
+    unwraps: bool = False
+    line: int = 0
+    columns: Columns | None = None
+
+    def __str__(self) -> str:
+        names = {"json-lines": "JSON Lines", "json": "a JSON array"}
+        names |= {"labelled": "fastText's labels", "numbered": "a number before each text"}
+        if self.kind != "table":
+            return f"{names[self.kind]}, {self.encoding}"
+        delimiter = _DELIMITERS.get(self.delimiter, repr(self.delimiter))
+        delimiter = "one column" if self.delimiter == _ONE_COLUMN else delimiter
+        header = f"header in line {self.line}" if self.line > 1 else ""
+        header = header if self.columns.header is not None else "no header"
+        parts = (delimiter, _QUOTING[self.quoting], str(self.encoding), header)
+        return ", ".join(part for part in parts if part)
+
+
+def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format:
+    """Finds how a file is to be read. Settings other than auto are taken as they are.
+
+    Raises:
+        UsageError: If columns or settings do not fit the file.
+        InputError: If the file cannot be read as text.
+    """
+    encoding = find_encoding(path, data.encoding)
+    lines = _sample(read_lines(path, encoding))
+    first = next((line for line in lines if line.strip()), "")
+    opening = first.lstrip()[:1]
+    if opening == "[" and re.match(r"\s*\[\s*(?:[\[{]|$)", first):
+        return Format("json", encoding)
+    if opening == "{":
+        return Format("json-lines", encoding)
+    if _LABELLED.match(first):
+        return Format("labelled", encoding)
+    found = _find_table(path, lines, encoding, data, with_label)
+    if found is None and with_label and lines:
+        if all(_NUMBERED.match(line) for line in lines if line.strip()):
+            return Format("numbered", encoding)
+    if found is None:
+        raise _no_columns(path, lines, encoding, data, with_label)
+    return found
+
+
+def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
+    """Yields the fields of each row of a `table` that is not blank, and the line where it starts.
+
+    `lines` are the file's, from the first. Raises `csv.Error` where quotation marks are wrong.
+    """
+    if found.quoting == "none":
+        for number, line in enumerate(lines, start=1):
+            fields = line.rstrip("\r\n").split(found.delimiter)
+            if found.unwraps and '"' in line:
+                fields = list(map(_unwrap, fields))
+            if line.strip():
+                yield number, fields
+        return
+    csv.field_size_limit(2**31 - 1)
+    has_escapes = found.quoting == "backslash"
+    reader = csv.reader(
+        map(_without_breaks, lines) if has_escapes else lines,
+        delimiter=found.delimiter,
+        quotechar="'" if found.quoting == "single" else '"',
+        escapechar="\\" if has_escapes else None,
+        skipinitialspace=found.skips_space,
+        strict=True,
+    )
+    start = 1
+    for fields in reader:
+        if fields:
+            yield start, fields
+        start = reader.line_num + 1
+
+
+def _unwrap(field: str) -> str:
+    if not field.startswith('"') or not WELL_QUOTED.fullmatch(field):
+        return field
+    return field[1:-1].replace('""', '"').replace('\\"', '"')
+
+
+def _without_breaks(line: str) -> str:
+    # csv would read an escaped line break, `\n`, as the letter n.
+    return re.sub(r"\\(\\|[nrt])", lambda found: found[0] if found[1] == "\\" else " ", line)
+
+
+def _sample(lines: Iterator[str]) -> list[str]:
+    """Returns the first lines of a file, at least one."""
+    taken: list[str] = []
+    size = 0
+    for line in lines:
+        taken.append(line)
+        size += len(line)
+        if size > _SAMPLE:
+            break
+    return taken
+
+
+def _find_table(
+    path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
+) -> Format | None:
+    """Returns the delimiter, quoting and columns that make the most of the rows equally wide."""
+    best, best_share = None, 0.0
+    for delimiter in _delimiters(path, data):
+        for quoting, skips_space in _quotings(data):
+            found = Format("table", encoding, delimiter, quoting, skips_space)
+            rows = _sample_rows(lines, found._replace(unwraps=data.quoting == "auto"), data)
+            columns = find_columns([row for _, row in rows], data, with_label)
+            if columns is None:
+                continue
+            width = len(columns.names)
+            body = rows[0 if columns.header is None else columns.header + 1 :]
+            usual = Counter(len(row) for _, row in body).most_common(1)
+            share = (usual[0][1] + 1) / (len(body) + 1) if usual else 1.0
+            fits = all(
+                len(_trimmed(row, width)) == width for _, row in body if len(row) == usual[0][0]
+            )
+            if fits and share > best_share:
+                line = 0 if columns.header is None else rows[columns.header][0]
+                best, best_share = found._replace(line=line, columns=columns), share
+    if best is None or data.quoting != "auto":
+        return best
+    return _with_quoting(path, best, any('"' in line for line in lines))
+
+
+def _delimiters(path: Path, data: DataConfig) -> list[str]:
+    if data.delimiter == "auto":
+        name = path.name.lower().removesuffix(".gz")
+        first = ["\t", ","] if name.endswith((".tsv", ".tab")) else [",", "\t"]
+        return [*first, ";", "|", _ONE_COLUMN]
+    delimiter = {"tab": "\t", "\\t": "\t", "none": _ONE_COLUMN}.get(data.delimiter, data.delimiter)
+    if len(delimiter) != 1:
+        message = f"expected auto, tab, none or one character. Received: {data.delimiter!r}"
+        raise UsageError(message, setting="data.delimiter")
+    return [delimiter]
+
+
+def _quotings(data: DataConfig) -> list[tuple[str, bool]]:
+    """Returns the kinds of quoting to try, and whether a space after a delimiter counts."""
+    if data.quoting != "auto":
+        return [(data.quoting, skips_space) for skips_space in (False, True)]
+    kinds = [("none", False), ("double", False), ("double", True)]
+    return [*kinds, ("backslash", False), ("backslash", True)]
+
+
+def _sample_rows(
+    lines: Sequence[str], found: Format, data: DataConfig
+) -> list[tuple[int, list[str]]]:
+    """Returns the rows of the first lines, from the header's line if it is given; none if wrong."""
+    skipped = int(data.header) - 1 if data.header.isdigit() else 0
+    rows = []
+    try:
+        for line, row in split_lines(lines[skipped:], found):
+            rows.append((line + skipped, row))
+    except csv.Error:
+        # The sample may end within a row, but a row that takes half of it is no row.
+        end = rows[-1][0] if rows else 0
+        is_cut = sum(map(len, lines)) > _SAMPLE and end > len(lines) / 2
+        return rows if is_cut else []
+    return rows
+
+
+def _trimmed(row: list[str], width: int) -> list[str]:
+    """Returns a row without the empty fields at its end that exceed the header."""
+    while len(row) > width and not row[-1].strip():
+        row = row[:-1]
+    return row
+
+
+def _with_quoting(path: Path, found: Format, shows_quotes: bool) -> Format:
+    """Settles the quoting of a table by all its lines.
+
+    `shows_quotes` is whether the lines that `found` comes from have quotation marks.
+
+    If every line has as many fields as the header when quotation marks are ordinary characters,
+    they are ordinary, but for those around a complete field. A quoted field with a delimiter or a
+    line break in it makes that impossible: then quotation marks quote.
+    """
+    width = len(found.columns.names)
+    lines = islice(read_lines(path, found.encoding), max(found.line - 1, 0), None)
+    has_quotes = has_escapes = False
+    is_plain = True
+    for line in lines:
+        if is_plain and line.count(found.delimiter) != width - 1 and line.strip():
+            is_plain = _is_plain(line, width, found.delimiter)
+        if '"' in line:
+            has_quotes = True
+            has_escapes = has_escapes or '\\"' in line
+    plain = found._replace(quoting="none", unwraps=has_quotes, skips_space=False)
+    if is_plain or not has_quotes or (found.quoting == "none" and shows_quotes):
+        return plain
+    if found.quoting != "none" and not has_escapes:
+        return found
+    for quoting in ("double", "backslash"):
+        try:
+            for _ in split_lines(read_lines(path, found.encoding), found._replace(quoting=quoting)):
+                pass
+            return found._replace(quoting=quoting)
+        except csv.Error:
+            continue
+    return plain if found.quoting == "none" else found
+
+
+def _is_plain(line: str, width: int, delimiter: str) -> bool:
+    """Whether a line that has other than `width` fields only has empty fields at its end."""
+    fields = line.rstrip("\r\n").split(delimiter)
+    quoted = (field for field in fields if field.startswith('"'))
+    return len(_trimmed(fields, width)) == width and all(map(WELL_QUOTED.fullmatch, quoted))
+
+
+def _no_columns(
+    path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
+) -> InputError:
+    """Returns the error about a table whose columns were not found."""
+    if not any(line.strip() for line in lines):
+        return InputError(f"{path}: expected a text and a label per row. Received no rows.")
+    wanted = [("text_column", data.text_column)]
+    wanted += [("label_column", data.label_column)] if with_label else []
+    widest: list[str] = []
+    for delimiter in _delimiters(path, data):
+        found = Format("table", encoding, delimiter, "none", unwraps=True)
+        line, row = next(split_lines(lines, found))
+        widest = row if len(row) > len(widest) else widest
+    shown = ", ".join(name.strip()[:40] for name in widest[:12])
+    for setting, name in wanted:
+        alone = replace(data, **{other: name for other, _ in wanted})
+        if find_columns([widest], replace(alone, header="1"), with_label=False) is None:
+            return UsageError(
+                f"{path}: expected a column {name!r}. Line {line} has {len(widest)} fields: "
+                f"{shown}. Name the column. If the file has no header, give the columns by their "
+                f"numbers, from 1; if the header is below other lines, give the header's line.",
+                setting=f"data.{setting}",
+            )
+    return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

@@ -1,0 +1,330 @@
+"""A file of texts → blocks of rows: text, label, group, and the line where each row starts."""
+
+import csv
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sst_keras.errors import InputError, UsageError
+from sst_keras.settings import DataConfig
+from sst_keras.tables.columns import find_column
+from sst_keras.tables.encodings import read_lines
+from sst_keras.tables.formats import Format, find_format, split_lines
+
+_BLOCK = 8192  # rows
+_SHOWN = 5  # lines in a note
+_BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>|\\r\\n|\\n|\\r", re.IGNORECASE)
+_UNDONE = "had markup or written-out line breaks, which were undone"
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
+_TAG = re.compile(r"</?(?:i|b|em|strong|u|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a file, in columns.
+
+    Attributes:
+        lines: The line on which each row starts, from 1.
+        texts: The texts, with markup undone if the settings say so.
+        labels: The labels as written; empty where there is none.
+        groups: The values of `data.group_column`; empty strings without it.
+        rows: The values of all columns as read, in the order of `Table.names`.
+    """
+
+    lines: list[int]
+    texts: list[str]
+    labels: list[str]
+    groups: list[str]
+    rows: list[Sequence[Any]]
+
+
+@dataclass
+class Table:
+    """A file that is read as rows. Iterating over `blocks` reads it and counts what is unusual.
+
+    Attributes:
+        names: The names of all columns.
+        counts: What was met → the number of rows and their first lines.
+    """
+
+    path: Path
+    format: Format
+    names: tuple[str, ...]
+    text: str
+    label: str | None
+    data: DataConfig
+    counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """How the file is read, in a line."""
+        columns = {"text": self.text, "label": self.label}
+        named = ", ".join(f"{part} = {name}" for part, name in columns.items() if name)
+        return f"{self.path.name}: {self.format}" + (f"; {named}" if named else "")
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[Block]:
+        """Yields the rows of the file, in blocks of at most `size`.
+
+        Raises:
+            InputError: If a row cannot be read. The message names its line.
+        """
+        read = {"table": _table_rows, "labelled": _labelled_rows, "numbered": _numbered_rows}
+        rows = read.get(self.format.kind, _json_rows)(self)
+        while block := list(islice(rows, size)):
+            lines, texts, labels, groups, others = map(list, zip(*block, strict=True))
+            texts = self._without_markup(texts, lines)
+            try:
+                "".join(texts).encode("utf-8")
+                "".join(labels).encode("utf-8")
+            except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can hold
+                half = error.object[error.start]
+                place = next(i for i, row in enumerate(block) if half in row[1] + row[2])
+                raise InputError(
+                    f"{self.path}, line {lines[place]}: expected text in UTF-8. Received {half!r}."
+                ) from None
+            yield Block(lines, texts, labels, groups, others)
+
+    def place(self, line: int) -> str:
+        """Returns where a row is, for messages."""
+        return f"{self.path}, line {line}"
+
+    def count(self, what: str, line: int) -> None:
+        """Counts a row that is unusual."""
+        number, lines = self.counts.get(what, (0, []))
+        self.counts[what] = number + 1, [*lines, line] if number < _SHOWN else lines
+
+    def notes(self) -> list[str]:
+        """Returns a sentence on each unusual thing that was met."""
+        notes = []
+        for what, (number, lines) in self.counts.items():
+            rows = "1 row" if number == 1 else f"{number:,} rows"
+            shown = ", ".join(map(str, lines)) + (", ..." if number > len(lines) else "")
+            notes.append(f"{self.path.name}: {rows} {what} (line {shown}).")
+        return notes
+
+    def _without_markup(self, texts: list[str], lines: list[int]) -> list[str]:
+        if self.data.markup == "keep":
+            return texts
+        for place, text in enumerate(texts):
+            if "<" in text or "&" in text or "\\" in text:
+                texts[place] = undo_markup(text)
+                if texts[place] != text:
+                    self.count(_UNDONE, lines[place])
+        return texts
+
+
+def undo_markup(text: str) -> str:
+    r"""Returns a text with tags as spaces, `&amp;` as `&`, a written-out `\n` as a space."""
+    if "\\" in text:
+        text = text.replace('\\"', '"').replace("\\'", "'")
+    text = _TAG.sub("", _BREAKS.sub(" ", text))
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+
+
+def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
+    """Finds how a file is read.
+
+    Raises:
+        UsageError: If columns or settings do not fit the file.
+        InputError: If the file cannot be read as text.
+    """
+    found = find_format(path, data, with_label)
+    if found.kind == "table":
+        columns = found.columns
+        label = None if columns.label is None else columns.names[columns.label]
+        return Table(path, found, columns.names, columns.names[columns.text], label, data)
+    if found.kind in ("labelled", "numbered"):
+        return Table(path, found, (), "", None, data)
+    names = _json_names(path, found)
+    chosen = {}
+    for setting in ("text_column", "label_column", "group_column"):
+        name = getattr(data, setting)
+        place = find_column(name, names, f"data.{setting}") if name else None
+        if place is None and name and (with_label or setting == "text_column"):
+            raise UsageError(
+                f"{path}: expected a column {name!r}. Received: {', '.join(names)}. Name the "
+                f"column of this file.",
+                setting=f"data.{setting}",
+            )
+        chosen[setting] = None if place is None else names[place]
+    return Table(path, found, names, chosen["text_column"], chosen["label_column"], data)
+
+
+def _table_rows(table: Table) -> Iterator[tuple]:
+    path, found, columns = table.path, table.format, table.format.columns
+    width = len(columns.names)
+    text, label, group = columns.text, columns.label, columns.group
+    skipped = max(found.line - 1, 0)
+    lines = islice(read_lines(path, found.encoding), skipped, None)
+    line, rows = 0, split_lines(lines, found)
+    if found.line:
+        next(rows)
+    try:
+        for line, row in rows:
+            line += skipped
+            if len(row) != width:
+                row = _fitted(row, width, table, line)
+            yield (
+                line,
+                row[text],
+                "" if label is None else row[label],
+                "" if group is None else row[group],
+                row,
+            )
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, after line {line}: the quotation marks are wrong ({error}). Double each "
+            f"quotation mark within a quoted field, or choose another quoting: none takes them as "
+            f"they are.",
+            setting="data.quoting",
+        ) from None
+
+
+def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
+    """Returns a row as wide as the header."""
+    if len(row) < width:
+        table.count("had fewer fields than the header; the missing ones are empty", line)
+        return row + [""] * (width - len(row))
+    if any(each.strip() for each in row[width:]):
+        raise InputError(
+            f"{table.path}, line {line}: expected {width} fields, as the header has. Received "
+            f"{len(row)}. Put quotes around texts that contain the separator, or choose another "
+            f"delimiter or quoting. They were read with {table.format}."
+        )
+    return row[:width]
+
+
+def _labelled_rows(table: Table) -> Iterator[tuple]:
+    for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
+        words = content.split(None, 1)
+        if not words:
+            continue
+        text = words[1].rstrip("\r\n") if len(words) > 1 else ""
+        if not words[0].startswith("__label__"):
+            raise InputError(
+                f"{table.path}, line {line}: expected __label__ and a class first, as in line 1. "
+                f"Received: {content.strip()[:60]!r}"
+            )
+        if text.lstrip().startswith("__label__"):
+            raise InputError(
+                f"{table.path}, line {line}: expected one label per text. Received several."
+            )
+        label = words[0].removeprefix("__label__")
+        yield line, text, label, "", (label, text)
+
+
+def _numbered_rows(table: Table) -> Iterator[tuple]:
+    for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
+        words = content.split(None, 1)
+        if words:
+            text = words[1].rstrip("\r\n") if len(words) > 1 else ""
+            yield line, text, words[0], "", (words[0], text)
+
+
+def _json_rows(table: Table) -> Iterator[tuple]:
+    group = table.data.group_column and find_column(
+        table.data.group_column, table.names, "data.group_column"
+    )
+    group_name = "" if group in ("", None) else table.names[group]
+    for line, row in _json_objects(table.path, table.format):
+        place = f"{table.path}, line {line}"
+        if table.text not in row:
+            raise InputError(f"{place}: expected {table.text!r}. Received: {', '.join(row)[:80]}")
+        text = _json_text(row[table.text], table.text, place)
+        label = _json_label(row.get(table.label), table.label, place) if table.label else ""
+        value = _json_label(row.get(group_name), group_name, place) if group_name else ""
+        yield line, text, label, value, [row.get(name) for name in table.names]
+
+
+def _json_names(path: Path, found: Format) -> tuple[str, ...]:
+    """Returns the names in a file's first objects, in the order in which they come."""
+    names: dict[str, None] = {}
+    for _, row in islice(_json_objects(path, found), 100):
+        names |= dict.fromkeys(row)
+    if not names:
+        raise InputError(f"{path}: expected JSON objects with a text and a label. Received none.")
+    return tuple(names)
+
+
+def _json_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yields the objects of JSON Lines, or of one JSON array, and the line where each starts."""
+    if found.kind == "json":
+        yield from _array_objects(path, "".join(read_lines(path, found.encoding)))
+        return
+    for line, content in enumerate(read_lines(path, found.encoding), start=1):
+        if content.strip():
+            place = f"{path}, line {line}"
+            yield line, _object(json.loads, content, place)[0]
+
+
+def _array_objects(path: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    decode = json.JSONDecoder().raw_decode
+    gap = re.compile(r"[\s,]*")
+    place, line = content.index("[") + 1, 1
+    line += content.count("\n", 0, place)
+    while True:
+        start = gap.match(content, place).end()
+        line += content.count("\n", place, start)
+        if content[start : start + 1] in ("]", ""):
+            break
+        row, end = _object(lambda text, at=start: decode(text, at), content, f"{path}, line {line}")
+        yield line, row
+        line += content.count("\n", start, end)
+        place = end
+    if content[start : start + 1] != "]":
+        raise InputError(f"{path}: expected a complete JSON array. Its end is missing.")
+
+
+def _object(read: Any, content: str, place: str) -> tuple[Mapping[str, Any], int]:
+    """Returns a JSON object and where it ends, if `read` returns that."""
+    try:
+        found = read(content)
+    except (ValueError, RecursionError) as error:
+        problem = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        raise InputError(f"{place}: expected a JSON object ({problem}).") from None
+    row, end = found if isinstance(found, tuple) else (found, 0)
+    if not isinstance(row, dict):
+        shown = f"{row!r:.60}"
+        raise InputError(f"{place}: expected a JSON object per row. Received: {shown}")
+    return row, end
+
+
+def _json_text(value: Any, name: str, place: str) -> str:
+    """Returns a text. A list of strings is a text that is cut into tokens."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(token, str) for token in value):
+        return " ".join(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return json.dumps(value)
+    raise InputError(
+        f"{place}: expected a string or a list of strings in {name!r}. Received: "
+        f"{json.dumps(value)[:60]}"
+    )
+
+
+def _json_label(value: Any, name: str, place: str) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise InputError(
+        f"{place}: expected one label in {name!r}: a string or a number. Received: "
+        f"{json.dumps(value)[:60]}"
+    )
+
+
+def rows_of(blocks: Iterable[Block]) -> Block:
+    """Returns blocks as one."""
+    columns = zip(*blocks, strict=True)
+    return Block(*([each for part in column for each in part] for column in columns))
