@@ -87,7 +87,8 @@ def evaluate(
         if not is_own_data:
             notes = _trained_on(run, corpus.split(split or "test"))
     evaluation = score(Classifier.load(run), corpus, split or "test")
-    return replace(evaluation, is_own_data=is_own_data, notes=(*corpus.notes, *notes))
+    name = evaluation.split if len(corpus.train) else "all"
+    return replace(evaluation, split=name, is_own_data=is_own_data, notes=(*corpus.notes, *notes))
 
 
 def _read_other(

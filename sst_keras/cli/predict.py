@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,34 +14,109 @@ from sst_keras.cli import options
 from sst_keras.errors import InputError, UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import find_export, open_run
+from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.serving.prediction import Prediction
+    from sst_keras.tables.reading import Table
+
+log = logging.getLogger(__name__)
+
+
+_READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
 @click.command()
 @click.argument("model", metavar="RUN|EXPORT")
 @click.argument("texts", metavar="[TEXT...]", nargs=-1)
-@click.option("--file", metavar="FILE", help="A file with a text per line; - is standard input.")
+@click.option(
+    "--file",
+    metavar="FILE",
+    help="CSV, TSV or JSON, of which each row is predicted, or another file with a text per line; "
+    "- is standard input.",
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Write the rows of --file with their predictions to this CSV, TSV or JSONL file.",
+)
+@options.reading(*_READING)
 @options.as_json
-def predict(model: str, texts: tuple[str, ...], file: str | None, as_json: bool) -> None:
+def predict(
+    model: str,
+    texts: tuple[str, ...],
+    file: str | None,
+    out: str | None,
+    as_json: bool,
+    **reading: object,
+) -> None:
     """Classify texts with a run or an exported SavedModel.
 
-    Without TEXT or --file, texts are read from standard input, one per line.
+    Without TEXT or --file, texts are read from standard input, one per line. The predictions have
+    the order of the texts.
     """
     if texts and file:
         raise UsageError("expected either TEXTs or a file. Received both.", setting="file")
+    if out and file in (None, "-"):
+        raise UsageError("expected a file whose rows are predicted, by --file.", setting="out")
+    for text in texts:
+        if _is_file(text):
+            raise UsageError(
+                f"expected a text. {text!r} is a file: did you mean --file {text}?",
+            )
     # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
     lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    lines = lines or _read_lines(file or "-")
+    table = None
+    if file in (None, "-"):
+        lines = lines or _standard_input()
+    else:
+        table = _open_table(Path(file), model, reading)
 
     from sst_keras.serving.prediction import Predictor
 
-    predictions = Predictor.load(_exported(Path(model))).predict(lines, explain=True)
+    predictor = Predictor.load(_exported(Path(model)))
+    if out:
+        from sst_keras.serving.scoring import score_table
+
+        rows = score_table(predictor, table, Path(out))
+        _report(table)
+        click.echo(f"{out}: {rows:,} rows with their predictions")
+        return
+    if table:
+        lines = [text for block in table.blocks() for text in block.texts]
+        _report(table)
+    predictions = predictor.predict(lines, explain=True)
     if as_json:
         click.echo(to_json({"predictions": [prediction.to_dict() for prediction in predictions]}))
     else:
         print_predictions(predictions)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
+
+
+def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
+    """Opens a table, or a file with a text per line if neither its name nor an option says so."""
+    from sst_keras.tables.reading import is_table, open_lines, open_table
+
+    if not path.is_file():
+        raise UsageError(f"there is no file {str(path)!r}.", setting="file")
+    data = options.changed(Pipeline(), reading).data
+    given = {name for name, value in reading.items() if value} - {"encoding", "markup"}
+    if not is_table(path) and not given:
+        return open_lines(path, data)
+    if "text_column" not in given and not find_export(model):
+        data = replace(data, text_column=open_run(model).pipeline.data.text_column)
+    return open_table(path, data, with_label=False)
+
+
+def _report(table: Table) -> None:
+    for note in (table.about, *table.notes()):
+        log.warning(note)
 
 
 def _exported(model: Path) -> Path:
@@ -54,16 +131,18 @@ def _exported(model: Path) -> Path:
     return run.saved_model_dir
 
 
-def _read_lines(file: str) -> list[str]:
-    with click.open_file(file, "rb") as stream:
-        raw = stream.read()
+def _standard_input() -> list[str]:
+    """Returns the lines of standard input. Only line feeds end a line."""
+    raw = click.get_binary_stream("stdin").read()
     try:
-        return raw.decode("utf-8-sig").splitlines()
+        lines = raw.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{'standard input' if file == '-' else file}: expected UTF-8, but byte {error.start} "
-            f"is {raw[error.start]:#04x}. Convert it, for example: iconv -f latin1 -t utf-8"
+            f"standard input: expected UTF-8. Byte {error.start} is {raw[error.start]:#04x}. "
+            f"Convert it, for example: iconv -f cp1252 -t utf-8"
         ) from None
+    lines = lines if lines[-1] else lines[:-1]
+    return [line.removesuffix("\r") for line in lines]
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:

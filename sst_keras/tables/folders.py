@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sst_keras.errors import InputError, UsageError
-from sst_keras.tables.reading import Block
+from sst_keras.tables.reading import TABLES, Block
 
 _NAMES = {
     "train": "train", "training": "train",
@@ -14,7 +14,7 @@ _NAMES = {
     "val": "dev",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".txt")
+_SUFFIXES = (*TABLES, ".txt")
 _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 _BLOCK = 2048  # files
 

@@ -33,8 +33,8 @@ class Format(NamedTuple):
     """How a file is read.
 
     Attributes:
-        kind: `table`, `json-lines`, `json` (an array), `labelled` (fastText's `__label__`) or
-            `numbered` (a number, then the text).
+        kind: `table`, `json-lines`, `json` (an array), `labelled` (fastText's `__label__`),
+            `numbered` (a number, then the text) or `lines` (texts only).
         delimiter: What separates the fields of a `table`.
         quoting: A choice of `data.quoting` other than auto.
         skips_space: Whether a space after the delimiter does not count.
@@ -55,6 +55,7 @@ class Format(NamedTuple):
     def __str__(self) -> str:
         names = {"json-lines": "JSON Lines", "json": "a JSON array"}
         names |= {"labelled": "fastText's labels", "numbered": "a number before each text"}
+        names["lines"] = "one text per line"
         if self.kind != "table":
             return f"{names[self.kind]}, {self.encoding}"
         delimiter = _DELIMITERS.get(self.delimiter, repr(self.delimiter))

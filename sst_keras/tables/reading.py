@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
 from sst_keras.tables.columns import find_column
-from sst_keras.tables.encodings import read_lines
+from sst_keras.tables.encodings import find_encoding, read_lines
 from sst_keras.tables.formats import Format, find_format, split_lines
 
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
 _BLOCK = 8192  # rows
 _SHOWN = 5  # lines in a note
 _BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>|\\r\\n|\\n|\\r", re.IGNORECASE)
@@ -72,7 +73,12 @@ class Table:
         Raises:
             InputError: If a row cannot be read. The message names its line.
         """
-        read = {"table": _table_rows, "labelled": _labelled_rows, "numbered": _numbered_rows}
+        read = {
+            "table": _table_rows,
+            "labelled": _labelled_rows,
+            "numbered": _numbered_rows,
+            "lines": _line_rows,
+        }
         rows = read.get(self.format.kind, _json_rows)(self)
         while block := list(islice(rows, size)):
             lines, texts, labels, groups, others = map(list, zip(*block, strict=True))
@@ -154,6 +160,17 @@ def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
     return Table(path, found, names, chosen["text_column"], chosen["label_column"], data)
 
 
+def open_lines(path: Path, data: DataConfig) -> Table:
+    """Opens a file with one text per line. Only line feeds end a line."""
+    found = Format("lines", find_encoding(path, data.encoding))
+    return Table(path, found, ("text",), "", None, data)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's name is that of a table: CSV, TSV or JSON."""
+    return path.name.lower().removesuffix(".gz").endswith(TABLES)
+
+
 def _table_rows(table: Table) -> Iterator[tuple]:
     path, found, columns = table.path, table.format, table.format.columns
     width = len(columns.names)
@@ -215,6 +232,12 @@ def _labelled_rows(table: Table) -> Iterator[tuple]:
             )
         label = words[0].removeprefix("__label__")
         yield line, text, label, "", (label, text)
+
+
+def _line_rows(table: Table) -> Iterator[tuple]:
+    for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
+        text = content.rstrip("\r\n")
+        yield line, text, "", "", (text,)
 
 
 def _numbered_rows(table: Table) -> Iterator[tuple]:
