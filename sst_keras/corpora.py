@@ -186,13 +186,13 @@ def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
         split = corpus.split(name)
         lengths = split.texts.lengths
         counts = np.bincount(split.labels, minlength=len(corpus.class_names)).tolist()
-        words = [split.texts.words[word] for word in np.unique(split.texts.ids)]
+        words = split.texts.words.spellings[np.unique(split.texts.ids)]
         rows[name] = {
             "texts": len(split),
             "classes": dict(zip(corpus.class_names, counts, strict=True)),
             "tokens": int(lengths.sum()),
             "types": len(words),
-            "lower_case_types": len({word.lower() for word in words}),
+            "lower_case_types": len({word.decode("utf-8").lower() for word in words}),
             "shortest": int(lengths.min(initial=0)),
             "longest": int(lengths.max(initial=0)),
         }
@@ -200,12 +200,13 @@ def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
 
 
 def _are_trees(sources: Mapping[str, Path | ClassFolders]) -> bool:
-    """Whether the training file begins with a bracket, as trees do."""
-    path = sources.get("train")
-    if not isinstance(path, Path) or not path.name.lower().endswith(".txt"):
-        return False
-    with path.open("rb") as file:
-        return file.read(256).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"(")
+    """Whether a file begins with a bracket, as trees do."""
+    for path in sources.values():
+        if isinstance(path, Path) and path.name.lower().endswith(".txt"):
+            with path.open("rb") as file:
+                if file.read(256).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"("):
+                    return True
+    return False
 
 
 def _read_sst5(data_dir: str | Path | None, spans: bool) -> Corpus:
@@ -247,15 +248,18 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
     }
     records = tf.data.TFRecordDataset([str(file) for file in builder.info.splits[split].filepaths])
     parts = [tf.io.parse_example(batch, columns) for batch in records.batch(_RECORDS)]
+    tokens = tf.concat([part["tokens"] for part in parts], axis=0)
     return Split(
-        Texts.from_tokens(tf.concat([part["tokens"] for part in parts], axis=0)),
+        Texts.from_tokens(tokens.flat_values, tokens.row_lengths().numpy()),
         np.concatenate([part["label"].numpy() for part in parts]).astype(np.int32),
     )
 
 
 def _read_trees(files: Mapping[str, Path], name: str, spans: bool) -> Corpus:
     if missing := [split for split in SPLITS if split not in files]:
-        message = f"expected trees for train, dev and test in {name!r}. There is no {missing[0]}."
+        message = (
+            f"{name!r} has trees. Expected a folder with trees for {' and '.join(missing)}, too."
+        )
         raise UsageError(message, setting="data.dataset")
     trees = {split: list(treebank.read_trees(files[split])) for split in SPLITS}
     for split in SPLITS:
@@ -275,8 +279,7 @@ def _split_of(examples: Iterable[treebank.Example]) -> Split:
         flat += example.tokens
         lengths.append(len(example.tokens))
         labels.append(example.label)
-    tokens = tf.RaggedTensor.from_row_lengths(tf.constant(flat, tf.string), lengths)
-    return Split(Texts.from_tokens(tokens), np.asarray(labels, np.int32))
+    return Split(Texts.from_tokens(flat, lengths), np.asarray(labels, np.int32))
 
 
 def _distinct(split: Split) -> Split:

@@ -28,8 +28,8 @@ class TokenEncoder(tf.Module):
         return tf.ragged.map_flat_values(self._look_up, tokens)
 
     def encode(self, texts: Texts) -> tf.RaggedTensor:
-        """Returns the ids of tokenized texts: int32[texts, (tokens)]. Each word is looked up once."""
-        ids = self._look_up(tf.constant(texts.words, tf.string)).numpy()
+        """Returns the ids of texts: int32[texts, (tokens)]. Each word is looked up once."""
+        ids = self._look_up(tf.constant(texts.words.spellings, tf.string)).numpy()
         return tf.RaggedTensor.from_row_splits(ids[texts.ids], texts.starts)
 
     def _look_up(self, words: tf.Tensor) -> tf.Tensor:
@@ -44,7 +44,7 @@ def normalize(tokens: tf.Tensor, lowercase: bool) -> tf.Tensor:
 def count_tokens(split: Split, lowercase: bool) -> dict[str, int]:
     """Returns how often each word occurs in a split, spelled as the vocabulary spells it."""
     occurrences = np.bincount(split.texts.ids, minlength=len(split.texts.words))
-    words = normalize(tf.constant(split.texts.words, tf.string), lowercase).numpy()
+    words = normalize(tf.constant(split.texts.words.spellings, tf.string), lowercase).numpy()
     counts: dict[str, int] = {}
     for word in np.flatnonzero(occurrences):
         spelled = words[word].decode("utf-8")

@@ -6,7 +6,7 @@
 4. What a user should know is counted: repeats, contradictions, leaks, missing classes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ _SHOWN = 5  # places or names in a message
 # The most windows of training tokens that are compared with dev and test texts.
 _MOST_WINDOWS = 200_000_000
 _ENGLISH = frozenset(
-    "the and a of to is it in this that was i for with but my you not on have very so they are be "
-    "as at".split()
+    b"the and a of to is it in this that was i for with but my you not on have very so they are be "
+    b"as at".split()
 )
 _ENOUGH = 12  # tokens in which English nearly always has one of these words
 
@@ -106,6 +106,15 @@ class _Rows:
         few = [(self.tables[self.file[row]], int(self.line[row])) for row in rows[:_SHOWN]]
         return [table.place(line) for table, line in few]
 
+    def where(self, rows: np.ndarray) -> str:
+        """Returns where the first few of some rows are, as a phrase."""
+        shown = ""
+        for place in self.places(rows):
+            file, comma, line = place.rpartition(", line ")
+            is_same = comma and shown.startswith(f"{file}, line") and "; " not in shown
+            shown += f", {line}" if is_same else f"{'; ' if shown else ''}{place}"
+        return shown + (", ..." if len(rows) > _SHOWN else "")
+
     def counts(self) -> dict[str, int]:
         """Returns spelling → rows."""
         counts = np.bincount(self.spelling, minlength=len(self.spellings))
@@ -128,9 +137,11 @@ def read_reviews(
     """
     reader = TextReader()
     rows = _read_rows(sources, data, reader)
+    if not len(rows.line):
+        raise InputError(f"{data.dataset}: expected a text and a label per row. Received no rows.")
     texts = reader.finish()
     labels = read_labels(rows.counts(), data.labels)
-    numbers = np.asarray([labels.codes.get(each, -2) for each in rows.spellings] or [0], np.int32)
+    numbers = np.asarray([labels.codes.get(each, -2) for each in rows.spellings], np.int32)
     classes = numbers[rows.spelling]  # int32[rows]: -1 without a label, -2 with an unknown one
     _check_labels(rows, classes, labels, data)
     missing, kept = np.flatnonzero(classes == -1), np.flatnonzero(classes >= 0)
@@ -139,14 +150,11 @@ def read_reviews(
     sides, notes = _sides(rows.splits, file, group, keys, classes, data, complete)
     members = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
     splits = {name: (texts.take(each), classes[each]) for name, each in members.items()}
-    left_out = []
-    if len(missing):
-        reason, places = "no label", rows.places(missing)
-        left_out.append({"reason": reason, "rows": len(missing), "places": places})
+    left_out = {"reason": "no label", "rows": len(missing), "places": rows.places(missing)}
     findings = Findings(
         read=tuple(table.about for table in rows.tables),
         joined=labels.joined,
-        left_out=tuple(left_out),
+        left_out=(left_out,) if len(missing) else (),
         repeats=len(keys) - len(np.unique(keys)),
         contradicted=_contradicted(keys, classes),
         leaks={} if complete else _leaks(splits, {name: keys[m] for name, m in members.items()}),
@@ -157,7 +165,7 @@ def read_reviews(
     notes = [
         *(note for table in rows.tables for note in table.notes()),
         *notes,
-        *_label_notes(labels, findings),
+        *_label_notes(labels, rows, missing),
         *([] if complete else _class_notes(members, classes, labels.classes, rows, data)),
         *_text_notes(texts, findings, members),
     ]
@@ -220,15 +228,13 @@ def _check_labels(rows: _Rows, classes: np.ndarray, labels: Labels, data: DataCo
         shown = ", ".join(f"{each!r} ({counts[each]:,})" for each in unknown[:_SHOWN])
         raise InputError(
             f"{data.dataset}: expected the classes {', '.join(names)}. {len(found):,} rows have "
-            f"other labels: {shown}; {_listed(rows.places(found), len(found))}. Correct the rows, "
-            f"or name all classes.",
+            f"other labels: {shown} ({rows.where(found)}). Correct the rows, or name all classes.",
             setting="data.labels",
         )
     if not (classes >= 0).any():
-        first = f" {_listed(rows.places(np.arange(len(classes))), len(classes))}"
         raise InputError(
-            f"{data.dataset}: expected a text and a label per row. Received "
-            + (f"{len(classes):,} rows without a label:{first}." if len(classes) else "no rows.")
+            f"{data.dataset}: expected a text and a label per row. No row has a label "
+            f"({rows.where(np.arange(len(classes)))})."
         )
     if not _FEWEST_CLASSES <= len(names) <= _MOST_CLASSES:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
@@ -279,17 +285,17 @@ def _sides(
     return sides, [note, *cut.notes]
 
 
-def _label_notes(labels: Labels, findings: Findings) -> list[str]:
+def _label_notes(labels: Labels, rows: _Rows, missing: np.ndarray) -> list[str]:
     notes = []
     for name, spellings in labels.joined.items():
         shown = ", ".join(f"{each!r} ({count:,})" for each, count in spellings.items())
         notes.append(f"The labels {shown} were read as one class, {name}.")
-    for each in findings.left_out:
-        spellings = ", ".join(f"{name!r}" for name in labels.missing if name.strip())
-        places = _listed(each["places"], each["rows"])
+    if len(missing):
+        words = ", ".join(repr(each) for each in labels.missing if each.strip())
+        count = "1 row has" if len(missing) == 1 else f"{len(missing):,} rows have"
         notes.append(
-            f"{_rows(each['rows'])} left out for want of a label"
-            f"{f' ({spellings})' if spellings else ''}: {places}."
+            f"{count} no label{f' ({words})' if words else ''} and were left out: "
+            f"{rows.where(missing)}."
         )
     if not labels.ordered and len(labels.classes) > 2:
         notes.append(
@@ -319,17 +325,16 @@ def _class_notes(
         if split != "train" and len(members[split]) and not (counts["train"][count > 0]).any():
             raise InputError(
                 f"{data.dataset}: all {len(members[split]):,} {split} texts have the label "
-                f"{', '.join(foreign)}, which no training text has. Their labels seem to be hidden. "
-                f"Move the {split} file away, and it is cut from train."
+                f"{', '.join(foreign)}, which no training text has. Are they hidden? Move the file "
+                f"away, and {split} is cut from train."
             )
         lacking = [
-            f"{name} ({all_})" for name, n, all_ in zip(names, count, total, strict=True) if not n
+            f"{name} ({_texts(all_)} in total)"
+            for name, here, all_ in zip(names, count, total, strict=True)
+            if not here
         ]
-        if lacking:
-            notes.append(
-                f"No {split} text has the class {', '.join(lacking)}; in brackets, its texts in all "
-                f"splits."
-            )
+        if lacking and len(members[split]):
+            notes.append(f"No {split} text has the class {' or '.join(lacking)}.")
     return notes
 
 
@@ -359,8 +364,8 @@ def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarr
     if findings.group_columns:
         columns = ", ".join(findings.group_columns)
         notes.append(
-            f"Rows with the same {columns} seem to belong together. data.group_column keeps them in "
-            f"one split: otherwise the scores may be too high."
+            f"Rows with the same {columns} seem to belong together. data.group_column keeps them "
+            f"in one split; otherwise the scores may be too high."
         )
     if blank := _blank(texts):
         notes.append(f"{_texts(blank)} are blank; each is read as one unknown token.")
@@ -374,7 +379,7 @@ def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarr
 
 def _blank(texts: Texts) -> int:
     first = texts.ids[texts.starts[:-1]]
-    is_unknown = np.asarray([word == UNKNOWN for word in texts.words], bool)
+    is_unknown = np.asarray([word == UNKNOWN.encode() for word in texts.words.spellings], bool)
     return int((is_unknown[first] & (texts.lengths == 1)).sum())
 
 
@@ -399,18 +404,9 @@ def _leaks(
 
 
 def _not_english(texts: Texts) -> int:
-    common = np.asarray([word.lower() in _ENGLISH for word in texts.words], bool)
+    common = np.asarray([word.lower() in _ENGLISH for word in texts.words.spellings], bool)
     has_common = np.logical_or.reduceat(common[texts.ids], texts.starts[:-1])
     return int((~has_common & (texts.lengths >= _ENOUGH)).sum())
-
-
-def _listed(places: Iterable[str], count: int) -> str:
-    shown = list(places)
-    return "; ".join(shown) + ("; ..." if count > len(shown) else "")
-
-
-def _rows(count: int) -> str:
-    return "1 row was" if count == 1 else f"{count:,} rows were"
 
 
 def _texts(count: int) -> str:

@@ -80,7 +80,7 @@ class RunDirectory:
         return metrics
 
     def training_texts(self) -> np.ndarray:
-        """Returns uint64[texts], the `Texts.keys` of what the run was trained on; empty if unknown."""
+        """Returns uint64[texts], the keys of what the run was trained on; empty if unknown."""
         import numpy as np
 
         if not self.training_texts_file.is_file():  # a run of an earlier version

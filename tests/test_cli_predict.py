@@ -49,9 +49,9 @@ def test_an_argument_that_is_no_utf_8(predict):
 
 def test_wrong_calls(predict, tmp_path):
     assert predict("text", "--file", "x").exit_code == 2
-    assert predict("--file", str(tmp_path / "gone")).exit_code == 1
+    assert predict("--file", str(tmp_path / "gone")).exit_code == 2
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9\n")
-    result = predict("--file", str(tmp_path / "latin1.txt"))
-    assert result.exit_code == 1 and "0xe9" in result.stderr
+    result = predict("--file", str(tmp_path / "latin1.txt"), "--encoding", "utf-8")
+    assert result.exit_code == 1 and "--encoding" in result.stderr and "0xe9" in result.stderr
     nowhere = CliRunner().invoke(main, ["predict", str(tmp_path / "gone"), "text"])
     assert nowhere.exit_code == 2 and "no run" in nowhere.stderr

@@ -55,11 +55,11 @@ def test_wrong_folders(tree_folder, tmp_path):
     with pytest.raises(UsageError, match="no 'nowhere'|there is no"):
         load("nowhere")
     (tree_folder / "dev.txt").unlink()
-    with pytest.raises(UsageError, match=r"train\.txt but no dev\.txt"):
+    with pytest.raises(UsageError, match="trees for dev, too"):
         load(tree_folder)
-    with pytest.raises(UsageError, match=r"train\.csv"):
+    with pytest.raises(UsageError, match="a file with train in its name"):
         load(tmp_path)
-    with pytest.raises(UsageError, match=r"\.csv"):
+    with pytest.raises(UsageError, match="Expected a folder"):
         load(tree_folder / "train.txt")
 
 

@@ -3,14 +3,16 @@ import tensorflow as tf
 
 from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder, count_tokens
+from sst_keras.texts import Texts
 from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
 
 VOCABULARY = Vocabulary((PADDING, UNKNOWN, "a", "b", "é"))
 
 
 def split_of(*texts):
-    tokens = tf.ragged.constant([text.split() for text in texts], tf.string)
-    return Split(tokens, np.arange(len(texts), dtype=np.int32))
+    words = [text.split() for text in texts]
+    tokens = [word for text in words for word in text], [len(text) for text in words]
+    return Split(Texts.from_tokens(*tokens), np.arange(len(texts), dtype=np.int32))
 
 
 def test_ids_of_tokens():

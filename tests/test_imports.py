@@ -30,10 +30,12 @@ ALLOWED = {
     "tokenizer": {"vocabulary"},
     "vectors": {"config", "vocabulary"},
     "datasets": {"treebank"},
-    "corpora": {"datasets", "tables", "tokenizer", "treebank"},
-    "encoder": {"corpora", "vocabulary"},
+    "texts": {"tokenizer", "vocabulary"},
+    "reviews": {"tables", "texts", "vocabulary"},
+    "corpora": {"datasets", "reviews", "tables", "texts", "tokenizer", "treebank"},
+    "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
-    "lexicon": {"corpora", "encoder", "tables", "vectors", "vocabulary"},
+    "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent"},
     "optimizers": {"models"},
     "callbacks": {"history", "metrics"},
@@ -47,7 +49,7 @@ ALLOWED = {
         "callbacks", "classifier", "corpora", "environment", "evaluation", "history",
         "input_pipeline", "lexicon", "losses", "models", "optimizers", "runs",
     },
-    "serving": {"classifier", "runs"},
+    "serving": {"classifier", "runs", "tables"},
     "experiments": {
         "config", "datasets", "history", "plotting", "runs", "training", "vectors",
     },
@@ -55,7 +57,8 @@ ALLOWED = {
 WITHOUT_TENSORFLOW = (
     "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
-    "plotting", "runs", "settings", "tables", "treebank", "vectors.files", "vectors.matching",
+    "plotting", "runs", "settings", "tables.folders", "tables.labels", "tables.reading",
+    "tables.splits", "treebank", "vectors.files", "vectors.matching",
     "vectors.sets", "vocabulary", "datasets.sst5.source",
 )  # fmt: skip
 HEAVY = {

@@ -6,14 +6,16 @@ from sst_keras.corpora import Split, load_corpus
 from sst_keras.encoder import TokenEncoder
 from sst_keras.input_pipeline import evaluation_batches, training_batches
 from sst_keras.settings import DataConfig
+from sst_keras.texts import Texts
 from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
 
 VOCABULARY = Vocabulary((PADDING, UNKNOWN, "a", "b", "é"))
 
 
 def split_of(*texts, labels=None):
-    tokens = tf.ragged.constant([text.split() for text in texts], tf.string)
-    return Split(tokens, np.asarray(labels or range(len(texts)), np.int32))
+    words = [text.split() for text in texts]
+    tokens = [word for text in words for word in text], [len(text) for text in words]
+    return Split(Texts.from_tokens(*tokens), np.asarray(labels or range(len(texts)), np.int32))
 
 
 def of_lengths(lengths):

@@ -79,8 +79,9 @@ def test_auto_data_do_without_vectors(tree_folder, monkeypatch):
     from sst_keras import corpora
 
     read = corpora._read_trees
+    files = {name: tree_folder / f"{name}.txt" for name in corpora.SPLITS}
     monkeypatch.setattr(corpora.sst5_source, "is_available", lambda data_dir: True)
-    monkeypatch.setattr(corpora, "_read_sst5", lambda *_: read(tree_folder, "sst5", False))
+    monkeypatch.setattr(corpora, "_read_sst5", lambda *_: read(files, "sst5", False))
     lexicon = build("auto", "embedding.vectors=auto")
     assert lexicon.vector_names == ("none",)
     assert lexicon.notes == (NO_VECTORS_NOTE,)

@@ -22,7 +22,13 @@ CHANGES = {
     "data.dataset": ("{csv}", CLASSES, {}),
     "data.text_column": ("title", VOCABULARY, {"data.dataset": "{csv}"}),
     "data.label_column": ("stars", CLASSES, {"data.dataset": "{csv}"}),
+    "data.group_column": ("product", BATCHES, {"data.dataset": "{csv}"}),
     "data.labels": (["good", "bad"], CLASSES, {"data.dataset": "{csv}"}),
+    "data.delimiter": ("|", CLASSES, {"data.dataset": "{odd}"}),
+    "data.quoting": ("none", VOCABULARY, {"data.dataset": "{odd}"}),
+    "data.header": ("3", CLASSES, {"data.dataset": "{odd}"}),
+    "data.encoding": ("latin-1", VOCABULARY, {"data.dataset": "{odd}"}),
+    "data.markup": ("keep", VOCABULARY, {"data.dataset": "{odd}"}),
     "data.split_seed": (2, BATCHES, {"data.dataset": "{csv}"}),
     "data.examples": ("phrases", BATCHES, {}),
     "data.lowercase": (False, VOCABULARY, {}),
@@ -89,8 +95,15 @@ def observe(tmp_path_factory):
     for split in ("dev", "test"):
         (folder / "trees" / f"{split}.txt").write_text(f"{good}\n{bad}\n", "utf-8")
     very = ["very " * number for number in range(30)]
-    rows = [f"{x}good film,{x}bad film,{('bad', 'good')[len(x) % 2]},{len(x) % 3}" for x in very]
-    (folder / "own.csv").write_text("\n".join(["text,title,label,stars", *rows]), "utf-8")
+    rows = [
+        f"{x}good film,{x}bad film,{('bad', 'good')[len(x) % 2]},{len(x) % 3},{len(x) // 10}"
+        for x in very
+    ]
+    (folder / "own.csv").write_text("\n".join(["text,title,label,stars,product", *rows]), "utf-8")
+    # With commas or bars, the header in line 1 or 3, quotation marks, an accent and markup.
+    names = "text,label,and|text|label"
+    odd = [f'"{x}good caf\u00e9 &amp; film",{"ab"[len(x) % 2]},|{x}film|{len(x) % 2}' for x in very]
+    (folder / "odd.csv").write_text("\n".join([names, odd[0], names, *odd]), "utf-8")
     words = ("a", "film", "great", "other", "words")
     lines = [f"{word} {number}.0 0.5 -0.25" for number, word in enumerate(words)]
     (folder / "vectors.txt").write_text("\n".join(lines), "utf-8")
@@ -107,7 +120,7 @@ def observe(tmp_path_factory):
 
     def run(settings):
         settings = {
-            name: value.replace("{csv}", str(folder / "own.csv"))
+            name: value.replace("{csv}", f"{folder}/own.csv").replace("{odd}", f"{folder}/odd.csv")
             if isinstance(value, str)
             else value
             for name, value in (base | settings).items()

@@ -62,8 +62,8 @@ def _read_text(file: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{file}: expected UTF-8. Received the byte {raw[error.start]:#04x}. Convert the files, "
-            f"for example: iconv -f cp1252 -t utf-8"
+            f"{file}: expected UTF-8. Received the byte {raw[error.start]:#04x}. Convert the "
+            f"files, for example: iconv -f cp1252 -t utf-8"
         ) from None
 
 

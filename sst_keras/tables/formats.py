@@ -4,14 +4,13 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
-from sst_keras.tables.columns import Columns, find_columns
+from sst_keras.tables.columns import Columns, find_column, find_columns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 
 _SAMPLE = 1 << 18  # characters
@@ -149,7 +148,7 @@ def _find_table(
     path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
 ) -> Format | None:
     """Returns the delimiter, quoting and columns that make the most of the rows equally wide."""
-    best, best_share = None, 0.0
+    best, best_share = None, -1.0
     for delimiter in _delimiters(path, data):
         for quoting, skips_space in _quotings(data):
             found = Format("table", encoding, delimiter, quoting, skips_space)
@@ -159,17 +158,22 @@ def _find_table(
                 continue
             width = len(columns.names)
             body = rows[0 if columns.header is None else columns.header + 1 :]
-            usual = Counter(len(row) for _, row in body).most_common(1)
-            share = (usual[0][1] + 1) / (len(body) + 1) if usual else 1.0
-            fits = all(
-                len(_trimmed(row, width)) == width for _, row in body if len(row) == usual[0][0]
-            )
-            if fits and share > best_share:
+            share = _share_of_usual_rows([row for _, row in body], width)
+            if share > best_share:
                 line = 0 if columns.header is None else rows[columns.header][0]
                 best, best_share = found._replace(line=line, columns=columns), share
     if best is None or data.quoting != "auto":
         return best
     return _with_quoting(path, best, any('"' in line for line in lines))
+
+
+def _share_of_usual_rows(rows: Sequence[list[str]], width: int) -> float:
+    """Returns the share of the rows that have the most frequent width, 0 if the header has less."""
+    if not rows:
+        return 1.0
+    usual, count = Counter(map(len, rows)).most_common(1)[0]
+    fits = all(len(_trimmed(row, width)) == width for row in rows if len(row) == usual)
+    return count / len(rows) if fits else 0.0
 
 
 def _delimiters(path: Path, data: DataConfig) -> list[str]:
@@ -257,27 +261,34 @@ def _is_plain(line: str, width: int, delimiter: str) -> bool:
     return len(_trimmed(fields, width)) == width and all(map(WELL_QUOTED.fullmatch, quoted))
 
 
+def _lacks(header: Sequence[str], name: str, setting: str) -> bool:
+    return find_column(name, [each.strip() for each in header], f"data.{setting}") is None
+
+
 def _no_columns(
     path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
 ) -> InputError:
     """Returns the error about a table whose columns were not found."""
     if not any(line.strip() for line in lines):
         return InputError(f"{path}: expected a text and a label per row. Received no rows.")
-    wanted = [("text_column", data.text_column)]
-    wanted += [("label_column", data.label_column)] if with_label else []
-    widest: list[str] = []
-    for delimiter in _delimiters(path, data):
-        found = Format("table", encoding, delimiter, "none", unwraps=True)
-        line, row = next(split_lines(lines, found))
-        widest = row if len(row) > len(widest) else widest
-    shown = ", ".join(name.strip()[:40] for name in widest[:12])
-    for setting, name in wanted:
-        alone = replace(data, **{other: name for other, _ in wanted})
-        if find_columns([widest], replace(alone, header="1"), with_label=False) is None:
-            return UsageError(
-                f"{path}: expected a column {name!r}. Line {line} has {len(widest)} fields: "
-                f"{shown}. Name the column. If the file has no header, give the columns by their "
-                f"numbers, from 1; if the header is below other lines, give the header's line.",
-                setting=f"data.{setting}",
-            )
+    rows = [
+        next(split_lines(lines, Format("table", encoding, delimiter, "none", unwraps=True)))
+        for delimiter in _delimiters(path, data)
+    ]
+    settings = ["text_column", "label_column"] if with_label else ["text_column"]
+    missing = [
+        [setting for setting in settings if _lacks(row, getattr(data, setting), setting)]
+        for _, row in rows
+    ]
+    # The delimiter that gives most of the columns, or else most fields, is the likeliest.
+    best = max(range(len(rows)), key=lambda place: (-len(missing[place]), len(rows[place][1])))
+    line, row = rows[best]
+    shown = ", ".join(name.strip()[:40] for name in row[:12])
+    for setting in missing[best]:
+        return UsageError(
+            f"{path}: expected a column {getattr(data, setting)!r}. Line {line} has {len(row)} "
+            f"fields: {shown}. Name the column. If the file has no header, give the columns by "
+            f"their numbers, from 1. If the header is below other lines, give its line.",
+            setting=f"data.{setting}",
+        )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

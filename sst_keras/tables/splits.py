@@ -70,8 +70,8 @@ def split_rows(
     counts = np.bincount(sides, minlength=3)
     if any(share and not count for share, count in zip(shares, counts, strict=True)):
         raise InputError(
-            f"{len(labels)} rows, {len(size)} of which have texts of their own, are too few to split "
-            f"into train, dev and test. Expected at least 10 of some class."
+            f"{len(labels)} rows are too few to split into train, dev and test, or too many belong "
+            f"together. Expected at least 10 different texts of some class."
         )
     notes = []
     if not small.all() and abs(counts[0] - targets[0]) > 0.05 * len(labels):
