@@ -193,7 +193,7 @@ def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
             "tokens": int(lengths.sum()),
             "types": len(words),
             "lower_case_types": len({word.decode("utf-8").lower() for word in words}),
-            "shortest": int(lengths.min(initial=0)),
+            "shortest": int(lengths.min()) if len(split) else 0,
             "longest": int(lengths.max(initial=0)),
         }
     return rows

@@ -287,9 +287,12 @@ def _sides(
 
 def _label_notes(labels: Labels, rows: _Rows, missing: np.ndarray) -> list[str]:
     notes = []
-    for name, spellings in labels.joined.items():
-        shown = ", ".join(f"{each!r} ({count:,})" for each, count in spellings.items())
-        notes.append(f"The labels {shown} were read as one class, {name}.")
+    joined = [
+        f"{name} = " + ", ".join(f"{each!r} ({count:,})" for each, count in spellings.items())
+        for name, spellings in labels.joined.items()
+    ]
+    if joined:
+        notes.append(f"Classes with several spellings, and their rows: {'; '.join(joined)}.")
     if len(missing):
         words = ", ".join(repr(each) for each in labels.missing if each.strip())
         count = "1 row has" if len(missing) == 1 else f"{len(missing):,} rows have"
@@ -343,8 +346,8 @@ def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarr
     total = len(texts)
     if findings.repeats:
         notes.append(
-            f"{findings.repeats:,} of {total:,} rows repeat an earlier text, if case and white "
-            f"space are left aside."
+            f"{findings.repeats:,} of {total:,} rows repeat an earlier text, ignoring case and "
+            f"white space."
         )
     if findings.contradicted:
         notes.append(f"{_texts(findings.contradicted)} occur with different labels.")

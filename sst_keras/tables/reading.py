@@ -19,10 +19,11 @@ from sst_keras.tables.formats import Format, find_format, split_lines
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
 _BLOCK = 8192  # rows
 _SHOWN = 5  # lines in a note
-_BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>|\\r\\n|\\n|\\r", re.IGNORECASE)
 _UNDONE = "had markup or written-out line breaks, which were undone"
-_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
-_TAG = re.compile(r"</?(?:i|b|em|strong|u|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
+_WRITTEN_BREAKS = re.compile(r"\\r\\n|\\n|\\r")
+_BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>", re.IGNORECASE)
+_TAGS = re.compile(r"</?(?:i|b|u|em|strong|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
+_ENTITIES = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
 
 
 class Block(NamedTuple):
@@ -82,7 +83,7 @@ class Table:
         rows = read.get(self.format.kind, _json_rows)(self)
         while block := list(islice(rows, size)):
             lines, texts, labels, groups, others = map(list, zip(*block, strict=True))
-            texts = self._without_markup(texts, lines)
+            self._undo_markup(texts, lines)
             try:
                 "".join(texts).encode("utf-8")
                 "".join(labels).encode("utf-8")
@@ -98,10 +99,10 @@ class Table:
         """Returns where a row is, for messages."""
         return f"{self.path}, line {line}"
 
-    def count(self, what: str, line: int) -> None:
-        """Counts a row that is unusual."""
-        number, lines = self.counts.get(what, (0, []))
-        self.counts[what] = number + 1, [*lines, line] if number < _SHOWN else lines
+    def count(self, what: str, *lines: int) -> None:
+        """Counts rows that are unusual."""
+        number, first = self.counts.get(what, (0, []))
+        self.counts[what] = number + len(lines), [*first, *lines][:_SHOWN]
 
     def notes(self) -> list[str]:
         """Returns a sentence on each unusual thing that was met."""
@@ -109,26 +110,31 @@ class Table:
         for what, (number, lines) in self.counts.items():
             rows = "1 row" if number == 1 else f"{number:,} rows"
             shown = ", ".join(map(str, lines)) + (", ..." if number > len(lines) else "")
-            notes.append(f"{self.path.name}: {rows} {what} (line {shown}).")
+            notes.append(f"{self.path.name}: {rows} {what} (line{'s' * (number > 1)} {shown}).")
         return notes
 
-    def _without_markup(self, texts: list[str], lines: list[int]) -> list[str]:
+    def _undo_markup(self, texts: list[str], lines: list[int]) -> None:
+        """Changes texts in place and counts them."""
         if self.data.markup == "keep":
-            return texts
+            return
+        changed = []
         for place, text in enumerate(texts):
             if "<" in text or "&" in text or "\\" in text:
                 texts[place] = undo_markup(text)
                 if texts[place] != text:
-                    self.count(_UNDONE, lines[place])
-        return texts
+                    changed.append(lines[place])
+        if changed:
+            self.count(_UNDONE, *changed)
 
 
 def undo_markup(text: str) -> str:
     r"""Returns a text with tags as spaces, `&amp;` as `&`, a written-out `\n` as a space."""
     if "\\" in text:
-        text = text.replace('\\"', '"').replace("\\'", "'")
-    text = _TAG.sub("", _BREAKS.sub(" ", text))
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+        text = _WRITTEN_BREAKS.sub(" ", text).replace('\\"', '"').replace("\\'", "'")
+    if "<" in text:
+        text = _BREAKS.sub(" ", text)
+        text = _TAGS.sub("", text) if "</" in text else text
+    return _ENTITIES.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
 
 
 def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:

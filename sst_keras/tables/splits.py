@@ -12,7 +12,6 @@ _GROUPS = frozenset(
     "id ids asin user author reviewer product item business sentence document doc article "
     "conversation thread session customer group".split()
 )
-_LARGE = 0.5  # of the rows that dev or test should have: larger components go to train first
 
 
 class Assignment(NamedTuple):
@@ -49,9 +48,9 @@ def split_rows(
     size = np.bincount(component)  # int64[components]
     kind = _majority(component, labels)
     targets = np.asarray(shares) * len(labels)
-    largest = max(1.0, _LARGE * min(target for target in targets if target))
     side = np.zeros(len(size), np.int8)
-    small = size <= largest
+    # Larger components than dev or test should have rows go to train.
+    small = size <= max(1.0, min(target for target in targets if target))
     dev_from, test_from = shares[0], shares[0] + shares[1]  # shares of the small components
     if rest := len(labels) - size[~small].sum():
         if not small.all():  # Dev and test get their rows, but at most a quarter of these each.
