@@ -31,6 +31,7 @@ CHANGES = {
     "data.max_length": (1, BATCHES, {}),
     "data.batch_size": (2, BATCHES, {}),
     "embedding.vectors": (["none"], START, {}),
+    "embedding.key_pattern": ("{word}_{tag}", VOCABULARY, {}),
     "embedding.dim": (7, START, {"embedding.vectors": ["none"]}),
     "embedding.trainable": (False, MODEL, {}),
     "embedding.optimizer": ("sgd", STEP, {}),
@@ -91,7 +92,7 @@ def observe(tmp_path_factory):
     very = ["very " * number for number in range(30)]
     rows = [f"{x}good film,{x}bad film,{('bad', 'good')[len(x) % 2]},{len(x) % 3}" for x in very]
     (folder / "own.csv").write_text("\n".join(["text,title,label,stars", *rows]), "utf-8")
-    words = ("a", "film", "great", "other", "words")
+    words = ("a", "film", "great", "other", "words", "great_ADJ", "more_ADV")
     lines = [f"{word} {number}.0 0.5 -0.25" for number, word in enumerate(words)]
     (folder / "vectors.txt").write_text("\n".join(lines), "utf-8")
     base = {

@@ -367,9 +367,9 @@ def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
     except Exception as error:  # Unpickling a damaged file may raise anything.
         problem = f"{type(error).__name__}: {error}"
         raise InputError(
-            f"{path}: expected a gensim model or gensim's KeyedVectors ({problem}). The files "
-            f"{path.name}.*.npy that gensim wrote beside it must lie beside it. Otherwise save its "
-            f"vectors with gensim: model.wv.save_word2vec_format('vectors.txt')."
+            f"{path}: expected gensim's KeyedVectors, or a gensim model that has them ({problem}). "
+            f"It needs the files {path.name}.*.npy that gensim may have written beside it. If it "
+            f"is from another version, write text: model.wv.save_word2vec_format('vectors.txt')."
         ) from error
 
 

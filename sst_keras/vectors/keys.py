@@ -17,7 +17,7 @@ _PLACES = {"{word}": "(?P<word>.+)", "{tag}": "(?:.+?)"}
 # Runs of letters that may be a word. Ġ is the space of byte-pair encodings.
 _LETTERS = re.compile(r"[^\W\d_Ġ]{3,}")
 _SHOWN = 3  # words in a message
-_LEAST = 0.1  # share of the texts' words that a pattern must find to be proposed
+_LEAST = 0.3  # share of the texts' words, or of the keys, that a pattern must find
 
 
 def compile_pattern(pattern: str) -> re.Pattern[bytes] | None:
@@ -75,10 +75,12 @@ def diagnose(keys: Iterable[bytes], counts: Mapping[str, int]) -> Diagnosis:
     """Compares the keys of a file with how often each word occurs in some texts."""
     words = {word.lower(): count for word, count in counts.items() if _LETTERS.fullmatch(word)}
     found: dict[str, dict[str, str]] = {}  # pattern → word → its first key
+    total = 0
     first: list[str] = []
     scripts: Counter[str] = Counter()
     for raw in keys:
         key = raw.decode("utf-8", "replace")
+        total += 1
         if len(first) < 1000 and any(map(str.isalpha, key)):
             first.append(key)
             scripts.update(_scripts(key))
@@ -87,9 +89,10 @@ def diagnose(keys: Iterable[bytes], counts: Mapping[str, int]) -> Diagnosis:
             if word in words:
                 for pattern in _patterns(key[: run.start()], key[run.end() :]):
                     found.setdefault(pattern, {}).setdefault(word, key)
-    total = sum(words.values())
+    occurrences = sum(words.values())
     shares = {
-        pattern: sum(words[word] for word in keys_of) / total for pattern, keys_of in found.items()
+        pattern: max(sum(map(words.get, by_word)) / occurrences, len(by_word) / total)
+        for pattern, by_word in found.items()
     }
     pattern = _best(shares)
     frequent = sorted(
