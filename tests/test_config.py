@@ -17,8 +17,8 @@ from sst_keras.errors import UsageError
 from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read
 
 PIPELINES = locations.bundled("pipelines")
-# What `lstm-attention.toml` leaves to the defaults: which data and how files are read, what is 0 and
-# so off, and what may change the time of a run but not what it learns.
+# What `lstm-attention.toml` leaves to the defaults: which data and how files are read, what is
+# 0 and so off, and what may change the time of a run but not what it learns.
 UNSTATED = {
     "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
     "data.max_length", "data.batch_size", "embedding.key_pattern", "model.matmul_dtype",
