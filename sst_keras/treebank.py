@@ -104,24 +104,21 @@ def parse_tree(text: str, source: str = "tree", number: int = 1) -> Tree:
         InputError: If the text is not a complete tree with labels from 0 to 4. The message starts
             with `source`, and names the line of the problem if it is a later one.
     """
+    bare = _without_wrapper(text)
     place = 0  # of the current piece
 
     def error(problem: str) -> InputError:
+        pieces = [match.start() for match in _PIECES.finditer(bare)]
+        later = bare.count("\n", 0, pieces[place]) if pieces else 0
+        where = f" (line {number + later})" if later else ""
         shown = text if "\n" not in text else " ".join(text[:400].split())
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        starts = [match.start() for match in _PIECES.finditer(unwrapped)]
-        start = starts[place] if starts else 0
-        later = unwrapped.count("\n", 0, start)
-        where = f" (line {number + later})" if later else ""
         expected = "Expected a tree such as (3 (2 It) (4 works)), labels 0 to 4"
         return InputError(f"{source}: {problem}{where}. {expected}. Received: {shown!r}")
 
-    unwrapped = text
-    while wrapped := _WRAPPER.fullmatch(unwrapped):
-        unwrapped = "\n" * wrapped[1].count("\n") + wrapped[2]
     # Each open bracket's [label, token, children]; the first entry is the line itself.
     stack: list[list] = [[None, None, []]]
-    for place, piece in enumerate(_PIECES.findall(unwrapped)):  # noqa: B007, errors read place
+    for place, piece in enumerate(_PIECES.findall(bare)):  # noqa: B007, errors read place
         label, token, children = stack[-1]
         if piece == "(":
             if len(stack) > 1 and (label is None or token is not None):
@@ -139,9 +136,10 @@ def parse_tree(text: str, source: str = "tree", number: int = 1) -> Tree:
         elif len(stack) == 1:
             raise error(f"text outside of brackets: {piece!r}")
         elif label is None:
-            if piece.upper() in _WRAPPERS and (missing := text.count("(") - text.count(")")) > 0:
-                raise error(f"the tree is cut off: {missing} brackets are not closed")
             if piece not in _LABELS:
+                missing = text.count("(") - text.count(")")
+                if piece.upper() in _WRAPPERS and missing > 0:
+                    raise error(f"the tree is cut off: {missing} brackets are not closed")
                 raise error(f"the label {piece!r} is not one of 0, 1, 2, 3, 4")
             stack[-1][0] = int(piece)
         elif token is None and not children:
@@ -153,6 +151,13 @@ def parse_tree(text: str, source: str = "tree", number: int = 1) -> Tree:
     if len(stack[0][2]) != 1:
         raise error(f"expected one tree, found {len(stack[0][2])}")
     return stack[0][2][0]
+
+
+def _without_wrapper(text: str) -> str:
+    """Returns the text within a ROOT, TOP or S1, or a bracket without a label, line by line."""
+    while wrapped := _WRAPPER.fullmatch(text):
+        text = "\n" * wrapped[1].count("\n") + wrapped[2]
+    return text
 
 
 def read_trees(path: Path | zipfile.Path) -> Iterator[Tree]:
