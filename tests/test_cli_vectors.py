@@ -79,7 +79,7 @@ def test_a_member_of_a_zip(folder):
     answer = vectors("info", "glove.zip/b.txt", "--data-dir", folder, "--json").stdout
     assert (json.loads(answer)["name"], json.loads(answer)["dim"]) == ("b", 3)
     several = vectors("info", "glove", "--data-dir", folder)
-    assert several.exit_code == 1 and "glove.zip/a.txt" in several.stderr
+    assert several.exit_code == 1 and "glove.zip/b.txt" in several.stderr
 
 
 def test_fetching_without_a_network(monkeypatch):

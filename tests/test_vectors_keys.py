@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 
 from sst_keras.vectors.keys import compile_pattern, diagnose
@@ -51,9 +53,9 @@ def test_a_pattern_of_most_keys_needs_few_of_the_words():
 def test_the_setting_can_be_copied_from_the_message():
     from sst_keras.config import load_pipeline
 
-    for written in ('"the"', "the#x", "/c/en/the", "x|the"):
+    for written in ('"the"', "'the'", "b'the'", "the#x", "/c/en/the", "x|the", "▁the"):
         found = diagnose(keys(written), {"the": 1})
-        override = str(found).partition("--set '")[2].removesuffix("'.")
+        (override,) = shlex.split(str(found).partition("--set ")[2].removesuffix("."))
         assert load_pipeline("lstm", [override]).embedding.key_pattern == found.pattern
 
 

@@ -223,7 +223,7 @@ def test_members_of_a_zip(folder, glove, own_cache):
 
 def test_a_zip_of_several_files_is_skipped_with_the_way_to_name_one(folder, glove, messages):
     assert choose_vectors({"train": {"film": 1, "good": 1}}, folder) == "many"
-    assert "Received 2" in messages[0] and "glove.zip/glove.50d.txt" in messages[0]
+    assert "Received 2" in messages[0] and "glove.zip/glove.100d.txt" in messages[0]
 
 
 # === Names that last ===

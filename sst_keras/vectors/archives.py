@@ -92,7 +92,8 @@ def _only_member(archive: Path) -> str:
     names = _members(archive)
     texts = [name for name in names if name.endswith((".txt", ".vec"))] or names
     if len(texts) != 1:
-        example = f" Name one by its path: {archive / texts[0]}" if texts else ""
+        largest = max(texts, key=lambda name: _member(archive, name).file_size, default="")
+        example = f" Name one by its path, such as {archive / largest}" if texts else ""
         raise InputError(
             f"{archive}: expected one file of vectors in the zip. Received {len(texts)}: "
             f"{', '.join(texts[:5])}.{example}"

@@ -5,6 +5,7 @@ Files are streamed: memory holds only the words that are kept, however large the
 
 import codecs
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator
@@ -34,6 +35,7 @@ _SEPARATORS = (b"\t", b",", b";")  # of columns; GloVe and word2vec have spaces
 _NAMES_OF_WORDS = {b"", b"word", b"words", b"token", b"tokens", b"key", b"keys", b"vocab", b"index"}
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _FASTTEXT = (793712314).to_bytes(4, "little")
+_HEADER = re.compile(rb"\s*(\d+)[\s,;]+(\d+)[\s,;]*")
 _CONTROL_CHARACTERS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))
 
 
@@ -171,7 +173,7 @@ def _bad_row(
     return InputError(
         f"{path}, row {number:,}: expected a word without line breaks and {dim} finite numbers. "
         f"Received {len(row.split())} fields: {row[:60].decode('utf-8', 'replace')!r}. The file is "
-        f"damaged, or has vectors of several widths."
+        f"damaged, has vectors of several widths, or writes numbers in another way than 0.25."
     )
 
 
@@ -207,10 +209,9 @@ def file_format(path: Path) -> str:
 
 def _header(line: bytes) -> tuple[int, int] | None:
     """Returns number of words and width, if a first line consists of them, as in word2vec."""
-    fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() for field in fields):
-        return None
-    return int(fields[0][:11]), int(fields[1][:11])  # 11 digits are enough to refuse a number
+    header = _HEADER.fullmatch(line)
+    # 11 digits are enough to refuse a number.
+    return (int(header[1][:11]), int(header[2][:11])) if header else None
 
 
 def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
@@ -253,7 +254,7 @@ def _columns(lines: Iterable[bytes]) -> tuple[Iterable[bytes], bytes | None, int
     lines = iter(lines)
     first, second = next(lines, b""), next(lines, b"")
     separator = next((sign for sign in _SEPARATORS if _numbers(second or first, sign) > 1), None)
-    names = [name.strip().strip(b'"').lower() for name in first.rstrip().split(separator)]
+    names = [name.lower() for name in _fields(first, separator)]
     count = _numbers(second, separator)
     numbered = [[b"%d" % (number + start) for number in range(count)] for start in (0, 1)]
     are_names = len(names) == count + 1 > 2 and (
@@ -274,15 +275,19 @@ def _columns(lines: Iterable[bytes]) -> tuple[Iterable[bytes], bytes | None, int
 
 def _numbers(line: bytes, separator: bytes | None) -> int:
     """Returns how many numbers follow a word in a row of text."""
-    fields = line.rstrip().rstrip(separator).split(separator)
-    if separator == b";":
-        fields = [field.replace(b",", b".") for field in fields]
+    fields = _fields(line, separator)
     count = next((n for n, field in enumerate(reversed(fields)) if not _is_number(field)), None)
     return len(fields) - 1 if count is None else count
 
 
+def _fields(line: bytes, separator: bytes | None) -> list[bytes]:
+    """Returns a row's columns without quotes. Between semicolons, a comma is a decimal point."""
+    fields = line.rstrip().rstrip(separator).split(separator)
+    fields = [field.strip().strip(b'"') for field in fields]
+    return [field.replace(b",", b".") for field in fields] if separator == b";" else fields
+
+
 def _is_number(field: bytes) -> bool:
-    field = field.strip().strip(b'"')
     try:
         return not field.translate(None, _NUMBER_CHARACTERS) and bool(field) and float(field) < 1e99
     except ValueError:
@@ -316,10 +321,8 @@ def _separated_rows(lines: Iterable[bytes], dim: int, separator: bytes) -> Rows:
     """Yields rows whose columns have commas, semicolons or tabs between them, maybe in quotes."""
     for line in lines:
         line = line.rstrip().rstrip(separator)
-        word, *fields = line.rsplit(separator, dim)
-        fields = [field.strip().strip(b'"') for field in fields]
-        if separator == b";":  # which leaves the comma for decimals
-            fields = [field.replace(b",", b".") for field in fields]
+        word, *columns = line.rsplit(separator, dim)
+        fields = _fields(separator.join(columns), separator)
         word = word.strip()
         if len(word) > 1 and word[:1] == word[-1:] == b'"':
             word = word[1:-1].replace(b'""', b'"')

@@ -4,7 +4,9 @@ A pattern has `{word}` where the word is, and may have `{tag}` where a part of s
 mark is, which is passed over: `/c/en/{word}`, `{word}_{tag}`.
 """
 
+import json
 import re
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,12 +61,11 @@ class Diagnosis:
         keys, words = (", ".join(map(repr, shown)) for shown in (self.keys, self.words))
         message = f"The file has {keys}; the texts have {words}."
         if self.pattern:
-            quoted = self.pattern.replace('"', '\\"')
-            quoted = f'"{quoted}"' if '"' in self.pattern else quoted
-            return (
-                f"{message} The file writes its words as {self.pattern}: use "
-                f"--set 'embedding.key_pattern={quoted}'."
-            )
+            # A value in quotes would be read without them.
+            is_quoted = self.pattern[0] in "\"'"
+            value = json.dumps(self.pattern, ensure_ascii=False) if is_quoted else self.pattern
+            override = shlex.quote(f"embedding.key_pattern={value}")
+            return f"{message} The file writes its words as {self.pattern}: use --set {override}."
         theirs, ours = self.scripts
         if theirs and ours and theirs != ours:
             return f"{message} The file's alphabet is {theirs.title()}, the texts' {ours.title()}."
