@@ -25,6 +25,8 @@ RENAMED: dict[str, str] = {}
 # Format → setting → its value where a file of that format does not state it, if that is not today's
 # default. The name of another setting means the value of that setting.
 UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 2: {}}
+# Settings that are younger than formats, so that a run's file without a format lacks them.
+_YOUNGER = {"data.split_seed", "embedding.key_pattern"}
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -69,7 +71,7 @@ def _load(path: Path, extending: tuple[Path, ...]) -> Pipeline:
         raise UsageError(f"{path}: expected pipelines that extend each other without a circle.")
     tables = read_toml(path)
     # A run's own file has a format, or comes from before formats and states every setting.
-    if "format" in tables or SETTINGS.keys() - UNSTATED[1].keys() <= _flat(tables).keys():
+    if "format" in tables or SETTINGS.keys() - _YOUNGER <= _flat(tables).keys():
         return load_saved(path)
     base = Pipeline()
     if "extends" in tables:
