@@ -25,13 +25,11 @@ RENAMED: dict[str, str] = {}
 # Format → setting → its value where a file of that format does not state it, if that is not today's
 # default. The name of another setting means the value of that setting.
 UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 2: {}}
-# Settings that came after format 1, which no file states that has no format.
-_LATER = frozenset(
-    f"data.{name}"
-    for name in (
-        "split_seed", "group_column", "delimiter", "quoting", "header", "encoding", "markup",
-    )
-)  # fmt: skip
+# Settings that are younger than formats, so that a run's file without a format lacks them.
+_YOUNGER = {
+    "data.split_seed", "data.group_column", "data.delimiter", "data.quoting", "data.header",
+    "data.encoding", "data.markup", "embedding.key_pattern",
+}  # fmt: skip
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -76,7 +74,7 @@ def _load(path: Path, extending: tuple[Path, ...]) -> Pipeline:
         raise UsageError(f"{path}: expected pipelines that extend each other without a circle.")
     tables = read_toml(path)
     # A run's own file has a format, or comes from before formats and states every setting.
-    if "format" in tables or SETTINGS.keys() - _LATER <= _flat(tables).keys():
+    if "format" in tables or SETTINGS.keys() - _YOUNGER <= _flat(tables).keys():
         return load_saved(path)
     base = Pipeline()
     if "extends" in tables:

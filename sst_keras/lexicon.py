@@ -28,18 +28,27 @@ NO_VECTORS_NOTE = (
 
 @dataclass(frozen=True)
 class Source:
-    """A set of word vectors that a lexicon was made from, its file, and what it covers."""
+    """A set of word vectors that a lexicon was made from, its file, and what it covers.
+
+    Attributes:
+        reference: What finds the file again from any folder; see `sets.lasting_name`.
+        notes: What a user should know, one sentence each.
+    """
 
     vectors: WordVectors
     path: Path
     coverage: matching.Coverage
+    reference: str
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns name, width, fingerprint and coverage, for JSON."""
+        """Returns name, width, fingerprint, rows passed over and coverage, for JSON."""
         return {
             "name": self.vectors.name,
             "dim": self.vectors.dim,
             "fingerprint": sets.fingerprint(self.path),
+            "blank": self.vectors.blank,
+            "other_keys": self.vectors.other_keys,
             "coverage": asdict(self.coverage),
         }
 
@@ -66,11 +75,17 @@ class Lexicon:
         """The names of the sets; `("none",)` if there are none."""
         return tuple(source.vectors.name for source in self.sources) or ("none",)
 
+    @property
+    def vector_references(self) -> tuple[str, ...]:
+        """What a saved pipeline names the sets by; `("none",)` if there are none."""
+        return tuple(source.reference for source in self.sources) or ("none",)
+
     @classmethod
     def build(cls, pipeline: Pipeline, corpus: Corpus, data_dir: str | Path | None = None) -> Self:
         """Chooses a run's words and finds their vectors.
 
-        Unknown vectors raise a `UsageError`, damaged ones an `InputError`.
+        Unknown vectors, and those that cover next to nothing, raise a `UsageError`, damaged ones an
+        `InputError`.
         """
         lowercase = pipeline.data.lowercase
         counts = {name: count_tokens(corpus.split(name), lowercase) for name in SPLITS}
@@ -82,7 +97,7 @@ class Lexicon:
             for source in sources
         ]
         matrix = np.concatenate(matrices, axis=1) if matrices else None
-        notes = ()
+        notes = tuple(note for source in sources for note in source.notes)
         if not sources:
             log.info(f"Vectors: none; {pipeline.embedding.dim} numbers per word, from scratch.")
             if pipeline.embedding.vectors == ("auto",):
@@ -106,13 +121,15 @@ def _vector_names(
         return names
     if corpus.name == "sample":
         return ("sample",)
-    if chosen := sets.choose_vectors(counts, data_dir, pipeline.data.vector_words):
+    pattern, vector_words = pipeline.embedding.key_pattern, pipeline.data.vector_words
+    if chosen := sets.choose_vectors(counts, data_dir, vector_words, pattern):
         return (chosen,)
     if pipeline.data.dataset == "auto":
         return ()
     raise UsageError(
-        "no word vectors were found. Run `sst-keras vectors fetch glove-wiki-gigaword-50`, put a "
-        "file into the folder vectors/ below SST_KERAS_DATA, or use none to train without.",
+        "no word vectors were found that cover the texts. Run `sst-keras vectors fetch "
+        "glove-wiki-gigaword-50`, put a file into the folder vectors/ below SST_KERAS_DATA, or use "
+        "none to train without.",
         setting="embedding.vectors",
     )
 
@@ -122,10 +139,22 @@ def _read_source(
 ) -> Source:
     path = sets.find_vectors(name, data_dir)
     words = set().union(*counts.values())
-    vectors = sets.load_vectors(path, words, pipeline.data.vector_words)
+    pattern = pipeline.embedding.key_pattern
+    vectors = sets.load_vectors(path, words, pipeline.data.vector_words, pattern)
+    problem, is_unfit = sets.misfit(path, vectors, counts, pattern)
+    if is_unfit:
+        raise UsageError(problem, setting="embedding.vectors")
     coverage = matching.measure_coverage(counts, vectors)
     log.info(f"Vectors: {vectors.name}, {vectors.dim} numbers per word.\n{coverage}")
-    return Source(vectors, path, coverage)
+    notes = [problem] if problem else []
+    if vectors.blank:
+        notes.append(f"{vectors.name}: passed over {vectors.blank:,} rows whose word is blank.")
+    if vectors.other_keys:
+        passed = f"passed over {vectors.other_keys:,} words that are not {pattern}"
+        notes.append(f"{vectors.name}: {passed}.")
+    for note in notes:
+        log.warning(note)
+    return Source(vectors, path, coverage, sets.lasting_name(path, data_dir), tuple(notes))
 
 
 def _vocabulary(

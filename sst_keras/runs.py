@@ -100,7 +100,7 @@ class RunDirectory:
             "path": str(self.path),
             "pipeline": pipeline.name,
             "dataset": pipeline.data.dataset,
-            "vectors": list(pipeline.embedding.vectors),
+            "vectors": [Path(name).name for name in pipeline.embedding.vectors],
             "seed": pipeline.training.seed,
             "finished": self.is_finished,
             **{name: metrics.get(name) for name in ("epochs", "best_epoch", "seconds")},

@@ -90,6 +90,9 @@ class EmbeddingConfig:
     vectors: tuple[str, ...] = _setting(
         ("auto",), "names or paths, concatenated; auto: the data set's own, or the set with the "
         "highest coverage; none: learned from scratch", label="word vectors", low=1)
+    key_pattern: str = _setting(
+        "{word}", "how the vectors' files write a word, such as /c/en/{word} or {word}_{tag}; "
+        "other words are passed over", label="key pattern")
     dim: int = _setting(
         300, "width of vectors that are learned from scratch", label="vectors' width", low=1,
         needs=("embedding.vectors", (("none",),)))

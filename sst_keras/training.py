@@ -98,7 +98,7 @@ def train(
     _report(pipeline, corpus)
     lexicon = Lexicon.build(pipeline, corpus, data_dir)
     data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names)
-    embedding = replace(pipeline.embedding, vectors=lexicon.vector_names)
+    embedding = replace(pipeline.embedding, vectors=lexicon.vector_references)
     pipeline = replace(pipeline, data=data, embedding=embedding)
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)

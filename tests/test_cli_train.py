@@ -54,6 +54,30 @@ def test_standard_output_has_only_json(train, tree_folder):
 
 
 @pytest.mark.slow
+def test_a_run_on_a_file_of_vectors_can_be_run_again_from_elsewhere(
+    train, tree_folder, tmp_path, monkeypatch
+):
+    (tmp_path / "own.txt").write_text("/c/en/film 1 2\n/c/en/great 3 4\n/c/en/bad 5 6\n")
+    pattern = ("--set", "embedding.key_pattern=/c/en/{word}")
+    first = train(
+        "mlp", "--dataset", str(tree_folder), "--vectors", "own.txt", *pattern, "--epochs", "1",
+        "--run-dir", "first", "--json",
+    )  # fmt: skip
+    assert first.exit_code == 0, first.output
+    assert json.loads(first.stdout)["vectors"] == ["own.txt"]
+    embedding = RunDirectory(tmp_path / "first").pipeline.embedding
+    assert embedding.vectors == (str(tmp_path / "own.txt"),)
+    monkeypatch.chdir(tree_folder)
+    again = train(str(tmp_path / "first" / "pipeline.toml"), "--run-dir", "again", "--json")
+    assert again.exit_code == 0, again.output
+    histories = [read_history(path / "history.csv") for path in (tmp_path / "first", Path("again"))]
+    assert histories[0].column("dev_loss") == histories[1].column("dev_loss")
+    (tmp_path / "own.txt").unlink()
+    gone = train(str(tmp_path / "first" / "pipeline.toml"), "--run-dir", "gone")
+    assert gone.exit_code == 2 and f"there is no file '{tmp_path / 'own.txt'}'" in gone.stderr
+
+
+@pytest.mark.slow
 def test_the_sample_says_so_once_before_training(train, offline):
     result = train("mlp", "--dataset", "auto", "--epochs", "1", "--run-dir", "run")
     assert result.exit_code == 0, result.output

@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import pytest
 from click.testing import CliRunner
@@ -53,6 +54,32 @@ def test_a_subset(folder, tree_folder, monkeypatch):
     assert vectors(*subset, "--out", folder / "all.txt").exit_code == 0
     assert read_vectors(folder / "all.txt").words == ("good", "great", "bad", "xyz")
     assert vectors(*subset, "--out", folder / "all.bin").exit_code == 2
+
+
+def test_keys_of_a_pattern(folder, tree_folder):
+    path = folder / "tagged.csv"
+    path.write_text("word,x,y\ngreat_ADJ,1,0\nbad_ADJ,-1,0\nfilm_NOUN,1,1\n,2,2\nplain,3,3\n")
+    pattern = ("--key-pattern", "{word}_{tag}")
+    shown = vectors("info", path, *pattern).stdout
+    assert "first words  great, bad, film\n" in shown
+    assert "blank        1\n" in shown and "other keys   1\n" in shown
+    assert vectors("nearest", path, "great", "-n", 1, *pattern).stdout == "great: film 0.71\n"
+    out = folder / "out.txt"
+    subset = ("subset", path, "--dataset", tree_folder, "--out", out)
+    assert vectors(*subset, *pattern).exit_code == 0
+    assert read_vectors(out).words == ("great", "bad", "film")
+    wrong = vectors("info", path, "--key-pattern", "word")
+    assert wrong.exit_code == 2 and "Error: --key-pattern: expected {word}" in wrong.stderr
+
+
+def test_a_member_of_a_zip(folder):
+    with zipfile.ZipFile(folder / "vectors" / "glove.zip", "w") as archive:
+        archive.writestr("a.txt", "film 1 2\n")
+        archive.writestr("b.txt", "film 1 2 3\n")
+    answer = vectors("info", "glove.zip/b.txt", "--data-dir", folder, "--json").stdout
+    assert (json.loads(answer)["name"], json.loads(answer)["dim"]) == ("b", 3)
+    several = vectors("info", "glove", "--data-dir", folder)
+    assert several.exit_code == 1 and "glove.zip/b.txt" in several.stderr
 
 
 def test_fetching_without_a_network(monkeypatch):

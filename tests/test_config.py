@@ -17,14 +17,14 @@ from sst_keras.errors import UsageError
 from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read
 
 PIPELINES = locations.bundled("pipelines")
-# What `lstm-attention.toml` leaves to the defaults: which data, what is 0 and so off, and what may
-# change the time of a run but not what it learns.
+# What `lstm-attention.toml` leaves to the defaults: which data and how files are read, what is
+# 0 and so off, and what may change the time of a run but not what it learns.
 UNSTATED = {
     "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
     "data.group_column", "data.delimiter", "data.quoting", "data.header", "data.encoding",
-    "data.markup",
-    "data.max_length", "data.batch_size", "model.matmul_dtype", "training.seed",
-    "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
+    "data.markup", "data.max_length", "data.batch_size", "embedding.key_pattern",
+    "model.matmul_dtype", "training.seed", "training.label_smoothing", "training.l2",
+    "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
 
 

@@ -58,8 +58,8 @@ WITHOUT_TENSORFLOW = (
     "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
     "plotting", "runs", "settings", "tables.folders", "tables.labels", "tables.reading",
-    "tables.splits", "treebank", "vectors.files", "vectors.matching",
-    "vectors.sets", "vocabulary", "datasets.sst5.source",
+    "tables.splits", "treebank", "vectors.archives", "vectors.files", "vectors.keys",
+    "vectors.matching", "vectors.sets", "vocabulary", "datasets.sst5.source",
 )  # fmt: skip
 HEAVY = {
     "tensorflow", "keras", "gensim", "matplotlib", "numpy", "scipy", "tensorflow_datasets", "rich",

@@ -42,6 +42,50 @@ def test_words_with_vectors_join(tree_folder, tmp_path):
     assert source.coverage.splits["test"]["tokens_found"] == 0.5
 
 
+def test_sets_that_cover_nothing_stop_the_run(tree_folder, tmp_path):
+    rows = "".join(f"/c/en/{word} 1 2\n" for word in ("a", "film", "great", "bad"))
+    path = tmp_path / "mine.txt"
+    path.write_text(f"{rows}/c/de/film 3 4\n")
+    with pytest.raises(UsageError) as error:
+        build(tree_folder, f"embedding.vectors=['{path}']")
+    assert error.value.setting == "embedding.vectors"
+    assert error.value.message == (
+        "mine has vectors for 0.0% of the texts' words. The file has '/c/en/film'; the texts have "
+        "'film'. The file writes its words as /c/en/{word}: use --set "
+        "'embedding.key_pattern=/c/en/{word}'."
+    )
+    pattern = "embedding.key_pattern=/c/en/{word}"
+    lexicon = build(tree_folder, f"embedding.vectors=['{path}']", pattern)
+    assert lexicon.vocabulary.tokens == ("<pad>", "<unk>", "a", "film", "bad", "great")
+    assert lexicon.matrix[2:].tolist() == [[1, 2]] * 4
+    assert lexicon.notes == ("mine: passed over 1 words that are not /c/en/{word}.",)
+    assert lexicon.sources[0].to_dict()["other_keys"] == 1
+
+
+def test_doubtful_sets_and_blank_words_are_noted(tree_folder, tmp_path):
+    (tmp_path / "mine.txt").write_text("great 1 2\nxyz 1 2\nzyx 1 2\n  5 6\n")
+    lexicon = build(tree_folder, f"embedding.vectors=['{tmp_path / 'mine.txt'}']")
+    doubt, blank = lexicon.notes  # 3 of the 15 words are "great"
+    assert doubt.startswith("mine has vectors for 20.0% of the texts' words. The file has 'great'")
+    assert blank == "mine: passed over 1 rows whose word is blank."
+    assert lexicon.sources[0].to_dict()["blank"] == 1
+    assert not any(token.isspace() or not token for token in lexicon.vocabulary.tokens)
+
+
+def test_what_a_saved_pipeline_names_sets_by(tree_folder, tmp_path, monkeypatch):
+    vectors = tmp_path / "data" / "vectors"
+    vectors.mkdir(parents=True)
+    for path in (vectors / "known.txt", tmp_path / "own.txt"):
+        path.write_text("film 1 2\na 3 4\n")
+    monkeypatch.chdir(tmp_path)
+    lexicon = build(
+        tree_folder, "embedding.vectors=['known', 'own.txt']", data_dir=tmp_path / "data"
+    )
+    assert lexicon.vector_names == ("known", "own")
+    assert lexicon.vector_references == ("known", str(tmp_path / "own.txt"))
+    assert build(tree_folder).vector_references == ("none",)
+
+
 def test_several_sets_are_concatenated(tree_folder, tmp_path):
     for name, row in (("one", "film 1 2"), ("two", "film 3 4 5")):
         (tmp_path / f"{name}.txt").write_text(f"{row}\n")

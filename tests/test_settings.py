@@ -37,6 +37,7 @@ CHANGES = {
     "data.max_length": (1, BATCHES, {}),
     "data.batch_size": (2, BATCHES, {}),
     "embedding.vectors": (["none"], START, {}),
+    "embedding.key_pattern": ("{word}_{tag}", VOCABULARY, {}),
     "embedding.dim": (7, START, {"embedding.vectors": ["none"]}),
     "embedding.trainable": (False, MODEL, {}),
     "embedding.optimizer": ("sgd", STEP, {}),
@@ -104,7 +105,7 @@ def observe(tmp_path_factory):
     names = "text,label,and|text|label"
     odd = [f'"{x}good caf\u00e9 &amp; film",{"ab"[len(x) % 2]},|{x}film|{len(x) % 2}' for x in very]
     (folder / "odd.csv").write_text("\n".join([names, odd[0], names, *odd]), "utf-8")
-    words = ("a", "film", "great", "other", "words")
+    words = ("a", "film", "great", "other", "words", "great_ADJ", "more_ADV")
     lines = [f"{word} {number}.0 0.5 -0.25" for number, word in enumerate(words)]
     (folder / "vectors.txt").write_text("\n".join(lines), "utf-8")
     base = {

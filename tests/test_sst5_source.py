@@ -107,3 +107,19 @@ def test_the_real_files(real_data, tmp_path):
     assert isinstance(zipped, zipfile.Path)
     for name in FILES:
         assert (zipped / name).read_bytes() == (unpacked / name).read_bytes()
+
+
+def test_the_first_form_of_the_treebank(tmp_path):
+    folder = tmp_path / "stanfordSentimentTreebank"
+    folder.mkdir()
+    assert not source.is_first_form(folder) and not source.is_first_form(tmp_path / "none")
+    (folder / "datasetSentences.txt").write_text("sentence_index\tsentence\n1\tDull .\n")
+    for path in (tmp_path, folder, folder / "datasetSentences.txt"):
+        assert source.is_first_form(path)
+    (tmp_path / "stanfordSentimentTreebank.zip").write_bytes(b"")
+    assert source.is_first_form(tmp_path / "stanfordSentimentTreebank.zip")
+    (tmp_path / "own.txt").write_text("")
+    assert not source.is_first_form(tmp_path / "own.txt")
+    error = source.first_form(folder)
+    assert error.setting == "data.dataset"
+    assert "first form" in error.message and source.URL in error.message

@@ -3,7 +3,16 @@ import zipfile
 import pytest
 
 from sst_keras.errors import InputError
-from sst_keras.treebank import Example, Tree, escape, parse_tree, read_trees, unescape
+from sst_keras.treebank import (
+    LABEL_NAMES,
+    Example,
+    Tree,
+    class_names,
+    escape,
+    parse_tree,
+    read_trees,
+    unescape,
+)
 
 LINE = "(3 (2 It) (4 (2 's) (4 wonderful)))"
 
@@ -50,7 +59,13 @@ def test_a_no_break_space_is_part_of_a_token():
         ("(3 )", "no token"),
         ("(3)", "no token"),
         ("(3 two words)", "'words'"),
-        ("((2 a))", "bracket opens"),
+        ("((2 a) (2 b))", "found 2"),
+        ("(ROOT (2 a)", "cut off: 1 brackets"),
+        ("(ROOT (2 a) (2 b))", "found 2"),
+        ("(ROOT)", "label 'ROOT'"),
+        ("(FOO (2 a))", "label 'FOO'"),
+        ("(2 (ROOT (2 a)))", "label 'ROOT'"),
+        ("(2\ttwo\twords)", "'words'"),
         ("(2 word (2 a))", "bracket opens"),
         ("word", "outside of brackets"),
         ("(2 a) (2 b)", "found 2"),
@@ -91,3 +106,112 @@ def test_the_real_treebank(real_data):
         spans += len(examples)
         tokens += len(examples[0].tokens)
     assert (roots, spans, tokens) == (8544, 318582, 163563)
+
+
+# === Layouts of files ===
+
+TWO = "(3 (2 It) (4 works))", "(1 Dull)"
+
+
+def read(tmp_path, content, encoding="utf-8"):
+    path = tmp_path / "train.txt"
+    path.write_bytes(content.encode(encoding))
+    return [str(tree) for tree in read_trees(path)]
+
+
+@pytest.mark.parametrize(
+    "around", ["(ROOT {})", "(TOP {})", "( {})", "({})", "(S1 {} )", "(root {})"]
+)
+def test_what_parsers_print_around_a_tree(tmp_path, around):
+    assert str(parse_tree(around.format(TWO[0]))) == TWO[0]
+    assert str(parse_tree(around.format(around.format(TWO[1])))) == TWO[1]
+    content = "\n".join(around.format(tree) for tree in TWO)
+    assert read(tmp_path, content) == list(TWO)
+    spread = "".join(around.format(f"\n  {tree}\n  ") + "\n" for tree in TWO)
+    assert read(tmp_path, spread) == list(TWO)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "(3 (2 It) (4 works))\n(1 Dull)",
+        "\n(3 (2 It) (4 works))\n\n\n(1 Dull)\n\n",
+        "(3 (2 It)\n   (4 works))\n(1 Dull)\n",
+        "(3\n  (2 It)\n  (4 works)\n  )\n\n(1\n  Dull)\n",
+        "(3\n(2 It)\n(4\nworks\n)\n)\n(1 Dull)\n",
+        "\t(3\t(2 It)\n\t\t(4\tworks))\n\t(1 Dull)\t\n",
+        "  (3 (2 It) (4 works))\n \t\n  (1 Dull)  \n",
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_layouts(tmp_path, content, newline, encoding):
+    assert read(tmp_path, content.replace("\n", newline), encoding) == list(TWO)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # A tree that is cut off takes in no other.
+        ("(1 a)\n(3 (2 b) (2 c)\n(1 d)\n(1 e))\n", "line 2: the tree is cut off: 1 brackets"),
+        ("(1 a)\n(3 (2 b)\n\n(2 c))\n", "line 2: the tree is cut off: 1 brackets"),
+        ("(1 a)\n(3\n  (2 b)\n", r"line 2: the tree is cut off: 1 brackets .* \(line 3\)"),
+        ("(1 a)\n(3\n  (2 b)\n  (7 c))\n", r"line 2: the label '7' .* \(line 4\)"),
+        ("(ROOT\n (3\n  (2 b c)))\n", r"line 1: the token 'c' .* \(line 3\)"),
+        ("(3\n (2 b)\n (2 c)))\n", r"line 1: a bracket closes .* \(line 3\)"),
+        ("(1 a)\n(7 b)\n", r"line 2: the label '7' is not one of 0, 1, 2, 3, 4\. Expected"),
+        ("(3 (2 b)\n  (2 c)) (1 d)\n", "line 1: expected one tree, found 2"),
+    ],
+)
+def test_errors_name_the_lines(tmp_path, content, message):
+    with pytest.raises(InputError, match=rf"train\.txt, {message}"):
+        read(tmp_path, content)
+
+
+def test_utf_16_that_is_cut_off(tmp_path):
+    (tmp_path / "train.txt").write_bytes("(1 a)".encode("utf-16")[:-1])
+    with pytest.raises(InputError, match=r"train\.txt: not UTF-16"):
+        list(read_trees(tmp_path / "train.txt"))
+
+
+# === Classes ===
+
+
+def splits(*lines):
+    return {split: [parse_tree(line)] for split, line in zip("abc", lines, strict=True)}
+
+
+def test_the_classes_of_five_labels():
+    # One label above 2 in any span of any split decides.
+    assert class_names(splits("(0 a)", "(0 a)", "(1 (3 a) (0 b))")) == LABEL_NAMES
+    assert class_names(splits("(0 a)", "(1 a)", "(4 a)")) == LABEL_NAMES
+
+
+def test_the_binary_form_has_two_classes():
+    trees = splits("(0 a)", "(1 (0 a) (1 b))", "(0 a)")
+    assert class_names(trees) == ("negative", "positive")
+
+
+@pytest.mark.parametrize(
+    ("lines", "highest"),
+    [
+        (("(0 a)", "(1 a)", "(2 a)"), 2),
+        (("(0 a)", "(1 a)", "(1 (2 a) (1 b))"), 2),
+        (("(1 a)", "(1 a)", "(1 (0 a) (1 b))"), 1),
+        (("(0 a)", "(0 a)", "(0 a)"), 0),
+    ],
+)
+def test_classes_that_are_not_certain_are_asked_for(lines, highest):
+    with pytest.raises(InputError, match=f"No label is above {highest}") as error:
+        class_names(splits(*lines))
+    assert error.value.setting == "data.labels"
+    names = ("negative", "neutral", "positive")
+    assert class_names(splits(*lines), names) == names
+    assert class_names(splits(*lines), LABEL_NAMES) == LABEL_NAMES
+
+
+def test_a_label_without_a_name():
+    with pytest.raises(
+        InputError, match="labels from 0 to 1.*bad, good. The trees have the label 4"
+    ):
+        class_names(splits("(0 a)", "(1 a)", "(2 (4 a) (2 b))"), ("bad", "good"))

@@ -3,11 +3,13 @@ import zipfile
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
+from gensim.models import Doc2Vec, FastText, KeyedVectors, LsiModel, Word2Vec
+from gensim.models.doc2vec import TaggedDocument
+from gensim.models.fasttext import save_facebook_model
 
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.vectors import files
-from sst_keras.vectors.files import read_vectors
+from sst_keras.vectors.files import file_format, read_keys, read_vectors
 from sst_keras.vectors.sets import describe
 
 WORDS = ("the", ". . .", "film", "naïve")
@@ -158,7 +160,8 @@ SIX = b"".join(b"w%d 1 2 3\n" % number for number in range(6))
         (b"seven 1 two 3\n", 4),
         (b"seven\n", 1),
         (b"\n", 0),
-        (b" 1 2 3\n", 3),
+        (b"1 2 3\n", 3),
+        (b" 1 2\n", 2),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, fields, header, wanted):
@@ -227,8 +230,8 @@ def test_damaged_compression(tmp_path):
         read_vectors(tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.txt", "")
-        archive.writestr("b.txt", "")
-    with pytest.raises(InputError, match="Received 2: a.txt, b.txt"):
+        archive.writestr("b.txt", "more")
+    with pytest.raises(InputError, match=r"Received 2: a.txt, b.txt. .* such as .*x\.zip/b\.txt"):
         read_vectors(tmp_path / "x.zip")
 
 
@@ -245,3 +248,194 @@ def test_a_binary_word_without_an_end_is_not_read_on(tmp_path, monkeypatch):
     path = write(tmp_path / "x.bin", binary().replace(b"2 2", b"3 2") + bytes(1000) + b" " * 9)
     with pytest.raises(InputError, match="row 3"):
         read_vectors(path)
+
+
+# === Columns ===
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,1,2\nb,3,4\n",
+        "a, 1, 2\r\nb, 3, 4\r\n",
+        "a,1,2,\nb,3,4,\n",
+        "word,dim1,dim2\na,1,2\nb,3,4\n",
+        ",0,1\na,1,2\nb,3,4\n",
+        'token,1,2\n"a","1","2"\n"b","3","4"\n',
+        "2 2\na,1,2\nb,3,4\n",
+        "\ufeffword;x;y\na;1,0;2,0\nb;3,0;4,0\n",
+        "a;1;2\nb;3;4\n",
+        "a;1,0;2,0\nb;3,0;4,0\n",
+        "2, 2\na, 1, 2\nb, 3, 4\n",
+        "word\td0\td1\na\t1\t2\nb\t3\t4\n",
+        "\ta\tb\na\t1\t2\nb\t3\t4\n",
+        "a\t1 2\nb\t3 4\n",
+        "word x y\na 1 2\nb 3 4\n",
+        "a  1   2\nb 3  4\n",
+        "  a 1 2\n  b 3 4\n",
+    ],
+)
+def test_shapes_of_columns(tmp_path, content):
+    read = read_vectors(write(tmp_path / "x.csv", content.encode()))
+    check(read, ("a", "b"), [[1, 2], [3, 4]])
+    assert (read.name, read.words_in_file) == ("x", 2)
+
+
+def test_words_of_a_table_may_have_its_separator_and_quotes(tmp_path):
+    content = b'the,0.5,1\n",",2,3\n,,4,5\n"""",6,7\n1,000,8,9\n'
+    read = read_vectors(write(tmp_path / "x.csv", content))
+    assert read.words == ("the", ",", '"', "1,000")
+    assert read.vectors.tolist() == [[0.5, 1], [2, 3], [6, 7], [8, 9]]
+    # In a text with spaces, a comma is a word like any other.
+    check(read_vectors(write(tmp_path / "x.txt", b", 1 2\n; 3 4\n")), (",", ";"), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("row", [b"c,5\n", b"c,5,\n", b"c,,5\n", b"c,five,6\n", b"c,5,nan\n"])
+def test_a_wrong_row_of_a_table_is_named(tmp_path, row):
+    with pytest.raises(InputError, match="row 3"):
+        read_vectors(write(tmp_path / "x.csv", b"a,1,2\nb,3,4\n" + row))
+
+
+def test_a_row_of_whole_numbers_is_no_row_of_names(tmp_path):
+    read = read_vectors(write(tmp_path / "x.txt", b"a 0 1\nb 3 4\n"))
+    check(read, ("a", "b"), [[0, 1], [3, 4]])
+
+
+def test_utf_16_and_models_of_fasttext_are_named(tmp_path):
+    with pytest.raises(InputError, match="UTF-16"):
+        read_vectors(write(tmp_path / "x.txt", "a 1 2\n".encode("utf-16")))
+    model = FastText([["a", "b"]] * 5, vector_size=2, min_count=1)
+    save_facebook_model(model, str(tmp_path / "x.bin"))
+    with pytest.raises(InputError, match="fastText.*vec"):
+        read_vectors(tmp_path / "x.bin")
+
+
+# === Rows that are passed over ===
+
+
+@pytest.mark.parametrize("header", [b"", b"4 2\n"], ids=["GloVe", "word2vec"])
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+@pytest.mark.parametrize("blank", [" ", "", "\t", "\u00a0"])
+def test_blank_words_are_counted(tmp_path, header, first, blank):
+    rows = [f"{word} 1 2\n" for word in ("a", "b", "c")]
+    rows.insert(first, f"{blank} 0.5 -4\n")
+    read = read_vectors(write(tmp_path / "x.txt", header + "".join(rows).encode()))
+    check(read, ("a", "b", "c"), [[1, 2]] * 3)
+    assert (read.words_in_file, read.blank, read.other_keys) == (4, 1, 0)
+    # A blank word is none of the first words.
+    assert read_vectors(tmp_path / "x.txt", (), most_frequent=3).words == ("a", "b", "c")
+
+
+def test_blank_words_of_other_formats(tmp_path):
+    save_kv(tmp_path / "x.kv", (" ", "a"), VECTORS[:2])
+    read = read_vectors(tmp_path / "x.kv")
+    assert (read.words, read.blank) == (("a",), 1)
+    row = np.float32([1, 2]).tobytes()
+    read = read_vectors(write(tmp_path / "x.bin", b"2 2\n " + row + b"a " + row))
+    assert (read.words, read.blank) == (("a",), 1)
+    read = read_vectors(write(tmp_path / "x.csv", b'" ",1,2\na,3,4\n'))
+    assert (read.words, read.blank) == (("a",), 1)
+
+
+PREFIXED = (
+    b"6 1\n/c/de/film 1\n/c/en/the 2\n/c/en/film 3\n/c/en/film 4\n/c/en/ice_cream 5\nfilm 6\n"
+)
+
+
+def test_keys_of_a_pattern(tmp_path):
+    path = write(tmp_path / "x.txt", PREFIXED)
+    read = read_vectors(path, key_pattern="/c/en/{word}")
+    check(read, ("the", "film", "ice_cream"), [[2], [3], [5]])
+    assert (read.words_in_file, read.other_keys) == (6, 2)
+    check(read_vectors(path, {"film"}, 1, "/c/en/{word}"), ("the", "film"), [[2], [3]])
+    assert list(read_keys(path))[:2] == [b"/c/de/film", b"/c/en/the"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key"),
+    [
+        ("{word}_{tag}", "film_NOUN"),
+        ("{word}_{tag}", "film_NN"),
+        ("{word}|{tag}", "film|NOUN"),
+        ("{word}#{tag}", "film#n"),
+        ("{word}.{tag}", "film.n.01"),
+        ("/c/en/{word}/{tag}", "/c/en/film/n"),
+        ("{tag}:{word}", "noun:film"),
+        ("\u2581{word}", "\u2581film"),
+    ],
+)
+def test_patterns(tmp_path, pattern, key):
+    read = read_vectors(write(tmp_path / "x.txt", f"{key} 1 2\n".encode()), key_pattern=pattern)
+    word = "film.n" if key == "film.n.01" else "film"  # the tag is the shortest one
+    assert read.words == (word,)
+
+
+@pytest.mark.parametrize("pattern", ["", "/c/en/", "{word}{word}", "{word}_{tag}_{tag}"])
+def test_what_is_no_pattern(tmp_path, pattern):
+    with pytest.raises(UsageError, match="{word}_{tag}") as error:
+        read_vectors(write(tmp_path / "x.txt", b"a 1\n"), key_pattern=pattern)
+    assert error.value.setting == "embedding.key_pattern"
+
+
+# === Zips of several files ===
+
+
+@pytest.fixture
+def packed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
+        archive.writestr("glove.50d.txt", "a 1 2\n")
+        archive.writestr("more/glove.100d.txt.gz", gzip.compress(b"b 1 2 3\n"))
+        archive.writestr("x.bin", binary())
+    return tmp_path / "glove.zip"
+
+
+def test_a_member_of_a_zip(packed):
+    check(read_vectors(packed / "glove.50d.txt"), ("a",), [[1, 2]])
+    read = read_vectors(packed / "more" / "glove.100d.txt.gz")
+    check(read, ("b",), [[1, 2, 3]])
+    assert read.name == "glove.100d"
+    check(read_vectors(packed / "x.bin"), WORDS[::2], VECTORS[::2])
+
+
+def test_a_member_that_is_not_in_the_zip(packed):
+    with pytest.raises(UsageError, match=r"no 'glove' in the zip.*glove\.50d\.txt, more/"):
+        read_vectors(packed / "glove")
+    packed.write_bytes(b"not zip")
+    with pytest.raises(InputError, match=r"glove\.zip: expected an intact zip"):
+        read_vectors(packed / "glove.50d.txt")
+
+
+# === Gensim ===
+
+TEXTS = [["good", "film", "good"], ["bad", "film"]] * 5
+
+
+@pytest.mark.parametrize("name", ["x.model", "words.wv", "x.bin", "x.txt", "x"])
+@pytest.mark.parametrize("kind", [Word2Vec, FastText, Doc2Vec])
+@pytest.mark.parametrize("part", ["model", "wv"])
+def test_what_gensim_saved_under_any_name(tmp_path, kind, part, name):
+    texts = (
+        [TaggedDocument(text, [n]) for n, text in enumerate(TEXTS)] if kind is Doc2Vec else TEXTS
+    )
+    model = kind(texts, vector_size=3, min_count=1, workers=1)
+    (model if part == "model" else model.wv).save(str(tmp_path / name))
+    assert file_format(tmp_path / name) == "gensim"
+    check(read_vectors(tmp_path / name), tuple(model.wv.index_to_key), model.wv.vectors)
+
+
+def test_large_arrays_that_gensim_saves_beside(tmp_path):
+    model = Word2Vec(TEXTS, vector_size=3, min_count=1, workers=1)
+    model.save(str(tmp_path / "x.model"), sep_limit=1)
+    check(read_vectors(tmp_path / "x.model"), tuple(model.wv.index_to_key), model.wv.vectors)
+    (tmp_path / "x.model.wv.vectors.npy").unlink()
+    with pytest.raises(InputError, match=r"x\.model\.\*\.npy"):
+        read_vectors(tmp_path / "x.model")
+
+
+def test_gensims_models_without_word_vectors(tmp_path):
+    LsiModel([[(0, 1.0), (1, 2.0)]], num_topics=1).save(str(tmp_path / "x.model"))
+    with pytest.raises(InputError, match="it holds a LsiModel"):
+        read_vectors(tmp_path / "x.model")
+    (tmp_path / "y.model").write_bytes(b"\x80\x04\x95 no pickle")
+    with pytest.raises(InputError, match="KeyedVectors"):
+        read_vectors(tmp_path / "y.model")

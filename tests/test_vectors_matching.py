@@ -8,6 +8,7 @@ from sst_keras.vectors.matching import (
     forms,
     match,
     measure_coverage,
+    measure_fit,
     pieces,
     wanted_words,
 )
@@ -105,3 +106,20 @@ def test_coverage_by_hand():
     assert coverage.tokens_found == pytest.approx(10 / 14)
     assert coverage.missing == (("xyz", 4),)
     assert "90.0% of 10 tokens" in str(coverage) and "xyz (4)" in str(coverage)
+
+
+def test_the_fit_by_hand():
+    counts = {"train": {"film": 3, "xyz": 4, ".": 9}, "dev": {"Well-made": 1, "xyz": 2}}
+    vectors = WordVectors(SET.words, SET.vectors, "set", words_in_file=8)
+    fit = measure_fit(counts, vectors)
+    assert fit.words_found == pytest.approx(4 / 10)  # film 3, Well-made 1, of 10 with letters
+    assert fit.rows_used == 3 / 8
+    assert not fit.is_doubtful
+    fit = measure_fit({"train": {"film": 1, "xyz": 9}}, vectors)
+    assert fit.is_doubtful and not fit.is_none
+    fit = measure_fit({"train": {"film": 1, "xyz": 29}}, vectors)
+    assert fit.is_none
+    fit = measure_fit(
+        {"train": {"film": 1, "xyz": 29}}, WordVectors(("film",), np.ones((1, 2)), "", 2)
+    )
+    assert fit.rows_used == 0.5 and not fit.is_doubtful

@@ -2,6 +2,7 @@ import gzip
 import os
 import time
 import urllib.error
+import zipfile
 from collections import Counter
 
 import numpy as np
@@ -21,7 +22,9 @@ from sst_keras.vectors.sets import (
     fetch_vectors,
     find_vectors,
     fingerprint,
+    lasting_name,
     load_vectors,
+    misfit,
     nearest,
     write_subset,
 )
@@ -131,6 +134,115 @@ def test_choosing_opens_no_pickles(folder, messages, monkeypatch):
     assert read_vectors(find_vectors("best", folder)).dim == 3
 
 
+@pytest.mark.parametrize("ending", ["model", "txt", "bin"])
+def test_choosing_opens_no_pickles_under_other_names(folder, messages, monkeypatch, ending):
+    best = KeyedVectors(3)
+    best.add_vectors(["film", "good"], np.eye(2, 3, dtype=np.float32))
+    best.save(str(folder / "vectors" / f"best.{ending}"))
+    monkeypatch.setattr("gensim.utils.SaveLoad.load", None)  # opening one would fail
+    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder) == "many"
+    is_listed = ending != "model"
+    assert [("skipped best" in text) for text in messages] == [True, False][not is_listed :]
+
+
+ENGLISH = {"train": {"the": 6, "film": 2, ".": 2, "good": 1, "bad": 1}}
+
+
+def prefixed(folder):
+    rows = b"".join(b"/c/en/%s 1 2 3\n" % word for word in (b"the", b"film", b"good"))
+    return write(folder / "vectors" / "prefixed.txt", rows)
+
+
+def test_choosing_passes_over_what_covers_nothing(folder, messages):
+    prefixed(folder)
+    write(folder / "vectors" / "russian.txt", "и 1 2 3 4\nв 1 2 3 4\n. 1 2 3 4\n".encode())
+    assert choose_vectors(ENGLISH, folder) == "many"
+    assert "skipped prefixed, because prefixed has vectors for 0.0% of the texts'" in messages[0]
+    assert "embedding.key_pattern=/c/en/{word}" in messages[0]
+    assert "skipped russian" in messages[1] and "Cyrillic" in messages[1]
+    assert len(messages) == 3
+    # With the pattern, the others are passed over.
+    assert choose_vectors(ENGLISH, folder, key_pattern="/c/en/{word}") == "prefixed"
+    assert choose_vectors({"train": {"dom": 1}}, folder) is None
+
+
+def problem_of(folder, content, counts=ENGLISH, pattern="{word}"):
+    path = write(folder / "x.txt", content)
+    vectors = load_vectors(path, set().union(*counts.values()), 0, pattern)
+    return misfit(path, vectors, counts, pattern)
+
+
+def test_sets_that_do_not_fit(tmp_path, own_cache):
+    rows = b"".join(b"w%d 1\n" % number for number in range(9))
+    assert problem_of(tmp_path, rows + b"the 1\n") == ("", False)  # 6 of 10 words with letters
+    problem, is_unfit = problem_of(tmp_path, rows + b"film 1\n")  # 2 of 10: doubtful
+    assert problem.startswith("x has vectors for 20.0% of the texts' words. The file has 'w0'")
+    assert not is_unfit
+    assert problem_of(tmp_path, rows + b". 1\n")[1]  # punctuation does not count
+    assert problem_of(tmp_path, b"film 1\n") == ("", False)  # few rows, all used
+    # The words are tagged, although some are plain.
+    problem, is_unfit = problem_of(tmp_path, b"film 1\nthe_DET 1\nbad_ADJ 1\n")
+    assert is_unfit and "embedding.key_pattern={word}_{tag}" in problem
+    tagged = b"the_DET 1\nfilm 1\n"
+    assert problem_of(tmp_path, tagged, pattern="{word}_{tag}") == ("", False)
+    problem, is_unfit = problem_of(tmp_path, rows, pattern="/c/en/{word}")
+    assert is_unfit and "; 0 of its 9 words are /c/en/{word}. " in problem
+    # Texts without letters are compared by all they have.
+    assert problem_of(tmp_path, rows + b"! 1\n", {"train": {"!": 1}}) == ("", False)
+
+
+# === Files in zips ===
+
+
+@pytest.fixture
+def glove(folder):
+    with zipfile.ZipFile(folder / "vectors" / "glove.zip", "w") as archive:
+        archive.writestr("glove.50d.txt", "film 1 2\n")
+        archive.writestr("glove.100d.txt", "film 1 2 3\n")
+    return folder / "vectors" / "glove.zip"
+
+
+def test_members_of_a_zip(folder, glove, own_cache):
+    short, long = (find_vectors(f"glove.zip/glove.{dim}d.txt", folder) for dim in (50, 100))
+    assert short == glove / "glove.50d.txt"
+    assert find_vectors(str(long)) == long
+    assert [load_vectors(path, ["film"]).dim for path in (short, long)] == [2, 3]
+    described = describe(long)
+    assert (described["name"], described["bytes"]) == ("glove.100d", 11)
+    # The fingerprint is that of the member, as if it were unpacked.
+    unpacked = write(folder / "any.txt", b"film 1 2 3\n")
+    assert described["fingerprint"] == fingerprint(unpacked) != fingerprint(short)
+    os.utime(glove, (1, 1))
+    assert fingerprint(long) == fingerprint(long) == described["fingerprint"] != fingerprint(short)
+    with pytest.raises(
+        UsageError, match="no 'x' in the zip.*glove.50d.txt, glove.100d.txt"
+    ) as error:
+        find_vectors("glove.zip/x", folder)
+    assert error.value.setting == "embedding.vectors"
+
+
+def test_a_zip_of_several_files_is_skipped_with_the_way_to_name_one(folder, glove, messages):
+    assert choose_vectors({"train": {"film": 1, "good": 1}}, folder) == "many"
+    assert "Received 2" in messages[0] and "glove.zip/glove.100d.txt" in messages[0]
+
+
+# === Names that last ===
+
+
+def test_what_finds_a_file_again(folder, glove, tmp_path, monkeypatch):
+    many, own = folder / "vectors" / "many.txt", write(tmp_path / "own.txt", b"film 1\n")
+    assert lasting_name(many, folder) == "many"
+    assert lasting_name(many) == str(many)  # another data folder
+    assert lasting_name(folder / "vectors" / "many.bin", folder) == str(many.with_suffix(".bin"))
+    monkeypatch.chdir(tmp_path)
+    assert lasting_name(find_vectors("own.txt")) == str(own)
+    assert lasting_name(glove / "glove.50d.txt", folder) == str(glove / "glove.50d.txt")
+    assert lasting_name(find_vectors("sample")) == "sample"
+    own.unlink()
+    with pytest.raises(UsageError, match="there is no file .*own.txt"):
+        find_vectors(str(own))
+
+
 # === Loading ===
 
 
@@ -162,6 +274,16 @@ def test_the_cache_is_keyed_by_content(tmp_path, own_cache):
     copy = write(tmp_path / "copy.txt", b"film 3 4\n")
     assert load_vectors(copy, ["film"]).name == "copy"
     assert len(cached_files()) == 3
+
+
+def test_the_cache_is_keyed_by_the_pattern(tmp_path, own_cache, monkeypatch):
+    path = write(tmp_path / "x.txt", b"film_N 1\nfilm 2\n  3\n")
+    for _ in range(2):
+        tagged = load_vectors(path, ["film"], 0, "{word}_{tag}")
+        plain = load_vectors(path, ["film"])
+        assert (tagged.vectors.tolist(), plain.vectors.tolist()) == ([[1]], [[2]])
+        assert (tagged.other_keys, tagged.blank, plain.other_keys, plain.blank) == (1, 1, 0, 1)
+        monkeypatch.setattr(sets, "read_vectors", None)  # reading the file again would fail
 
 
 def test_a_damaged_cache_is_written_again(tmp_path, own_cache):
@@ -248,6 +370,15 @@ def test_runs_on_a_subset_are_the_same(tmp_path, own_cache, most_frequent):
     assert full.words == part.words and full.vectors.tobytes() == part.vectors.tobytes()
     matrices = [embedding_matrix(["<pad>", "<unk>", *used], each, 1) for each in (full, part)]
     assert matrices[0].tobytes() == matrices[1].tobytes()
+
+
+def test_a_subset_has_plain_words(tmp_path):
+    path = write(tmp_path / "x.txt", b"/c/de/film 1\n/c/en/film 2\n/c/en/bad 3\n")
+    write_subset(path, ["film"], tmp_path / "part.txt", 0, "/c/en/{word}")
+    assert (tmp_path / "part.txt").read_bytes() == b"1 1\nfilm 2.0\n"
+    assert nearest(path, ["film"], key_pattern="/c/en/{word}")["film"][0][0] == "bad"
+    described = describe(path, "/c/en/{word}")
+    assert (described["first_words"], described["other_keys"]) == (["film", "bad"], 1)
 
 
 def test_where_a_subset_cannot_be_written(tmp_path):

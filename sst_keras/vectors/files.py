@@ -1,14 +1,15 @@
-"""Files of word vectors: word2vec binary and text, GloVe text, gensim's `.kv`.
+"""Files of word vectors: word2vec binary and text, GloVe text, CSV, gensim's models.
 
 Files are streamed: memory holds only the words that are kept, however large the file is.
 """
 
 import codecs
 import gzip
-import io
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -19,15 +20,22 @@ import numpy as np
 
 from sst_keras import locations
 from sst_keras.errors import InputError
+from sst_keras.vectors.archives import open_file
+from sst_keras.vectors.keys import PLAIN, compile_pattern
 
 # A word and its numbers, or a bad row and None. The numbers of text are not parsed yet.
 Rows: TypeAlias = Iterator[tuple[bytes, bytes | np.ndarray | None]]
-_BUFFER = 1 << 20  # bytes
 _BLOCK = 1 << 24  # bytes read at a time from a binary file
 _LONGEST = 1 << 22  # bytes that a first line, or a word of a binary file, may have
 _MOST_WORDS = 10**10 - 1  # that a file may have
 _WIDEST = 100_000  # numbers that a vector may have
 _NUMBER_CHARACTERS = b"0123456789+-.eE \t"
+_SEPARATORS = (b"\t", b",", b";")  # of columns; GloVe and word2vec have spaces
+# What a row of column names may call the words. Columns of numbers are often called 0, 1, 2 ...
+_NAMES_OF_WORDS = {b"", b"word", b"words", b"token", b"tokens", b"key", b"keys", b"vocab", b"index"}
+_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_FASTTEXT = (793712314).to_bytes(4, "little")
+_HEADER = re.compile(rb"\s*(\d+)[\s,;]+(\d+)[\s,;]*")
 _CONTROL_CHARACTERS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))
 
 
@@ -40,6 +48,8 @@ class WordVectors:
         vectors: float32[words, dim].
         words_in_file: Number of words in the file, kept or not.
         undecodable: Number of the file's words that are not UTF-8. U+FFFD marks the bad bytes.
+        blank: Number of the file's rows whose word is empty or white space. They are passed over.
+        other_keys: Number of the file's words that do not have the key pattern, passed over too.
         matches: Token → its match. `matching.match` fills it.
     """
 
@@ -48,6 +58,8 @@ class WordVectors:
     name: str = "vectors"
     words_in_file: int = 0
     undecodable: int = 0
+    blank: int = 0
+    other_keys: int = 0
     matches: dict[str, tuple[str, list[int]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -67,50 +79,56 @@ class WordVectors:
 
 
 def read_vectors(
-    path: str | Path, wanted: Collection[str] | None = None, most_frequent: int = 0
+    path: str | Path,
+    wanted: Collection[str] | None = None,
+    most_frequent: int = 0,
+    key_pattern: str = PLAIN,
 ) -> WordVectors:
     """Reads a file of word vectors. The words keep the file's order.
 
     Formats: word2vec binary; word2vec text, whose first line is `words dim`; GloVe text, which has
-    no such line. Each may be plain, `.gz` or in a `.zip`. Also gensim's `.kv`, which is a pickle:
-    loading one may run code, so load only files you trust. All rows are checked, but the numbers of
-    text are parsed only if the word is kept.
+    no such line; the same with tabs, commas or semicolons between columns, and perhaps a row of
+    column names. Each may be plain, `.gz` or in a `.zip`. Also what gensim's `save` writes, which
+    is a pickle: loading one may run code, so load only files you trust. All rows are checked, but
+    the numbers of text are parsed only if the word is kept.
 
     Args:
-        path: The file.
+        path: The file, or the member of a zip: `glove.6B.zip/glove.6B.300d.txt`.
         wanted: The words to keep; None keeps all. If a word is repeated, its first row is kept.
-        most_frequent: Number of the file's first rows to keep in addition.
+        most_frequent: Number of the file's first words to keep in addition.
+        key_pattern: How the file writes a word; see `vectors.keys`. Other rows are passed over.
 
     Raises:
+        UsageError: If `key_pattern` is not a pattern, or the zip has no such member.
         InputError: If the file is cut off or damaged, a row has another width, or a word contains
             a line break. The message names the row. Row 1 is the first word.
     """
-    path = Path(path)
+    path, pattern = Path(path), compile_pattern(key_pattern)
     keep = None if wanted is None else {word.encode("utf-8") for word in wanted}
     kept: dict[bytes, np.ndarray] = {}
-    found = undecodable = 0
-    try:
-        with _open(path) as file:
-            count, dim, rows = _rows(file, path)
-            for found, (word, numbers) in enumerate(rows, start=1):
-                is_bad = numbers is None or b"\r" in word or b"\n" in word
-                is_kept = keep is None or word in keep or found <= most_frequent
-                if is_kept and not is_bad and word not in kept:
-                    kept[word] = vector = _vector(numbers)
-                    is_bad = vector.shape != (dim,) or not np.isfinite(vector).all()
-                if is_bad:
-                    row = word + numbers if isinstance(numbers, bytes) else word
-                    raise InputError(
-                        f"{path}, row {found:,}: expected a word without line breaks and {dim} "
-                        f"finite numbers. Received {len(row.split())} fields: "
-                        f"{row[:60].decode('utf-8', 'replace')!r}. The file is damaged, or has "
-                        f"vectors of several widths."
-                    )
-                if not word.isascii():
-                    undecodable += word.decode("utf-8", "ignore").encode("utf-8") != word
-    # zipfile raises RuntimeError for a password or an unknown compression.
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError) as error:
-        raise InputError(f"{path}: expected an intact compressed file, but {error}.") from None
+    found = undecodable = blank = others = 0
+    with _opened(path) as (count, dim, rows):
+        for found, (word, numbers) in enumerate(rows, start=1):
+            _check_row(path, found, dim, word, numbers)
+            text = None
+            if not word.isascii():
+                text = word.decode("utf-8", "ignore")
+                undecodable += text.encode("utf-8") != word
+            if not word or word.isspace() or (text is not None and text.isspace()):
+                blank += 1
+                continue
+            if pattern is not None:
+                matched = pattern.fullmatch(word)
+                if matched is None:
+                    others += 1
+                    continue
+                word = matched["word"]
+            if word in kept:
+                continue
+            if keep is None or word in keep or found - blank - others <= most_frequent:
+                kept[word] = vector = _vector(numbers)
+                if vector.shape != (dim,) or not np.isfinite(vector).all():
+                    raise _bad_row(path, found, dim, word, numbers)
     if count not in (None, found):
         raise InputError(
             f"{path}: expected {count:,} words, as in its first line. Received {found:,}: the file "
@@ -118,58 +136,82 @@ def read_vectors(
         )
     words = tuple(word.decode("utf-8", "replace") for word in kept)
     vectors = np.stack(list(kept.values())) if kept else np.empty((0, dim), np.float32)
-    return WordVectors(words, vectors, set_name(path), found, undecodable)
+    return WordVectors(words, vectors, set_name(path), found, undecodable, blank, others)
+
+
+def read_keys(path: str | Path) -> Iterator[bytes]:
+    """Yields the words of a file as it writes them; errors are those of `read_vectors`."""
+    path = Path(path)
+    with _opened(path) as (_, dim, rows):
+        for number, (word, numbers) in enumerate(rows, start=1):
+            _check_row(path, number, dim, word, numbers)
+            yield word
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[int | None, int, Rows]]:
+    """Yields the number of words if the file states it, their width, and the rows."""
+    try:
+        with open_file(path) as file:
+            yield _rows(file, path)
+    # zipfile raises RuntimeError for a password or an unknown compression.
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError) as error:
+        raise InputError(f"{path}: expected an intact compressed file, but {error}.") from None
+
+
+def _check_row(
+    path: Path, number: int, dim: int, word: bytes, numbers: bytes | np.ndarray | None
+) -> None:
+    if numbers is None or b"\r" in word or b"\n" in word:
+        raise _bad_row(path, number, dim, word, numbers)
+
+
+def _bad_row(
+    path: Path, number: int, dim: int, word: bytes, numbers: bytes | np.ndarray | None
+) -> InputError:
+    row = word + numbers if isinstance(numbers, bytes) else word
+    return InputError(
+        f"{path}, row {number:,}: expected a word without line breaks and {dim} finite numbers. "
+        f"Received {len(row.split())} fields: {row[:60].decode('utf-8', 'replace')!r}. The file is "
+        f"damaged, has vectors of several widths, or writes numbers in another way than 0.25."
+    )
 
 
 def set_name(path: Path) -> str:
-    """Returns the name of a file's set of vectors: the file's name without its extensions."""
+    """Returns the name of a file's set of vectors: the file's name without its extensions.
+
+    The name of a zip's member is that of the member.
+    """
     if path == locations.bundled("sample") / "vectors.txt":
         return "sample"
     name = path.name
-    for ending in (".gz", ".zip", ".txt", ".vec", ".bin", ".kv"):
+    for ending in (".gz", ".zip", ".txt", ".vec", ".csv", ".tsv", ".bin", ".kv"):
         name = name.removesuffix(ending)
     return name
 
 
 def file_format(path: Path) -> str:
-    """Returns `gensim`, `binary` or `text`, by the file's name or else by its first bytes.
+    """Returns `gensim`, `binary` or `text`, by the file's first bytes or else by its name.
 
-    The name is not enough: word2vec-google-news-300.gz of gensim's downloader is binary.
+    The name is not enough: word2vec-google-news-300.gz of gensim's downloader is binary, and
+    gensim's `save` takes any name. What it writes is a pickle, which this function does not load.
     """
-    if path.suffix == ".kv":
+    with open_file(path) as file:
+        start = file.read(4096)
+    if path.suffix == ".kv" or start.startswith(_PICKLES):
         return "gensim"
     if path.name.removesuffix(".gz").removesuffix(".zip").endswith(".bin"):
         return "binary"
-    with _open(path) as file:
-        first, _, rows = file.read(4096).partition(b"\n")
+    first, _, rows = start.partition(b"\n")
     has_controls = rows != rows.translate(None, _CONTROL_CHARACTERS)
     return "binary" if has_controls and _header(first) else "text"
 
 
 def _header(line: bytes) -> tuple[int, int] | None:
     """Returns number of words and width, if a first line consists of them, as in word2vec."""
-    fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() for field in fields):
-        return None
-    return int(fields[0][:11]), int(fields[1][:11])  # 11 digits are enough to refuse a number
-
-
-def _open(path: Path) -> BinaryIO:
-    """Opens a plain file, the content of a `.gz`, or the only file or text of a `.zip`."""
-    if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path), _BUFFER)
-    if path.suffix != ".zip":
-        return path.open("rb", buffering=_BUFFER)
-    archive = zipfile.ZipFile(path)
-    files = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    files = [name for name in files if not name.startswith("__MACOSX/")]
-    members = [name for name in files if name.endswith((".txt", ".vec"))] or files
-    if len(members) != 1:
-        raise InputError(
-            f"{path}: expected one file of vectors in the zip. Received {len(members)}: "
-            f"{', '.join(members[:5])}. Unpack it and name the file that you want."
-        )
-    return io.BufferedReader(archive.open(members[0]), _BUFFER)
+    header = _HEADER.fullmatch(line)
+    # 11 digits are enough to refuse a number.
+    return (int(header[1][:11]), int(header[2][:11])) if header else None
 
 
 def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
@@ -178,7 +220,18 @@ def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
     if kind == "gensim":
         return _keyed_rows(path)
     first = file.readline(_LONGEST).removeprefix(codecs.BOM_UTF8)
-    count, dim = _header(first) or (None, len(first.split()) - 1)
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: expected UTF-8. Received UTF-16. Save the file as UTF-8.")
+    if first.startswith(_FASTTEXT):
+        raise InputError(
+            f"{path}: expected word vectors. Received a model of fastText, which also holds parts "
+            f"of words. Use the .vec file that comes with it."
+        )
+    count, dim = _header(first) or (None, 0)
+    lines, separator = file, None
+    if kind == "text":
+        lines, separator, width = _columns(chain(() if count is not None else (first,), file))
+        dim = dim if count is not None else width
     is_possible = 1 <= dim <= _WIDEST and (count or 0) <= _MOST_WORDS
     if not is_possible or (kind == "binary" and count is None):
         raise InputError(
@@ -188,7 +241,57 @@ def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
         )
     if kind == "binary":
         return count, dim, _binary_rows(file, dim)
-    return count, dim, _text_rows(file if count is not None else chain((first,), file), dim)
+    if separator is not None:
+        return count, dim, _separated_rows(lines, dim, separator)
+    return count, dim, _text_rows(lines, dim)
+
+
+def _columns(lines: Iterable[bytes]) -> tuple[Iterable[bytes], bytes | None, int]:
+    """Returns the rows of text without column names, what separates columns, and the width.
+
+    The separator is None for white space.
+    """
+    lines = iter(lines)
+    first, second = next(lines, b""), next(lines, b"")
+    separator = next((sign for sign in _SEPARATORS if _numbers(second or first, sign) > 1), None)
+    names = [name.lower() for name in _fields(first, separator)]
+    count = _numbers(second, separator)
+    numbered = [[b"%d" % (number + start) for number in range(count)] for start in (0, 1)]
+    are_names = len(names) == count + 1 > 2 and (
+        not any(map(_is_number, names[1:]))
+        or (names[0] in _NAMES_OF_WORDS and names[1:] in numbered)
+    )
+    if are_names:
+        return chain((second,), lines), separator, count
+    row = first
+    if separator is not None:
+        width = _numbers(row, separator)
+    else:  # A row that begins with white space has an empty word, unless it has a word.
+        fields = row.split()
+        is_blank = row[:1].isspace() and all(map(_is_number, fields))
+        width = len(fields) - (0 if is_blank else 1)
+    return chain((first, second) if second else (first,), lines), separator, width
+
+
+def _numbers(line: bytes, separator: bytes | None) -> int:
+    """Returns how many numbers follow a word in a row of text."""
+    fields = _fields(line, separator)
+    count = next((n for n, field in enumerate(reversed(fields)) if not _is_number(field)), None)
+    return len(fields) - 1 if count is None else count
+
+
+def _fields(line: bytes, separator: bytes | None) -> list[bytes]:
+    """Returns a row's columns without quotes. Between semicolons, a comma is a decimal point."""
+    fields = line.rstrip().rstrip(separator).split(separator)
+    fields = [field.strip().strip(b'"') for field in fields]
+    return [field.replace(b",", b".") for field in fields] if separator == b";" else fields
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        return not field.translate(None, _NUMBER_CHARACTERS) and bool(field) and float(field) < 1e99
+    except ValueError:
+        return False
 
 
 def _text_rows(lines: Iterable[bytes], dim: int) -> Rows:
@@ -200,9 +303,31 @@ def _text_rows(lines: Iterable[bytes], dim: int) -> Rows:
         else:
             parts = line.rsplit(None, dim)
             end = len(parts[0]) if len(parts) == dim + 1 else 0
-        numbers = line[end:]
-        is_bad = end < 1 or numbers.translate(None, _NUMBER_CHARACTERS)
-        yield (line, None) if is_bad else (line[:end], numbers)
+            if len(parts) == dim and line[:1].isspace():
+                yield _row(b"", line)
+                continue
+        if end == 0 and line[:1].isspace() and len(line.split()) == dim:
+            yield _row(b"", line)
+            continue
+        yield _row(line[:end].lstrip(), line[end:]) if end > 0 else (line, None)
+
+
+def _row(word: bytes, numbers: bytes) -> tuple[bytes, bytes | None]:
+    is_bad = numbers.translate(None, _NUMBER_CHARACTERS)
+    return (word + numbers, None) if is_bad else (word, numbers)
+
+
+def _separated_rows(lines: Iterable[bytes], dim: int, separator: bytes) -> Rows:
+    """Yields rows whose columns have commas, semicolons or tabs between them, maybe in quotes."""
+    for line in lines:
+        line = line.rstrip().rstrip(separator)
+        word, *columns = line.rsplit(separator, dim)
+        fields = _fields(separator.join(columns), separator)
+        word = word.strip()
+        if len(word) > 1 and word[:1] == word[-1:] == b'"':
+            word = word[1:-1].replace(b'""', b'"')
+        is_row = len(fields) == dim and all(fields)
+        yield _row(word, b" " + b" ".join(fields)) if is_row else (line, None)
 
 
 def _binary_rows(file: BinaryIO, dim: int) -> Rows:
@@ -226,17 +351,29 @@ def _binary_rows(file: BinaryIO, dim: int) -> Rows:
 
 
 def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
-    """Returns number of words, width and rows of a `.kv`, whose matrix stays on disk."""
-    from gensim.models import KeyedVectors
+    """Returns number of words, width and rows of what gensim saved. A large matrix stays on disk.
 
+    A complete model, such as Word2Vec, has its vectors in `wv`.
+    """
+    from gensim.models import KeyedVectors
+    from gensim.utils import SaveLoad
+
+    is_packed = path.suffix == ".gz"
     try:
-        keyed = KeyedVectors.load(str(path), mmap="r")
+        saved = SaveLoad.load(str(path), mmap=None if is_packed else "r")
+        keyed = getattr(saved, "wv", saved)
+        if not isinstance(keyed, KeyedVectors):
+            raise TypeError(f"it holds a {type(saved).__name__}")
         words = [word.encode("utf-8", "replace") for word in keyed.index_to_key]
         vectors = np.asarray(keyed.vectors)
         return len(words), vectors.shape[1], zip(words, vectors, strict=True)
     except Exception as error:  # Unpickling a damaged file may raise anything.
         problem = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path}: expected gensim's KeyedVectors ({problem}).") from error
+        raise InputError(
+            f"{path}: expected gensim's KeyedVectors, or a gensim model that has them ({problem}). "
+            f"It needs the files {path.name}.*.npy that gensim may have written beside it. If it "
+            f"is from another version, write text: model.wv.save_word2vec_format('vectors.txt')."
+        ) from error
 
 
 def _vector(numbers: bytes | np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ Counts: TypeAlias = Mapping[str, Mapping[str, int]]  # split → word → how of
 _SPELLINGS = {"(": ("-lrb-", "-LRB-"), ")": ("-rrb-", "-RRB-"), UNKNOWN: ("UNK",)}
 _WAYS = ("exact", "casing", "pieces", "missing")  # to find a vector; see `match`
 _FEW = 20  # missing words in a coverage report
+# Below the first share a set does not fit some texts, below the second it is doubtful. Sets that
+# fit cover over 0.6 of the words, even those cut to 5,000 words; keys with a prefix cover 0.
+_NOTHING, _LITTLE = 0.05, 0.3
 
 
 def forms(token: str) -> tuple[str, ...]:
@@ -139,3 +142,45 @@ def measure_coverage(counts: Counts, vectors: WordVectors) -> Coverage:
         }
     frequent = sorted(missing.items(), key=lambda pair: (-pair[1], pair[0]))[:_FEW]
     return Coverage(splits, tuple(frequent))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a set of vectors is for the words of some texts.
+
+    Attributes:
+        words_found: The share of the texts' words that have a vector, 0 to 1. Only words with a
+            letter count, because sets of any language share numbers and punctuation.
+        rows_used: The share of the file's words that the texts need, 0 to 1.
+    """
+
+    words_found: float
+    rows_used: float
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether few words have a vector, and most of the file's words are not in the texts.
+
+        A small file, most of whose words are in the texts, fits them although it covers little.
+        """
+        return self.words_found < _LITTLE and self.rows_used < 0.5
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it is doubtful, and next to no word has a vector."""
+        return self.is_doubtful and self.words_found < _NOTHING
+
+
+def measure_fit(counts: Counts, vectors: WordVectors) -> Fit:
+    """Measures whether a set of vectors is for the words of some texts."""
+    total = found = 0
+    rows: set[int] = set()
+    for words in counts.values():
+        has_letters = any(any(map(str.isalpha, word)) for word in words)
+        for word, count in words.items():
+            if any(map(str.isalpha, word)) or not has_letters:
+                used = match(word, vectors)[1]
+                rows.update(used)
+                total += count
+                found += count * bool(used)
+    return Fit(found / max(total, 1), len(rows) / max(vectors.words_in_file, 1))

@@ -1,5 +1,6 @@
 """Named sets of word vectors: find, choose, fetch, load, cut to a data set, describe."""
 
+import glob
 import gzip
 import hashlib
 import logging
@@ -7,6 +8,7 @@ import os
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,26 @@ import numpy as np
 from sst_keras import files, locations
 from sst_keras.config import suggest
 from sst_keras.errors import InputError, UsageError
-from sst_keras.vectors.files import WordVectors, file_format, read_vectors, set_name
-from sst_keras.vectors.matching import Counts, forms, measure_coverage, wanted_words
+from sst_keras.vectors import archives
+from sst_keras.vectors.files import WordVectors, file_format, read_keys, read_vectors, set_name
+from sst_keras.vectors.keys import PLAIN, diagnose
+from sst_keras.vectors.matching import (
+    Counts,
+    forms,
+    measure_coverage,
+    measure_fit,
+    wanted_words,
+)
 
 log = logging.getLogger(__name__)
 
 # If several files have the same name, the first extension wins. `.kv` is last because it is a
 # pickle, which may run code.
-_ENDINGS = (".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip", ".kv")
-_CACHE_FORMAT = "3"  # Raise it when the same file would be read differently.
+_ENDINGS = (
+    ".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip", ".csv", ".tsv",
+    ".kv",
+)  # fmt: skip
+_CACHE_FORMAT = "4"  # Raise it when the same file would be read differently.
 _FRESH = 2.0  # seconds in which a file may change again without a new modification time
 
 
@@ -47,18 +60,28 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
     """Returns the file of a set of vectors.
 
     The set is a path; `sample`, which is bundled; or a name from `available_vectors`, with or
-    without its file's extension. An unknown name raises a `UsageError`, which lists the sets.
+    without its file's extension. The path of a zip's member is the zip's, then the member's:
+    `glove.6B.zip/glove.6B.300d.txt`.
+
+    Raises:
+        UsageError: If there is no such set; the message lists the sets.
+        InputError: If a zip is damaged.
     """
     name = str(name_or_path)
     if name == "sample":
         return locations.bundled("sample") / "vectors.txt"
-    if Path(name).is_file():
+    if archives.is_file(Path(name)):
         return Path(name)
     available = available_vectors(data_dir)
     with_extension = (path.parent / name for path in available.values())
     for path in (available.get(name), *with_extension):
-        if path and path.is_file():
+        if path and archives.is_file(path):
             return path
+    if Path(name).is_absolute():
+        raise UsageError(
+            f"there is no file {name!r}. Correct the path, or name another set.",
+            setting="embedding.vectors",
+        )
     raise UsageError(
         f"there are no vectors {name!r}{suggest(name, available)}. Expected a file, none, or one "
         f"of {', '.join(['sample', *available])}. `sst-keras vectors fetch NAME` fetches the sets "
@@ -67,26 +90,70 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
     )
 
 
+def lasting_name(path: Path, data_dir: str | Path | None = None) -> str:
+    """Returns what finds a set's file again from any folder: its name, or else its full path."""
+    name = set_name(path)
+    try:
+        is_found = find_vectors(name, data_dir).resolve() == path.resolve()
+    except InputError:
+        is_found = False
+    return name if is_found else str(path.resolve())
+
+
+def misfit(
+    path: str | Path, vectors: WordVectors, counts: Counts, key_pattern: str = PLAIN
+) -> tuple[str, bool]:
+    """Returns what is wrong with a set for some texts, and whether it must not be used for them.
+
+    The text is empty if the set covers enough of them. A set must not be used if it covers next to
+    nothing, or if its file writes the words in another way, which `keys.diagnose` recognizes.
+    """
+    fit = measure_fit(counts, vectors)
+    if not fit.is_doubtful:
+        return "", False
+    words: Counter[str] = Counter()
+    for each in counts.values():
+        words.update(each)
+    reason = diagnose(read_keys(path), words)
+    covered = f"{vectors.name} has vectors for {fit.words_found:.1%} of the texts' words"
+    if key_pattern != PLAIN:
+        rows = vectors.words_in_file - vectors.other_keys
+        covered += f"; {rows:,} of its {vectors.words_in_file:,} words are {key_pattern}"
+    # The pattern in use explains the keys, but not why the words are others.
+    is_other = bool(reason.pattern) and reason.pattern != key_pattern
+    return f"{covered}. {reason}", fit.is_none or is_other
+
+
 def choose_vectors(
-    counts: Counts, data_dir: str | Path | None = None, most_frequent: int = 0
+    counts: Counts,
+    data_dir: str | Path | None = None,
+    most_frequent: int = 0,
+    key_pattern: str = PLAIN,
 ) -> str | None:
     """Returns the name of the available set that covers the most tokens of some texts.
 
     Of several with equal coverage, the set with the longest vectors wins, then the first by name.
-    A file that cannot be read is skipped with a warning. So is every `.kv` file. If
-    `most_frequent` is that of a later `load_vectors`, the later call finds the set in the cache.
+    Passed over with a warning are: a file that cannot be read; what gensim's `save` wrote, whatever
+    its name, because loading it may run code; and a set that is a `misfit`. If `most_frequent` is
+    that of a later `load_vectors`, the later call finds the set in the cache.
     """
     words = set().union(*counts.values())
     candidates = []
     for name, path in available_vectors(data_dir).items():
-        if path.suffix == ".kv":
-            problem = "loading a .kv file may run code. To use it, name it in embedding.vectors."
-            log.warning(f"Vectors: skipped {name}, because {problem}")
-            continue
         try:
-            vectors = load_vectors(path, words, most_frequent)
+            if path.suffix == ".kv" or file_format(path) == "gensim":
+                log.warning(
+                    f"Vectors: skipped {name}, because loading what gensim saved may run code. To "
+                    f"use it, name it in embedding.vectors."
+                )
+                continue
+            vectors = load_vectors(path, words, most_frequent, key_pattern)
+            problem, is_unfit = misfit(path, vectors, counts, key_pattern)
         except InputError as error:
             log.warning(f"Skipped: {error}")
+            continue
+        if is_unfit:
+            log.warning(f"Vectors: skipped {name}, because {problem}")
             continue
         candidates.append((measure_coverage(counts, vectors).tokens_found, vectors.dim, name))
     if not candidates:
@@ -130,14 +197,18 @@ def fetch_vectors(name: str) -> Path:
     )
 
 
-def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0) -> WordVectors:
+def load_vectors(
+    path: str | Path, tokens: Iterable[str], most_frequent: int = 0, key_pattern: str = PLAIN
+) -> WordVectors:
     """Reads the vectors that could serve some tokens, from the cache if it has them.
 
     They are those of the tokens' `wanted_words`, and of the file's `most_frequent` first words. The
-    cache is keyed by the file's content and the words wanted. Errors are those of `read_vectors`.
+    cache is keyed by the file's content, the words wanted and the key pattern. Errors are those of
+    `read_vectors`.
     """
     wanted = wanted_words(tokens)
-    digest = hashlib.sha256(f"{_CACHE_FORMAT} {fingerprint(path)} {most_frequent}".encode())
+    key = f"{_CACHE_FORMAT} {fingerprint(path)} {most_frequent} {key_pattern}"
+    digest = hashlib.sha256(key.encode())
     digest.update("\n".join(sorted(wanted)).encode("utf-8"))
     cached = locations.cache_dir() / "vectors-cache" / f"{digest.hexdigest()}.npz"
     try:
@@ -149,33 +220,39 @@ def load_vectors(path: str | Path, tokens: Iterable[str], most_frequent: int = 0
             return vectors
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # missing or damaged: written again
-    vectors = read_vectors(path, wanted, most_frequent)
+    vectors = read_vectors(path, wanted, most_frequent, key_pattern)
     if vectors.words:
         words = np.frombuffer("\n".join(vectors.words).encode("utf-8"), np.uint8)
-        counts = np.array([vectors.words_in_file, vectors.undecodable])
+        counts = np.array(
+            [vectors.words_in_file, vectors.undecodable, vectors.blank, vectors.other_keys]
+        )
         with files.whole_file(cached) as partial:
             np.savez(partial, words=words, vectors=vectors.vectors, counts=counts)
     return vectors
 
 
 def fingerprint(path: str | Path) -> str:
-    """Returns the sha256 of a file's bytes; for `.kv`, of the files beside it too.
+    """Returns the sha256 of a file's bytes, or of those of a zip's member.
+
+    What gensim saved includes the files beside it.
 
     Hashing gigabytes takes seconds, so the result is cached under the files' paths, sizes and
     times. It is not cached if a file is so new that its next change could have the same times.
     """
     path = Path(path).resolve()
-    paths = sorted(path.parent.glob(f"{path.name}*")) if path.suffix == ".kv" else [path]
+    member = archives.split_member(path)
+    beside = path.parent.glob(f"{glob.escape(path.name)}.*.np[yz]")
+    paths = [member[0]] if member else [path, *sorted(beside)]
     stats = [each.stat() for each in paths]
     # `cp -p` keeps the modification time but not the change time.
     state = [f"{stat.st_size}\n{stat.st_mtime_ns}\n{stat.st_ctime_ns}" for stat in stats]
-    key = hashlib.sha256("\n".join([*map(str, paths), *state]).encode()).hexdigest()
+    key = hashlib.sha256("\n".join([str(path), *map(str, paths), *state]).encode()).hexdigest()
     cached = locations.cache_dir() / "vectors-cache" / f"{key}.sha256"
     if cached.is_file() and len(known := cached.read_text("ascii", "replace")) == 64:
         return known
     digest = hashlib.sha256()
-    for each in paths:
-        with each.open("rb") as file:
+    for each in [path] if member else paths:
+        with archives.open_file(each) if member else each.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)
     if time.time() - max(stat.st_mtime for stat in stats) > _FRESH:
         files.write_text(cached, digest.hexdigest())
@@ -183,11 +260,15 @@ def fingerprint(path: str | Path) -> str:
 
 
 def write_subset(
-    path: str | Path, tokens: Iterable[str], out: str | Path, most_frequent: int
+    path: str | Path,
+    tokens: Iterable[str],
+    out: str | Path,
+    most_frequent: int,
+    key_pattern: str = PLAIN,
 ) -> WordVectors:
     """Writes the vectors of a file that some texts need, and returns what was written.
 
-    They are what `load_vectors` returns for the same `tokens` and `most_frequent`. For some of the
+    They are what `load_vectors` returns for the same arguments, under plain words. For some of the
     tokens, or a smaller number, it reads the same from the subset as from the complete file. The
     format is word2vec text in the file's order. The same input always gives the same bytes.
 
@@ -200,7 +281,7 @@ def write_subset(
     if not out.name.endswith(endings) or out.resolve() == path.resolve():
         message = f"expected another file, ending in {', '.join(endings)}. Received: {str(out)!r}"
         raise UsageError(message, setting="out")
-    vectors = read_vectors(path, wanted_words(tokens), most_frequent)
+    vectors = read_vectors(path, wanted_words(tokens), most_frequent, key_pattern)
     with files.whole_file(out) as partial:
         with partial.open("wb") as raw:
             # By default, gzip would write the time and the temporary name.
@@ -217,7 +298,11 @@ def write_subset(
 
 
 def nearest(
-    path: str | Path, words: Sequence[str], count: int = 10, most_frequent: int = 200_000
+    path: str | Path,
+    words: Sequence[str],
+    count: int = 10,
+    most_frequent: int = 200_000,
+    key_pattern: str = PLAIN,
 ) -> dict[str, list[tuple[str, float]]]:
     """Returns word → its `count` nearest words and their cosines, the nearest first.
 
@@ -226,7 +311,7 @@ def nearest(
     """
     from gensim.models import KeyedVectors
 
-    read = read_vectors(path, wanted_words(words), most_frequent)
+    read = read_vectors(path, wanted_words(words), most_frequent, key_pattern)
     # A vector of zeros, which some files have for padding, has no cosine.
     rows = [row for row in read.index.values() if read.vectors[row].any()]
     keyed = KeyedVectors(read.dim)
@@ -240,17 +325,21 @@ def nearest(
     return found
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(path: str | Path, key_pattern: str = PLAIN) -> dict[str, Any]:
     """Checks every row of a file, and returns its name, format, size, width and fingerprint."""
-    first = read_vectors(path, wanted=(), most_frequent=10)
-    return {
+    first = read_vectors(path, wanted=(), most_frequent=10, key_pattern=key_pattern)
+    described = {
         "name": first.name,
         "file": str(path),
         "format": file_format(Path(path)),
         "words": first.words_in_file,
         "not_utf8": first.undecodable,
+        "blank": first.blank,
         "dim": first.dim,
         "first_words": list(first.words),
-        "bytes": Path(path).stat().st_size,
+        "bytes": archives.size(Path(path)),
         "fingerprint": fingerprint(path),
     }
+    if key_pattern != PLAIN:
+        described |= {"key_pattern": key_pattern, "other_keys": first.other_keys}
+    return described

@@ -18,6 +18,10 @@ SHA256 = {
     "test.txt": "6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
 }
 _TREE_FILES = ("train.txt", "dev.txt", "test.txt")
+_FIRST_FORM_NAME = "stanfordSentimentTreebank"
+_FIRST_FORM_FILES = (
+    "datasetSentences.txt", "datasetSplit.txt", "dictionary.txt", "sentiment_labels.txt",
+)  # fmt: skip
 
 
 def locate(data_dir: str | Path | None = None) -> Path | zipfile.Path | None:
@@ -85,4 +89,27 @@ def unavailable(data_dir: str | Path | None = None) -> InputError:
         f"SST-5 is not available: it is not in {places}, and {URL} does not answer. Download that "
         f"file elsewhere (sha256 {SHA256[ZIP_NAME]}), put it or the three files in it into sst/ of "
         f"a folder, and name that folder by SST_KERAS_DATA; or use the data set sample."
+    )
+
+
+def is_first_form(path: str | Path) -> bool:
+    """Returns whether a path is the treebank's first form, stanfordSentimentTreebank.zip.
+
+    It is the zip, the unpacked folder, one of its files, or a folder that has that folder.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path.name in (f"{_FIRST_FORM_NAME}.zip", *_FIRST_FORM_FILES)
+    folders = (path, path / _FIRST_FORM_NAME)
+    return any((folder / name).is_file() for folder in folders for name in _FIRST_FORM_FILES)
+
+
+def first_form(path: str | Path) -> InputError:
+    """Returns the error about the treebank's first form, which says what is read instead."""
+    return InputError(
+        f"{str(path)!r} is the first form of the Stanford Sentiment Treebank: sentences, phrases "
+        f"and scores in {', '.join(_FIRST_FORM_FILES)}. Expected its trees, which hold the same "
+        f"sentences and splits with labels from 0 to 4: use the data set sst5, which is read from "
+        f"{URL}.",
+        setting="data.dataset",
     )
