@@ -4,12 +4,12 @@
 package. A path is a folder of trees, or files of texts and labels; see `sst_keras.reviews`.
 """
 
-import codecs
 import contextlib
 import hashlib
 import io
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -158,10 +158,12 @@ def load_corpus(
     elif data.dataset == "sample":
         folder = locations.bundled("sample")
         corpus = _read_trees({name: folder / f"{name}.txt" for name in SPLITS}, "sample", spans)
+    elif sst5_source.is_first_form(data.dataset):
+        raise sst5_source.first_form(data.dataset)
     else:
         sources = find_sources(Path(data.dataset))
         if _are_trees(sources):
-            corpus = _read_trees(sources, data.dataset, spans)
+            corpus = _read_trees(sources, data.dataset, spans, data.labels)
         else:
             found = read_reviews(sources, data, complete)
             splits = {name: Split(*columns) for name, columns in found.splits.items()}
@@ -204,7 +206,8 @@ def _are_trees(sources: Mapping[str, Path | ClassFolders]) -> bool:
     for path in sources.values():
         if isinstance(path, Path) and path.name.lower().endswith(".txt"):
             with path.open("rb") as file:
-                if file.read(256).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"("):
+                first = file.read(256).replace(b"\0", b"")  # as in UTF-16
+                if re.match(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*\(", first):
                     return True
     return False
 
@@ -255,7 +258,9 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
     )
 
 
-def _read_trees(files: Mapping[str, Path], name: str, spans: bool) -> Corpus:
+def _read_trees(
+    files: Mapping[str, Path], name: str, spans: bool, labels: tuple[str, ...] = ()
+) -> Corpus:
     if missing := [split for split in SPLITS if split not in files]:
         message = (
             f"{name!r} has trees. Expected a folder with trees for {' and '.join(missing)}, too."
@@ -268,8 +273,11 @@ def _read_trees(files: Mapping[str, Path], name: str, spans: bool) -> Corpus:
     sentences = {split: _split_of(tree.root_example() for tree in trees[split]) for split in SPLITS}
     examples = (span for tree in trees["train"] for span in tree.examples())
     phrases = _split_of(examples) if spans else None
-    notes = (SAMPLE_NOTE,) if name == "sample" else ()
-    return Corpus(name, treebank.LABEL_NAMES, **sentences, spans=phrases, notes=notes)
+    notes = [SAMPLE_NOTE] if name == "sample" else []
+    names = treebank.LABEL_NAMES if name == "sample" else treebank.class_names(trees, labels)
+    if len(names) < len(treebank.LABEL_NAMES):
+        notes.append(f"The trees have the classes {', '.join(names)}, from label 0.")
+    return Corpus(name, names, **sentences, spans=phrases, notes=tuple(notes))
 
 
 def _split_of(examples: Iterable[treebank.Example]) -> Split:

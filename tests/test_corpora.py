@@ -73,7 +73,7 @@ def test_wrong_trees(tree_folder):
 
 
 def test_the_classes_of_trees_are_fixed(tree_folder):
-    with pytest.raises(InputError, match="data.labels: .*of trees are fixed"):
+    with pytest.raises(InputError, match="data.labels: expected labels from 0 to 1"):
         load(tree_folder, labels=("bad", "good"))
 
 

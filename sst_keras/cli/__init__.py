@@ -18,6 +18,10 @@ COMMANDS = (
 )  # fmt: skip
 
 
+# Where a group of commands leaves the name of the command that runs, for error messages.
+SUBCOMMAND = "sst_keras.subcommand"
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's file when the command is needed."""
 
@@ -51,11 +55,12 @@ class LazyGroup(click.Group):
     def _message(self, ctx: click.Context, error: InputError) -> str:
         """Returns the error's message with the command's option in place of its setting."""
         command = self.get_command(ctx, ctx.invoked_subcommand)
-        for each in getattr(command, "commands", {"": command}).values():
-            for param in each.params:
+        if isinstance(command, click.Group):
+            command = command.get_command(ctx, ctx.meta[SUBCOMMAND])
+        for param in command.params:
+            if param.name == error.setting.rpartition(".")[2]:
                 is_option = isinstance(param, click.Option)
-                if is_option and param.name == error.setting.rpartition(".")[2]:
-                    return f"{param.opts[0]}: {error.message}"
+                return f"{param.opts[0]}: {error.message}" if is_option else error.message
         return str(error)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sst_keras.cli import options
+from sst_keras.cli import SUBCOMMAND, options
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 
 @click.group()
-def data() -> None:
+@click.pass_context
+def data(ctx: click.Context) -> None:
     """Fetch SST-5, check and count a data set, show texts of it."""
+    ctx.meta[SUBCOMMAND] = ctx.invoked_subcommand
 
 
 @data.command()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sst_keras.cli import options
+from sst_keras.cli import SUBCOMMAND, options
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig, EmbeddingConfig
 
@@ -18,8 +18,10 @@ _key_pattern = click.option(
 
 
 @click.group()
-def vectors() -> None:
+@click.pass_context
+def vectors(ctx: click.Context) -> None:
     """Fetch, cut, describe and search word vectors."""
+    ctx.meta[SUBCOMMAND] = ctx.invoked_subcommand
 
 
 @vectors.command()
