@@ -141,8 +141,8 @@ def test_choosing_opens_no_pickles_under_other_names(folder, messages, monkeypat
     best.save(str(folder / "vectors" / f"best.{ending}"))
     monkeypatch.setattr("gensim.utils.SaveLoad.load", None)  # opening one would fail
     assert choose_vectors({"train": {"film": 1, "good": 1}}, folder) == "many"
-    is_listed = ending != "model"
-    assert [("skipped best" in text) for text in messages] == [True, False][not is_listed :]
+    listed = [] if ending == "model" else [True]
+    assert [("skipped best" in text) for text in messages] == [*listed, False]
 
 
 ENGLISH = {"train": {"the": 6, "film": 2, ".": 2, "good": 1, "bad": 1}}
@@ -214,9 +214,7 @@ def test_members_of_a_zip(folder, glove, own_cache):
     assert described["fingerprint"] == fingerprint(unpacked) != fingerprint(short)
     os.utime(glove, (1, 1))
     assert fingerprint(long) == fingerprint(long) == described["fingerprint"] != fingerprint(short)
-    with pytest.raises(
-        UsageError, match="no 'x' in the zip.*glove.50d.txt, glove.100d.txt"
-    ) as error:
+    with pytest.raises(UsageError, match="no 'x' in the zip.*glove.50d.txt, glove.100") as error:
         find_vectors("glove.zip/x", folder)
     assert error.value.setting == "embedding.vectors"
 
