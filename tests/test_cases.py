@@ -67,8 +67,10 @@ def shown(path: Path, options: str) -> Counter:
 
 
 def bare(text: str) -> str:
-    """Returns a text without white space and with one kind of quotation mark."""
-    return "".join(text.replace("``", '"').replace("''", '"').split())
+    """Returns a text without white space and with one kind of quotation mark and dash."""
+    for token, sign in (("``", '"'), ("''", '"'), ("\u2019", "'"), ("\u2013", "--")):
+        text = text.replace(token, sign)
+    return "".join(text.split())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))

@@ -21,7 +21,9 @@ class Refused:
         found = []
         if code not in ((1, 2) if self.code is None else (self.code,)):
             found.append(f"exit code {code}")
-        if message.count("\n") > 1 or not message.startswith("Error: "):
+        errors = [line for line in message.splitlines() if line.startswith("Error: ")]
+        message = errors[0] if errors else ""
+        if len(errors) != 1:
             found.append("expected one line, Error: ...")
         if len(message) > 600:
             found.append(f"{len(message)} characters are no message")

@@ -14,6 +14,12 @@ def spelled(rows, spellings):
     return result
 
 
+def each(number):
+    """Expects two classes of that many texts, whichever spelling names them."""
+    return {"total": {"classes": lambda classes: list(classes.values()) == [number] * 2}}
+
+
+EACH_20, EACH_40 = each(20), each(40)
 DECIMALS = tuple(f"{label}.0" for label in FIVE)
 STARS = ("text", "stars")
 
@@ -49,7 +55,7 @@ SPELLINGS = [
     ),
     Case(
         "a plus sign",
-        {"x.csv": csv(spelled(reviews(40, TWO), {"bad": ("-1",), "good": ("1", "+1")}))},
+        {"x.csv": csv(spelled(reviews(40), {"bad": ("-1",), "good": ("1", "+1")}))},
         {
             "class_names": ["-1", "1"],
             "joined": {"1": {"1": 10, "+1": 10}},
@@ -58,17 +64,17 @@ SPELLINGS = [
     ),
     Case(
         "zero with signs and decimals",
-        {"x.tsv": tsv(spelled(reviews(40, TWO), {"bad": ("0", "-0", "0.00", "+0"), "good": "1"}))},
+        {"x.tsv": tsv(spelled(reviews(40), {"bad": ("0", "-0", "0.00", "+0"), "good": "1"}))},
         {"class_names": ["0", "1"], "total": {"classes": {"0": 20, "1": 20}}},
     ),
     Case(
         "powers of ten",
-        {"x.csv": csv(spelled(reviews(40, TWO), {"bad": ("10", "1e1"), "good": ("20", "20.")}))},
+        {"x.csv": csv(spelled(reviews(40), {"bad": ("10", "1e1"), "good": ("20", "20.")}))},
         {"class_names": ["10", "20"], "total": {"classes": {"10": 20, "20": 20}}},
     ),
     Case(
         "a typesetter's minus sign",
-        {"x.csv": csv(spelled(reviews(40, TWO), {"bad": ("-1", "\u22121"), "good": ("1",)}))},
+        {"x.csv": csv(spelled(reviews(40), {"bad": ("-1", "\u22121"), "good": ("1",)}))},
         {"class_names": ["-1", "1"], "total": {"classes": {"-1": 20, "1": 20}}},
     ),
     Case(
@@ -85,7 +91,7 @@ SPELLINGS = [
             )
         },
         [
-            {"total": {"classes": {"bad": 40, "good": 40}}, "notes": says("Bad")},
+            EACH_40 | {"notes": says("Bad")},
             refused("bad", "Bad", "Good"),
         ],
     ),
@@ -94,12 +100,12 @@ SPELLINGS = [
         {
             "x.tab": tsv(
                 spelled(
-                    reviews(40, TWO),
+                    reviews(40),
                     {"bad": ("bad", "bad\u2060", "\ufeffbad", "b\u00adad"), "good": ("good",)},
                 )
             )
         },
-        [{"total": {"classes": {"bad": 20, "good": 20}}}, refused("bad")],
+        [EACH_20, refused("bad")],
     ),
     Case(
         "accents in one character and in two",
@@ -108,28 +114,24 @@ SPELLINGS = [
                 spelled(reviews(80), {"bad": ("g\u00e9ne", "ge\u0301ne"), "good": ("génial",)})
             )
         },
-        [{"total": {"classes": {"géne": 40, "génial": 40}}}, refused("géne")],
+        [EACH_40, refused("géne")],
     ),
     Case(
         "truth values of two programs",
-        {
-            "x.csv": csv(
-                spelled(reviews(40, TWO), {"bad": ("False", "FALSE"), "good": ("True", "TRUE")})
-            )
-        },
+        {"x.csv": csv(spelled(reviews(40), {"bad": ("False", "FALSE"), "good": ("True", "TRUE")}))},
         [
-            {"total": {"classes": {"False": 20, "True": 20}}},
+            EACH_20,
             refused("False", "FALSE", "True", "TRUE"),
         ],
     ),
     Case(
         "JSON's own truth values are not Python's",
-        {"x.jsonl": jsonl(spelled(reviews(40, TWO), {"bad": (False,), "good": (True,)}))},
+        {"x.jsonl": jsonl(spelled(reviews(40), {"bad": (False,), "good": (True,)}))},
         [{"class_names": ["false", "true"]}, refused("line 1", "label")],
     ),
     Case(
         "classes that are named, in other spellings",
-        {"x.csv": csv(spelled(reviews(40, TWO), {"bad": ("bad", "BAD"), "good": ("good ",)}))},
+        {"x.csv": csv(spelled(reviews(40), {"bad": ("bad", "BAD"), "good": ("good ",)}))},
         [
             {"class_names": ["good", "bad"], "total": {"classes": {"bad": 20, "good": 20}}},
             refused("BAD"),
