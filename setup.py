@@ -44,6 +44,7 @@ setup(
         "click>=8.2",
         "platformdirs>=4",  # the user's cache folder on each system
         "rich>=13",
+        "charset-normalizer>=3.3",  # encodings of people's files
         "tomli-w>=1.1",
         "importlib_resources",  # tensorflow-datasets imports it without requiring it
     ],
@@ -52,6 +53,8 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",  # tests in several processes
+            "hypothesis>=6.100",  # properties of tables, texts and splits
+            "pandas>=2.2",  # writes tables that the reader must read
             "ruff>=0.9",
             "dill",  # TFDS tests builders with it
             "scikit-learn>=1.5",  # checks the metrics

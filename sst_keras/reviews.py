@@ -31,6 +31,7 @@ _ENGLISH = frozenset(
     b"the and a of to is it in this that was i for with but my you not on have very so they are be "
     b"as at".split()
 )
+_LONG = 1000  # tokens of a text that is worth a note among short ones
 _ENOUGH = 12  # tokens in which English nearly always has one of these words
 
 
@@ -372,6 +373,12 @@ def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarr
         )
     if blank := _blank(texts):
         notes.append(f"{_texts(blank)} are blank; each is read as one unknown token.")
+    median = float(np.median(texts.lengths))
+    if findings.longest > max(_LONG, 20 * median):
+        notes.append(
+            f"The longest text has {findings.longest:,} tokens, the median {median:,.0f}. "
+            f"data.max_length cuts training texts."
+        )
     if findings.not_english > 0.01 * total:
         notes.append(
             f"{_texts(findings.not_english)} of {_ENOUGH} or more tokens have no common English "

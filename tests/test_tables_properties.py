@@ -9,11 +9,11 @@ import pytest
 from cases.rows import FIVE, objects, reviews
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from sst_keras.tables.reading import open_table, rows_of
 
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError
 from sst_keras.settings import DataConfig
+from sst_keras.tables.reading import open_table, rows_of
 
 DELIMITERS = (",", "\t", ";", "|")
 NAMES = {",": ",", "\t": "tab", ";": ";", "|": "|"}
@@ -113,7 +113,7 @@ def test_quoting_by_option(tmp_path, delimiter, rows, quote_all):
 @properties
 @given(rows=rows(texts("\n", "\r")))
 def test_escapes_without_quotes(tmp_path, rows):
-    content = written(rows, quoting=csv.QUOTE_NONE, escapechar="\\", quotechar=None)
+    content = written(rows, quoting=csv.QUOTE_NONE, escapechar="\\")
     assert read(tmp_path / "x.csv", content, delimiter=",", quoting="backslash") == rows
 
 

@@ -20,6 +20,7 @@ _KNOWN = {
     ),
 }  # fmt: skip
 _FEW = 20  # different values that a column of labels has at most
+_SHORT = 24  # characters that a label has at most, where no header says what is the label
 _HEADER_LINES = 10  # among which a header is looked for
 
 
@@ -82,7 +83,13 @@ def find_columns(
     by_number = data.text_column.isdigit() and (data.label_column.isdigit() or not with_label)
     if data.header == "auto" and not by_number:
         for place, row in enumerate(rows[:_HEADER_LINES]):
-            if columns := _named(row, place, data, with_label):
+            try:
+                columns = _named(row, place, data, with_label)
+            except UsageError:  # A text may have these words twice, a header may not.
+                if place == 0:
+                    raise
+                continue
+            if columns:
                 return columns
     return _unnamed(rows, data, with_label)
 
@@ -133,6 +140,8 @@ def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) 
 
 
 def _is_label(rows: Sequence[Sequence[str]], place: int) -> bool:
-    """Whether a column has few values, and the first row has one that comes again."""
+    """Whether a column has few, short values, and the first row has one that comes again."""
     values = Counter(clean(row[place]) for row in rows)
-    return len(values) <= min(_FEW, len(rows) // 2) and values[clean(rows[0][place])] > 1
+    is_short = all(len(value) <= _SHORT and value[-1:] not in (*'.!?"',) for value in values)
+    is_few = len(values) <= min(_FEW, len(rows) // 2)
+    return is_short and is_few and values[clean(rows[0][place])] > 1

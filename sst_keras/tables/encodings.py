@@ -21,6 +21,12 @@ _NAMES = {
     "utf-8": "UTF-8", "utf-8-sig": "UTF-8 with a byte order mark", "utf-16": "UTF-16",
     "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32", "cp1252": "windows-1252",
 }  # fmt: skip
+# Encodings of other scripts, which letters' frequencies tell apart.
+_OTHER_SCRIPTS = frozenset(
+    "cp1251 koi8_r iso8859_5 cp866 mac_cyrillic cp1253 iso8859_7 cp1255 iso8859_8 cp1256 "
+    "iso8859_6 gb18030 gb2312 gbk big5 big5hkscs shift_jis cp932 euc_jp euc_kr cp949 johab "
+    "tis_620 cp874".split()
+)
 # What the first bytes of a file say that is no text.
 _OTHERS = (
     (b"PK\x03\x04", "a zip file or an Excel workbook", "Unpack it, or save the sheet as CSV."),
@@ -135,14 +141,25 @@ def _legacy_codec(sample: bytes, path: Path) -> str:
     A few accents and quotation marks among English are too little to tell windows-1252 from its
     relatives by frequencies, and it is by far the most common one.
     """
-    if b"\0" in sample:
-        raise InputError(f"{path}: expected text. Received bytes that are no text in any encoding.")
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample).best()
-    western = {"latin_1", "iso8859_15", "mac_roman", "cp1250", "cp1254", "cp1257", "cp1258"}
-    is_foreign = best is not None and best.language not in ("English", "Unknown")
-    if best is None or best.encoding in western or not is_foreign:
-        with_undefined = sample.translate(None, b"\x81\x8d\x8f\x90\x9d") != sample
-        return "latin-1" if with_undefined else "cp1252"
-    return best.encoding
+    decoded = sample.decode("utf-8", "replace")
+    wrong = decoded.count("\ufffd")
+    if sum(not character.isascii() for character in decoded) > 2 * wrong:
+        place = next(number for number, character in enumerate(decoded) if character == "\ufffd")
+        byte = sample[len(decoded[:place].encode("utf-8"))]
+        raise InputError(
+            f"{path}: expected UTF-8, as most of it is. Received the byte {byte:#04x} after "
+            f"{decoded[:place][-30:]!r}. Correct the file, or name its encoding.",
+            setting="data.encoding",
+        )
+    best = None if b"\0" in sample else from_bytes(sample).best()
+    if best is not None and best.encoding in _OTHER_SCRIPTS:
+        return best.encoding
+    if sample.translate(None, b"\0\x81\x8d\x8f\x90\x9d") != sample:  # not in windows-1252
+        raise InputError(
+            f"{path}: expected text. Its bytes are not UTF-8 and no other common encoding. Save it "
+            f"as UTF-8, or name its encoding.",
+            setting="data.encoding",
+        )
+    return "cp1252"

@@ -83,8 +83,8 @@ def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format
     if _LABELLED.match(first):
         return Format("labelled", encoding)
     found = _find_table(path, lines, encoding, data, with_label)
-    if found is None and with_label and lines:
-        if all(_NUMBERED.match(line) for line in lines if line.strip()):
+    if (found is None or found.columns.header is None) and with_label and data.header == "auto":
+        if lines and all(_NUMBERED.match(line) for line in lines if line.strip()):
             return Format("numbered", encoding)
     if found is None:
         raise _no_columns(path, lines, encoding, data, with_label)
@@ -156,24 +156,37 @@ def _find_table(
             columns = find_columns([row for _, row in rows], data, with_label)
             if columns is None:
                 continue
-            width = len(columns.names)
             body = rows[0 if columns.header is None else columns.header + 1 :]
-            share = _share_of_usual_rows([row for _, row in body], width)
+            share = _share_of_usual_rows([row for _, row in body], columns, quoting)
             if share > best_share:
                 line = 0 if columns.header is None else rows[columns.header][0]
                 best, best_share = found._replace(line=line, columns=columns), share
     if best is None or data.quoting != "auto":
         return best
-    return _with_quoting(path, best, any('"' in line for line in lines))
+    return _with_quoting(path, best, lines, data)
 
 
-def _share_of_usual_rows(rows: Sequence[list[str]], width: int) -> float:
-    """Returns the share of the rows that have the most frequent width, 0 if the header has less."""
+def _share_of_usual_rows(rows: Sequence[list[str]], columns: Columns, quoting: str) -> float:
+    """Returns the share of the rows that have the most frequent width, 0 if the header has less.
+
+    Rows with a torn field do not count, unless they are as wide as a header.
+    """
     if not rows:
         return 1.0
+    width = len(columns.names)
     usual, count = Counter(map(len, rows)).most_common(1)[0]
     fits = all(len(_trimmed(row, width)) == width for row in rows if len(row) == usual)
+    if quoting == "none" and (usual != width or columns.header is None):
+        count -= sum(_is_torn(row) for row in rows if len(row) == usual)
     return count / len(rows) if fits else 0.0
+
+
+def _is_torn(row: Sequence[str]) -> bool:
+    """Whether a field begins with a quotation mark that no mark at its end matches.
+
+    Delimiters or line breaks within quotes may have torn it. The other fields are unwrapped.
+    """
+    return any(field.startswith('"') for field in row)
 
 
 def _delimiters(path: Path, data: DataConfig) -> list[str]:
@@ -220,10 +233,8 @@ def _trimmed(row: list[str], width: int) -> list[str]:
     return row
 
 
-def _with_quoting(path: Path, found: Format, shows_quotes: bool) -> Format:
+def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataConfig) -> Format:
     """Settles the quoting of a table by all its lines.
-
-    `shows_quotes` is whether the lines that `found` comes from have quotation marks.
 
     If every line has as many fields as the header when quotation marks are ordinary characters,
     they are ordinary, but for those around a complete field. A quoted field with a delimiter or a
@@ -240,7 +251,13 @@ def _with_quoting(path: Path, found: Format, shows_quotes: bool) -> Format:
             has_quotes = True
             has_escapes = has_escapes or '\\"' in line
     plain = found._replace(quoting="none", unwraps=has_quotes, skips_space=False)
-    if is_plain or not has_quotes or (found.quoting == "none" and shows_quotes):
+    if not has_quotes:
+        return plain
+    shows_quotes = any('"' in line for line in sample)
+    quoted = plain._replace(quoting="double") if found.quoting == "none" else found
+    if is_plain:
+        return quoted if _are_quoted(sample, plain, quoted, data) else plain
+    if found.quoting == "none" and shows_quotes:
         return plain
     if found.quoting != "none" and not has_escapes:
         return found
@@ -252,6 +269,23 @@ def _with_quoting(path: Path, found: Format, shows_quotes: bool) -> Format:
         except csv.Error:
             continue
     return plain if found.quoting == "none" else found
+
+
+def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataConfig) -> bool:
+    """Whether quotation marks quote in a table that is consistent without, too.
+
+    Then some fields are torn, and the labels of torn rows are none that other rows have.
+    """
+    places = [place for place in (plain.columns.label,) if place is not None]
+    both = []
+    for found in (plain, quoted):
+        rows = [row for line, row in _sample_rows(lines, found, data) if line > found.line]
+        both.append([row for row in rows if len(row) == len(found.columns.names)])
+    torn = [row for row in both[0] if _is_torn(row)]
+    if not torn or not both[1]:
+        return False
+    known = {row[place].strip() for row in both[1] for place in places}
+    return any(row[place].strip() not in known - {""} for row in torn for place in places)
 
 
 def _is_plain(line: str, width: int, delimiter: str) -> bool:
@@ -284,11 +318,15 @@ def _no_columns(
     best = max(range(len(rows)), key=lambda place: (-len(missing[place]), len(rows[place][1])))
     line, row = rows[best]
     shown = ", ".join(name.strip()[:40] for name in row[:12])
+    if data.header.isdigit() and int(data.header) > len(lines):
+        message = f"{path} has {len(lines)} lines. Expected a header in line {data.header}."
+        return UsageError(message, setting="data.header")
+    names = " and ".join(repr(getattr(data, setting)) for setting in settings)
     for setting in missing[best]:
         return UsageError(
-            f"{path}: expected a column {getattr(data, setting)!r}. Line {line} has {len(row)} "
-            f"fields: {shown}. Name the column. If the file has no header, give the columns by "
-            f"their numbers, from 1. If the header is below other lines, give its line.",
+            f"{path}: expected columns {names}. Line {line} has {len(row)} fields: {shown}. Name "
+            f"the columns. If the file has no header, give them by their numbers, from 1. If the "
+            f"header is below other lines, give its line.",
             setting=f"data.{setting}",
         )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -287,11 +288,11 @@ def _json_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str,
     for line, content in enumerate(read_lines(path, found.encoding), start=1):
         if content.strip():
             place = f"{path}, line {line}"
-            yield line, _object(json.loads, content, place)[0]
+            yield line, _object(_DECODER.decode, content, place)[0]
 
 
 def _array_objects(path: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    decode = json.JSONDecoder().raw_decode
+    decode = _DECODER.raw_decode
     gap = re.compile(r"[\s,]*")
     place, line = content.index("[") + 1, 1
     line += content.count("\n", 0, place)
@@ -313,13 +314,25 @@ def _object(read: Any, content: str, place: str) -> tuple[Mapping[str, Any], int
     try:
         found = read(content)
     except (ValueError, RecursionError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        problem = "nested too deep" if isinstance(error, RecursionError) else error
+        problem = error.msg if isinstance(error, json.JSONDecodeError) else problem
         raise InputError(f"{place}: expected a JSON object ({problem}).") from None
     row, end = found if isinstance(found, tuple) else (found, 0)
     if not isinstance(row, dict):
         shown = f"{row!r:.60}"
         raise InputError(f"{place}: expected a JSON object per row. Received: {shown}")
     return row, end
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{name!r} is in it twice")
+    return row
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _json_text(value: Any, name: str, place: str) -> str:

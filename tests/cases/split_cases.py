@@ -164,7 +164,7 @@ TREES = [
          [refused("2"), {"class_names": lambda names: len(names) == 3}]),
     Case("trees of 1 to 5", trees(range(1, 6)), refused("5", "label", code=1)),
     Case("trees in one file", {"x.txt": trees(range(5))["train.txt"] * 4},
-         refused("x.txt")),
+         [{"total": {"classes": {"bad": 15, "good": 15}}}, refused("x.txt")]),
 ]  # fmt: skip
 
 # The treebank's main download: sentences, splits, phrases, and the phrases' values.
@@ -221,7 +221,7 @@ EMOJI = [
 
 UNREADABLE = [
     Case("a sample of lines that are nothing", {"x.txt": lines(FIRST, "{text} ; {label}")},
-         refused("x.txt")),
+         [{"total": {"classes": {"bad": 15, "good": 15}}}, refused("x.txt")]),
 ]  # fmt: skip
 
 CASES = GROUPS + COPIES + SHARES + TREES + TREEBANKS + EMOJI + UNREADABLE
