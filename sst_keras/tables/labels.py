@@ -80,21 +80,22 @@ def read_labels(counts: Mapping[str, int], given: Sequence[str] = ()) -> Labels:
         UsageError: If a given name is blank, or two of them are the same class.
     """
     comma = spelling.uses_decimal_comma([*counts, *given])
-    identities = spelling.identities({*counts, *given}, comma)
+    forms = {label: spelling.plain(label, comma) for label in [*counts, *given]}
+    identities = spelling.identities(forms, comma)
     names = _given_names(given, identities)
-    has_plus = any(_PLUS.fullmatch(spelling.plain(label)) for label in {*counts, *given})
+    has_plus = any(map(_PLUS.fullmatch, forms.values()))
     members: dict[str, dict[str, int]] = {}  # identity → spelling → rows
     missing = {}
     for label, rows in _most_frequent_first(counts):
         identity = identities[label]
-        if identity not in names and _is_nothing(label, has_plus):
+        if identity not in names and _is_nothing(forms[label], has_plus):
             missing[label] = rows
         else:
             members.setdefault(identity, {})[label] = rows
     if given:
         ordered = True
     else:
-        names = {identity: _name(spelled, comma) for identity, spelled in members.items()}
+        names = {identity: _name(spelled, forms) for identity, spelled in members.items()}
         names, ordered = _sorted(names, comma)
     numbers = {identity: number for number, identity in enumerate(names)}
     codes = dict.fromkeys(missing, -1)
@@ -135,19 +136,17 @@ def _most_frequent_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _is_nothing(label: str, has_plus: bool) -> bool:
-    text = spelling.plain(label)
+def _is_nothing(text: str, has_plus: bool) -> bool:
     if _MARKS.fullmatch(text):
         return not ("-" in text and has_plus)
     return text.strip("()[]<>{} ") in _NOTHING | {""}
 
 
-def _name(spelled: Mapping[str, int], comma: bool) -> str:
+def _name(spelled: Mapping[str, int], forms: Mapping[str, str]) -> str:
     """Returns a class's name: its number, or its most frequent spelling, ties by code point."""
     rows: Counter[str] = Counter()
     for label, count in spelled.items():
-        plain = spelling.plain(label, comma)
-        number = spelling.number(plain)
+        number = spelling.number(forms[label])
         rows[spelling.shown(label) if number is None else number] += count
     return _most_frequent_first(rows)[0][0]
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 # White space, and letters and symbols that are drawn as white space.
@@ -16,6 +16,7 @@ _INVISIBLE = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
     f"|(?<!{_PICTURE})(?<!{_PICTURE}\ufe0f)\u200d|\u200d(?!{_PICTURE})"
 )
+_BEYOND_ASCII = re.compile("[^\0-\x7f]")
 # Characters that look the same, and that Unicode's compatibility form does not join.
 _SAME = str.maketrans(
     "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u2018\u2019\u02bc`´\u201c\u201d\u066b",
@@ -62,7 +63,7 @@ def plain(text: str, comma: bool = False) -> str:
     """
     text = shown(text)
     if not text.isascii():
-        text = "".join(map(_compatible, text)).translate(_SAME)
+        text = _BEYOND_ASCII.sub(_compatible, text).translate(_SAME)
         text = _QUARTER.sub(lambda match: _QUARTERS[match[1]], text)
     # Turkish has an i with and one without its dot, in both cases.
     text = text.casefold().replace("i\u0307", "i").replace("ı", "i")
@@ -94,8 +95,13 @@ def glued(text: str) -> str:
     return _SEPARATOR.sub(_glue, _PLURAL.sub(r"\1", text))
 
 
-def identities(labels: Iterable[str], comma: bool = False) -> dict[str, str]:
-    """Returns label → a string that is the same for all spellings of one label."""
+def identities(forms: Mapping[str, str], comma: bool = False) -> dict[str, str]:
+    """Returns label → a string that is the same for all spellings of one label.
+
+    Args:
+        forms: Label → what `plain` returned for it.
+        comma: Whether a comma between digits is a decimal comma.
+    """
     parent: dict[str, str] = {}
 
     def root(key: str) -> str:
@@ -103,19 +109,20 @@ def identities(labels: Iterable[str], comma: bool = False) -> dict[str, str]:
             key = above
         return key
 
-    keys = {}
-    for label in sorted(labels):
-        keys[label] = glued(plain(label, comma))
+    keys = {label: glued(forms[label]) for label in sorted(forms)}
+    for label, key in keys.items():
+        if label.isascii():
+            continue
         latin = shown(label).translate(_LATIN)
-        if not label.isascii() and not _GREEK_OR_CYRILLIC.search(latin):
-            parent[root(keys[label])] = root(glued(plain(latin, comma)))
+        if not _GREEK_OR_CYRILLIC.search(latin):
+            parent[root(key)] = root(glued(plain(latin, comma)))
     return {label: root(key) for label, key in keys.items()}
 
 
-def _compatible(character: str) -> str:
-    if unicodedata.decomposition(character).startswith(_KEPT):
-        return character
-    return unicodedata.normalize("NFKC", character)
+def _compatible(match: re.Match) -> str:
+    if unicodedata.decomposition(match[0]).startswith(_KEPT):
+        return match[0]
+    return unicodedata.normalize("NFKC", match[0])
 
 
 def _glue(match: re.Match) -> str:
