@@ -52,6 +52,7 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",  # tests in several processes
+            "hypothesis>=6",  # makes inputs for tests of properties
             "ruff>=0.9",
             "dill",  # TFDS tests builders with it
             "scikit-learn>=1.5",  # checks the metrics

@@ -55,8 +55,9 @@ ALLOWED = {
 WITHOUT_TENSORFLOW = (
     "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
-    "plotting", "runs", "settings", "tables", "treebank", "vectors.files", "vectors.matching",
-    "vectors.sets", "vocabulary", "datasets.sst5.source",
+    "plotting", "runs", "settings", "tables", "tables.labels", "tables.scales", "tables.spelling",
+    "tables.splits", "treebank", "vectors.files", "vectors.matching", "vectors.sets", "vocabulary",
+    "datasets.sst5.source",
 )  # fmt: skip
 HEAVY = {
     "tensorflow", "keras", "gensim", "matplotlib", "numpy", "scipy", "tensorflow_datasets", "rich",

@@ -73,7 +73,8 @@ def plain(text: str, comma: bool = False) -> str:
     value = number(text)
     if value is not None:
         return value
-    return WITHIN.sub(lambda match: number(match[0]) or match[0], text)
+    words = WITHIN.sub(lambda match: number(match[0]) or match[0], text)
+    return text if number(words) else words  # ".-0" is not ".0"
 
 
 def number(text: str) -> str | None:

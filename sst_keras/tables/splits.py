@@ -17,8 +17,7 @@ from sst_keras.errors import InputError
 
 SIDES = ("train", "dev", "test")
 _FEWEST = 10  # rows of some class
-# Of the rows outside of large parts, dev and test get at most so many times their share.
-_MOST = 2.5
+_MOST = 2.5  # how many times their share of the parts dev and test may have
 _TOLERANCE = 0.02  # sizes that differ from the shares by more of all rows are reported
 _FEWEST_VALUES, _ROWS_PER_VALUE = 3, 1.5
 
@@ -76,8 +75,8 @@ def split_rows(
     The shares count rows. A part that is larger than half of dev or test goes to train, the largest
     first, until train is full. The other parts of each class (a part's most frequent one) are
     shuffled and cut where that is nearest to the shares; what one class has too much, the next one
-    gets less. If the large parts are more than train's share, dev and test still get theirs, but
-    never more than a quarter of the other rows each.
+    gets less. If large parts take more than the share of train, dev and test still get theirs, but
+    each at most about a quarter of the parts.
 
     Args:
         labels: int32[rows], classes from 0.
@@ -164,7 +163,6 @@ def _parts(text: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
         edges = (np.ones(len(linked), np.int8), (text[linked], group))
         graph = coo_array(edges, shape=(group.max() + 1,) * 2)
         parts = connected_components(graph, directed=False)[1][text]
-        parts = np.unique(parts, return_inverse=True)[1]
     first = _first_rows(parts)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -214,8 +212,9 @@ def _assign(
         largest = random.permutation(np.flatnonzero(large))
         largest = largest[np.argsort(-sizes[largest], kind="stable")]
         in_train[largest[: _nearest(_bounds(sizes[largest]), shares[0] * rows)]] = True
-        rest = rows - sizes[in_train].sum()
-        later = np.minimum(shares[1:] * rows, _MOST * shares[1:] * rest) / max(rest, 1)
+        rest = sizes[~in_train]
+        later = shares[1:] * min(rows, _MOST * len(sizes) * rest.sum() / max(len(rest), 1))
+        later /= max(later.sum(), rest.sum(), 1)
         shares = np.array([1 - later.sum(), *later])
     members = [parts[~in_train[parts]] for parts in members]
     carry = np.zeros(3, np.int64)  # rows that earlier classes owe to each side
@@ -237,8 +236,8 @@ def _bounds(sizes: np.ndarray) -> np.ndarray:
 
 
 def _nearest(bounds: np.ndarray, rows: float) -> int:
-    """Returns where ascending `bounds` are nearest to `rows`, the first of two."""
-    return int(np.argmin(np.abs(bounds - rows)))
+    """Returns where ascending `bounds` are nearest to `rows`, the last of two."""
+    return len(bounds) - 1 - int(np.argmin(np.abs(bounds[::-1] - rows)))
 
 
 def _require(labels: np.ndarray, sizes: np.ndarray, asked: Sequence[str]) -> None:
