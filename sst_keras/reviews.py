@@ -18,12 +18,13 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.folders import ClassFolders
 from sst_keras.tables.labels import Labels, read_labels
 from sst_keras.tables.reading import Table, open_table
-from sst_keras.tables.splits import looks_like_group, may_group, split_rows
+from sst_keras.tables.splits import contradictions, is_group_name, looks_like_group, split_rows
 from sst_keras.texts import TextReader, Texts, contained
 from sst_keras.vocabulary import UNKNOWN
 
 SPLITS = ("train", "dev", "test")
 _FEWEST_CLASSES, _MOST_CLASSES = 2, 20
+_MOST_SPELLINGS = 1000  # of labels; more are no labels, and would take long to compare
 _SHOWN = 5  # places or names in a message
 # The most windows of training tokens that are compared with dev and test texts.
 _MOST_WINDOWS = 200_000_000
@@ -141,6 +142,8 @@ def read_reviews(
     if not len(rows.line):
         raise InputError(f"{data.dataset}: expected a text and a label per row. Received no rows.")
     texts = reader.finish()
+    if len(rows.spellings) > _MOST_SPELLINGS:
+        raise _wrong_column(rows, rows.spellings, data)
     labels = read_labels(rows.counts(), data.labels)
     numbers = np.asarray([labels.codes.get(each, -2) for each in rows.spellings], np.int32)
     classes = numbers[rows.spelling]  # int32[rows]: -1 without a label, -2 with an unknown one
@@ -157,7 +160,7 @@ def read_reviews(
         joined=labels.joined,
         left_out=(left_out,) if len(missing) else (),
         repeats=len(keys) - len(np.unique(keys)),
-        contradicted=_contradicted(keys, classes),
+        contradicted=contradictions(classes, keys),
         leaks={} if complete else _leaks(splits, {name: keys[m] for name, m in members.items()}),
         group_columns=() if data.group_column else rows.proposed,
         longest=int(texts.lengths.max()),
@@ -191,7 +194,7 @@ def _read_rows(
         table = source if isinstance(source, ClassFolders) else open_table(source, data)
         tables.append(table)
         others: dict[str, dict[Any, int]] = {
-            name: {} for name in table.names if not data.group_column and may_group(name)
+            name: {} for name in table.names if not data.group_column and is_group_name(name)
         }
         values = {name: [] for name in others}
         for block in table.blocks():
@@ -238,13 +241,18 @@ def _check_labels(rows: _Rows, classes: np.ndarray, labels: Labels, data: DataCo
             f"({rows.where(np.arange(len(classes)))})."
         )
     if not _FEWEST_CLASSES <= len(names) <= _MOST_CLASSES:
-        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        column = next((table.label for table in rows.tables if getattr(table, "label", None)), "")
-        raise InputError(
-            f"{data.dataset}: expected {_FEWEST_CLASSES} to {_MOST_CLASSES} classes in the column "
-            f"{column or data.label_column!r}. Received {len(names)}: {shown}. Is it the right "
-            f"column?"
-        )
+        raise _wrong_column(rows, names, data)
+
+
+def _wrong_column(rows: _Rows, names: Sequence[str], data: DataConfig) -> InputError:
+    """Returns the error about a column of labels with too few or too many of them."""
+    shown = ", ".join(name[:40] for name in names[:_SHOWN])
+    shown += ", ..." if len(names) > _SHOWN else ""
+    column = next((table.label for table in rows.tables if getattr(table, "label", None)), "")
+    return InputError(
+        f"{data.dataset}: expected {_FEWEST_CLASSES} to {_MOST_CLASSES} classes in the column "
+        f"{column or data.label_column!r}. Received {len(names):,}: {shown}. Is it the right column?"
+    )
 
 
 def _sides(
@@ -268,7 +276,10 @@ def _sides(
     shares = (1 - 0.1 * sum(is_cut), *(0.1 * cut for cut in is_cut[1:]))
     train = np.flatnonzero(sides == 0)
     groups = group[train] if data.group_column else None
-    cut = split_rows(classes[train], keys[train], groups, data.split_seed, shares)
+    try:
+        cut = split_rows(classes[train], keys[train], groups, data.split_seed, shares)
+    except InputError as error:
+        raise InputError(f"{data.dataset}: {error.message}") from None
     sides[train] = cut.sides
     sizes = np.bincount(sides, minlength=3).tolist()
     sizes = " / ".join(f"{size:,}" for size in sizes)
@@ -391,12 +402,6 @@ def _blank(texts: Texts) -> int:
     first = texts.ids[texts.starts[:-1]]
     is_unknown = np.asarray([word == UNKNOWN.encode() for word in texts.words.spellings], bool)
     return int((is_unknown[first] & (texts.lengths == 1)).sum())
-
-
-def _contradicted(keys: np.ndarray, classes: np.ndarray) -> int:
-    """Returns the number of distinct texts with several classes."""
-    pairs = np.unique(np.stack([keys, classes.astype(np.uint64)]), axis=1)
-    return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
 
 
 def _leaks(

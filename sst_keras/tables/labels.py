@@ -1,67 +1,63 @@
-"""Labels as people write them → classes, by one rule.
+"""Labels as people write them → classes.
 
-1. White space and invisible characters do not count, nor does the case of letters.
-2. Numbers of equal value are one class: `1`, `1.0`, `+1`, `01`. They are named in their shortest
-   form.
-3. Words for nothing (`nan`, `null`, `none`, `n/a`, `-`, empty) are no label.
-4. Classes are sorted as numbers; as numbers within words (`1 star`, `10 %`); as a known scale
-   (`very negative` to `very positive`, `low` to `high`); or else by the alphabet. In the last case
-   they are not known to be ordered.
+Two labels are the same class if they are equal in these respects:
 
-Names that the user gives take precedence: they name the classes, and their order.
+- White space and invisible characters do not count: any Unicode space, zero-width and directional
+  characters, byte order marks, soft hyphens, controls, variation selectors. A space between two
+  numbers counts.
+- Case does not count. Characters that Unicode calls compatible (full-width letters) are equal, and
+  so are those that look the same: kinds of hyphens and quotation marks, and Greek or Cyrillic
+  letters in a label that Latin ones could spell. Accents and other punctuation count.
+- Spaces, hyphens and underscores between words, or between a word and a number, do not count:
+  "very negative", "Very-Negative", "very_negative" and "VeryNegative" are one class. So are
+  "1 star" and "1 stars".
+- Numbers of equal value are equal, exactly and also within words: 1, 1.0, +1, 01, 1e0, "1,0", and
+  digits of other scripts. A comma between digits is a decimal comma if it can be one in all labels
+  that have it. 1_000, "1,000", inf and 0x10 are words.
+
+A class of a number is named by its digits, "1" or "0.5". Any other is named by its most frequent
+spelling. Classes that were spelled in several ways are reported, so nothing is joined silently.
+
+Words for nothing are no label, in any case: an empty cell, nan, null, none, n/a, na, nat, nil,
+empty, blank, undefined, unlabeled, a spreadsheet's errors, also in brackets; and hyphens, question
+marks or dots without a word. Hyphens are labels if plus signs are.
+
+The order is that of the user if given. Else classes are sorted by the one number that each has
+("1", "2 stars", "4/5", "★★★", "three"), or by a known scale ("very negative" to "very positive",
+"low" to "high", "strongly disagree" to "strongly agree", ...; see `scales`). Classes without
+either are sorted by their names in lower case, and `Labels.ordered` is False.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from sst_keras.errors import UsageError
+from sst_keras.tables import scales, spelling
 
-_NOTHING = {"", "nan", "null", "none", "n/a", "na", "#n/a", "<na>", "nat", "nil", "-", "--", "?"}
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?")
-_WITHIN = re.compile(r"\d+(?:\.\d+)?")
-_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-# Known scales, from low to high. A place may have several names.
-_SCALES = tuple(
-    tuple(tuple(name.strip() for name in place.split("/")) for place in scale.split("<"))
-    for scale in (
-        "very negative/strongly negative/extremely negative < negative/neg < "
-        "slightly negative/somewhat negative/weakly negative < neutral/neu/mixed < "
-        "slightly positive/somewhat positive/weakly positive < positive/pos < "
-        "very positive/strongly positive/extremely positive",
-        "worst < terrible/awful/horrible/very bad/very poor < bad/poor < "
-        "ok/okay/average/fair/so so/mediocre/medium/neutral/acceptable < good < very good/great < "
-        "excellent/best/perfect",
-        "very low < low < medium/moderate/middle < high < very high",
-        "never < rarely/seldom < sometimes/occasionally < often/usually/frequently < always",
-        "strongly disagree < disagree < neutral/neither agree nor disagree/undecided < agree < "
-        "strongly agree",
-        "very dissatisfied < dissatisfied/unsatisfied < neutral < satisfied < very satisfied",
-        "very unlikely < unlikely < neutral/possible < likely < very likely",
-        "no/n < maybe/perhaps < yes/y",
-        "false/f < true/t",
-        "small < medium < large",
-        "none < mild < moderate < severe",
-        "fail < pass",
-        "dislike < like < love",
-        "detractor < passive < promoter",
-    )
-)
+_NOTHING = frozenset(
+    "nan -nan +nan null none n/a na n.a n.a. #n/a #na nat nil empty blank undefined unlabeled "
+    "unlabelled #null! #ref! #value! #div/0! #name? #num! \\n".split()
+) | {"no label", "not available", "not applicable", "#n/a n/a", "-1.#ind", "1.#ind", "1.#qnan"}
+_MARKS = re.compile(r"[-?._/\\ ]*")
+_PLUS = re.compile(r"[+ ]+")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes that some labels are.
+    """The classes of a data set, and what each spelling of a label means.
+
+    Nothing here depends on the order of the rows or of `counts`.
 
     Attributes:
-        classes: Their names, lowest first.
-        ordered: Whether their order is known: numbers, a known scale, or as the user gave them.
-        codes: Spelling → number of the class, or -1 for no label. A spelling that is none of the
-            classes that the user gave has no entry.
-        joined: Class → its spellings → rows, for classes with several spellings.
-        missing: Spelling of no label → rows.
+        classes: The classes, lowest first.
+        ordered: Whether they are known to be a scale: given by the user, by numbers or by words.
+        codes: Spelling, as in the file → class number, or -1 for no label. If the user gave the
+            classes, spellings of other classes are absent.
+        joined: Class → its spellings → rows, for classes with more than one spelling, the most
+            frequent first.
+        missing: Spelling of "no label" → rows, the most frequent first.
     """
 
     classes: tuple[str, ...]
@@ -72,107 +68,93 @@ class Labels:
 
 
 def read_labels(counts: Mapping[str, int], given: Sequence[str] = ()) -> Labels:
-    """Returns the classes of labels.
+    """Returns the classes that labels name.
 
     Args:
-        counts: Spelling → the number of rows that have it.
-        given: The names of the classes, lowest first; empty if they are to be found.
+        counts: Spelling → rows, over all splits.
+        given: The classes as the user names and orders them, lowest first; empty for the order
+            described above. A word for nothing is a class if it is given. A label of another class
+            is no error here: it is absent from `codes`.
 
     Raises:
-        UsageError: If two of the given names are the same class.
+        UsageError: If a given name is blank, or two of them are the same class.
     """
-    members: dict[str, dict[str, int]] = {}  # what counts of a label → its spellings → rows
+    comma = spelling.uses_decimal_comma([*counts, *given])
+    forms = {label: spelling.plain(label, comma) for label in [*counts, *given]}
+    identities = spelling.identities(forms, comma)
+    names = _given_names(given, identities)
+    has_plus = any(map(_PLUS.fullmatch, forms.values()))
+    members: dict[str, dict[str, int]] = {}  # identity → spelling → rows
     missing = {}
-    asked: dict[str, str] = {}
-    for name in given:
-        if _key(name) in asked:
-            message = f"expected different classes. Received {asked[_key(name)]!r} and {name!r}."
-            raise UsageError(message, setting="data.labels")
-        asked[_key(name)] = name
-    for spelling in sorted(counts):
-        key = _key(spelling)
-        if key in asked or key not in _NOTHING:
-            members.setdefault(key, {})[spelling] = counts[spelling]
+    for label, rows in _most_frequent_first(counts):
+        identity = identities[label]
+        if identity not in names and _is_nothing(forms[label], has_plus):
+            missing[label] = rows
         else:
-            missing[spelling] = counts[spelling]
+            members.setdefault(identity, {})[label] = rows
     if given:
-        keys, ordered, names = list(asked), True, asked
+        ordered = True
     else:
-        keys, ordered = _sorted(members)
-        names = {key: _name(key, members[key]) for key in keys}
+        names = {identity: _name(spelled, forms) for identity, spelled in members.items()}
+        names, ordered = _sorted(names, comma)
+    numbers = {identity: number for number, identity in enumerate(names)}
     codes = dict.fromkeys(missing, -1)
-    for number, key in enumerate(keys):
-        codes |= dict.fromkeys(members.get(key, ()), number)
-    joined = {names[key]: members[key] for key in keys if len(members.get(key, ())) > 1}
-    return Labels(tuple(names[key] for key in keys), ordered, codes, joined, missing)
-
-
-def _key(label: str) -> str:
-    """Returns what counts of a label: its value, or its visible letters without case."""
-    visible = (
-        " " if unicodedata.category(each)[0] in "CZ" and each.isspace() else each
-        for each in unicodedata.normalize("NFKC", label)
-        if each.isspace() or unicodedata.category(each) not in ("Cf", "Cc", "Co", "Cn")
-    )  # fmt: skip
-    text = " ".join("".join(visible).replace("\u2212", "-").split()).casefold()
-    text = re.sub("[\ufe00-\ufe0f]", "", text)
-    number = re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", text)
-    if text.isascii() and _NUMBER.fullmatch(number):
-        return _shortest(Decimal(number))
-    return re.sub(r"(?<=\w)[_-](?=\w)", " ", text)
-
-
-def _shortest(value: Decimal) -> str:
-    if value == value.to_integral_value():
-        return str(int(value))
-    return format(value.normalize(), "f")
-
-
-def _name(key: str, spellings: Mapping[str, int]) -> str:
-    """Returns the name of a class: the number, or the most frequent spelling."""
-    if _NUMBER.fullmatch(key):
-        return key
-    best = min(spellings, key=lambda spelling: (-spellings[spelling], spelling))
-    visible = (
-        each for each in best if unicodedata.category(each) not in ("Cf", "Cc") or each == " "
+    for identity in members.keys() & numbers.keys():
+        codes |= dict.fromkeys(members[identity], numbers[identity])
+    return Labels(
+        tuple(names.values()),
+        ordered,
+        dict(sorted(codes.items())),
+        {
+            name: members[identity]
+            for identity, name in names.items()
+            if len(members.get(identity, ())) > 1
+        },
+        missing,
     )
-    return " ".join("".join(visible).split())
 
 
-def _sorted(keys: Iterable[str]) -> tuple[list[str], bool]:
-    """Returns classes in order, and whether the order is known."""
-    keys = sorted(keys)
-    if all(_NUMBER.fullmatch(key) for key in keys):
-        return sorted(keys, key=Decimal), True
-    if places := _numbers_within(keys) or _places(keys):
-        return sorted(keys, key=places.__getitem__), True
-    return keys, False
+def _given_names(given: Sequence[str], identities: Mapping[str, str]) -> dict[str, str]:
+    """Returns identity → name, in the user's order."""
+    names: dict[str, str] = {}
+    for name in given:
+        if not spelling.shown(name):
+            raise UsageError(
+                f"expected names of classes. Received a blank one: {name!r}.", setting="data.labels"
+            )
+        if identities[name] in names:
+            raise UsageError(
+                f"{names[identities[name]]!r} and {name!r} name the same class: case, spaces and "
+                f"the notation of a number do not count. Name each class once, lowest first.",
+                setting="data.labels",
+            )
+        names[identities[name]] = name
+    return names
 
 
-def _numbers_within(keys: Sequence[str]) -> dict[str, Decimal] | None:
-    """Returns the number within each class, if they differ in one number only."""
-    found, rests = {}, set()
-    for key in keys:
-        if key and not key.strip("*★⭐☆"):
-            found[key] = Decimal(len(key.rstrip("☆")))
-            rests.add("*")
-            continue
-        words = [str(_WORDS.index(word)) if word in _WORDS else word for word in key.split()]
-        text = " ".join(words)
-        numbers = _WITHIN.findall(text)
-        if not numbers:
-            return None
-        found[key] = Decimal(numbers[0])
-        rest = text.replace(numbers[0], "#", 1)
-        rests.add(re.sub(r"s\b", "", rest))  # 1 star, 2 stars
-    return found if len(rests) == 1 and len(set(found.values())) == len(found) else None
+def _most_frequent_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _places(keys: Sequence[str]) -> dict[str, int] | None:
-    """Returns the place of each class on the first known scale that has them all."""
-    for scale in _SCALES:
-        places = {name: place for place, names in enumerate(scale) for name in names}
-        found = {key: places[key] for key in keys if key in places}
-        if len(found) == len(keys) == len(set(found.values())):
-            return found
-    return None
+def _is_nothing(text: str, has_plus: bool) -> bool:
+    if _MARKS.fullmatch(text):
+        return not ("-" in text and has_plus)
+    return text.strip("()[]<>{} ") in _NOTHING | {""}
+
+
+def _name(spelled: Mapping[str, int], forms: Mapping[str, str]) -> str:
+    """Returns a class's name: its number, or its most frequent spelling, ties by code point."""
+    rows: Counter[str] = Counter()
+    for label, count in spelled.items():
+        number = spelling.number(forms[label])
+        rows[spelling.shown(label) if number is None else number] += count
+    return _most_frequent_first(rows)[0][0]
+
+
+def _sorted(names: Mapping[str, str], comma: bool) -> tuple[dict[str, str], bool]:
+    """Returns identity → name in the order of a scale, and whether there is one."""
+    items = sorted(names.items(), key=lambda item: (item[1].casefold(), item[1]))
+    places = scales.order([spelling.plain(name, comma) for _, name in items])
+    if places is None:
+        return dict(items), False
+    return dict(items[place] for place in places), True
