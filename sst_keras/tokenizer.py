@@ -9,8 +9,13 @@ the Stanford Sentiment Treebank, which follows the Penn Treebank, without their 
 - A dash is `--`, an ellipsis `...`; a run of `!` and `?` is one token.
 - A full stop is a token unless it belongs to an abbreviation, an initial or a number.
 
+- An emoji is a token, with its modifiers: `Tuesday😡😡` → `Tuesday 😡 😡`. The treebank has none.
+
 Tokens joined by single spaces are returned unchanged. Three tokens of the treebank contain a
 no-break space (`8 1/2`): it is kept between a number and a fraction, and is white space elsewhere.
+
+The tokens of a text are those of its words: no rule looks across white space, except that `No.` is
+an abbreviation before a number. `sst_keras.texts` relies on it.
 """
 
 from sst_keras.runtime import tf
@@ -19,22 +24,53 @@ from sst_keras.vocabulary import UNKNOWN
 _CLITICS = "s|m|d|ll|re|ve"
 _ABBREVIATIONS = (
     "Mr|Ms|Mrs|Dr|Jr|Sr|St|Mt|Prof|Gen|Sen|Rep|Gov|Lt|Col|Capt|Sgt|Rev|Hon|Ave|Blvd|Pa|PA|Wash|"
-    "Jan|Feb|Aug|Sept|Oct|Nov|Dec|Bros|Inc|Co|Corp|Ltd|vs|Vs|etc|al|[Nn]o"
+    "Jan|Feb|Aug|Sept|Oct|Nov|Dec|Bros|Inc|Co|Corp|Ltd|vs|Vs|etc|al"
+)
+
+# Unicode's emoji, without those of ASCII, Latin-1 and the symbols that are rarely meant as emoji.
+_EMOJI = (
+    "\\x{231a}\\x{231b}\\x{23e9}-\\x{23f3}\\x{23f8}-\\x{23fa}\\x{25fd}\\x{25fe}\\x{2600}-\\x{2604}"
+    "\\x{260e}\\x{2611}\\x{2614}\\x{2615}\\x{2618}\\x{261d}\\x{2620}\\x{2622}\\x{2623}\\x{2626}"
+    "\\x{262a}\\x{262e}\\x{262f}\\x{2638}-\\x{263a}\\x{2640}\\x{2642}\\x{2648}-\\x{2653}\\x{265f}"
+    "\\x{2660}\\x{2663}\\x{2665}\\x{2666}\\x{2668}\\x{267b}\\x{267e}\\x{267f}\\x{2692}-\\x{2697}"
+    "\\x{2699}\\x{269b}\\x{269c}\\x{26a0}\\x{26a1}\\x{26a7}\\x{26aa}\\x{26ab}\\x{26b0}\\x{26b1}"
+    "\\x{26bd}\\x{26be}\\x{26c4}\\x{26c5}\\x{26c8}\\x{26ce}\\x{26cf}\\x{26d1}\\x{26d3}\\x{26d4}"
+    "\\x{26e9}\\x{26ea}\\x{26f0}-\\x{26f5}\\x{26f7}-\\x{26fa}\\x{26fd}\\x{2702}\\x{2705}"
+    "\\x{2708}-\\x{270d}\\x{270f}\\x{2712}\\x{2714}\\x{2716}\\x{271d}\\x{2721}\\x{2728}\\x{2733}"
+    "\\x{2734}\\x{2744}\\x{2747}\\x{274c}\\x{274e}\\x{2753}-\\x{2755}\\x{2757}\\x{2763}\\x{2764}"
+    "\\x{2795}-\\x{2797}\\x{27a1}\\x{27b0}\\x{27bf}\\x{2b1b}\\x{2b1c}\\x{2b50}\\x{2b55}\\x{1f004}"
+    "\\x{1f0cf}\\x{1f170}\\x{1f171}\\x{1f17e}\\x{1f17f}\\x{1f18e}\\x{1f191}-\\x{1f19a}\\x{1f201}"
+    "\\x{1f202}\\x{1f21a}\\x{1f22f}\\x{1f232}-\\x{1f23a}\\x{1f250}\\x{1f251}\\x{1f300}-\\x{1f64f}"
+    "\\x{1f680}-\\x{1f6ff}\\x{1f7e0}-\\x{1f7eb}\\x{1f7f0}\\x{1f90c}-\\x{1f9ff}\\x{1fa70}-\\x{1faff}"
+)
+# These are emoji if the emoji variation selector U+FE0F or, for digits, a keycap U+20E3 follows.
+_TEXT_EMOJI = (
+    "\\x{a9}\\x{ae}\\x{203c}\\x{2049}\\x{2122}\\x{2139}\\x{2194}-\\x{2199}\\x{21a9}\\x{21aa}"
+    "\\x{2328}\\x{23cf}\\x{24c2}\\x{25aa}\\x{25ab}\\x{25b6}\\x{25c0}\\x{25fb}\\x{25fc}\\x{2934}"
+    "\\x{2935}\\x{2b05}-\\x{2b07}\\x{3030}\\x{303d}\\x{3297}\\x{3299}"
+)
+# Variation selectors, skin tones, tags.
+_MODIFIER = "[\\x{fe0e}\\x{fe0f}\\x{1f3fb}-\\x{1f3ff}\\x{e0020}-\\x{e007f}]*"
+# Flags, keycaps, and emoji joined by U+200D, after Unicode Technical Standard 51.
+_EMOJI_SEQUENCE = (
+    "[\\x{1f1e6}-\\x{1f1ff}]{1,2}|[0-9#*]\\x{fe0f}?\\x{20e3}|"
+    f"(?:[{_EMOJI}]|[{_TEXT_EMOJI}]\\x{{fe0f}}){_MODIFIER}"
+    f"(?:\\x{{200d}}(?:[{_EMOJI}{_TEXT_EMOJI}]{_MODIFIER})?)*"
+)
+_WHITE_SPACE = (
+    "[\x00\x09-\x20\x7f\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200b}\\x{2028}\\x{2029}\\x{202f}"
+    "\\x{205f}\\x{3000}\\x{feff}]"
 )
 
 # Pattern (RE2, without look-around) and replacement, in order. Control characters mark what later
 # rules must not change: \x01 a no-break space, \x02 an opening single quote, \x03 an abbreviation's
 # full stop, \x04 an apostrophe. In the text itself they are white space.
 _RULES = (
-    # White space becomes one space between words and one at each end.
+    # White space becomes two spaces, so that each word has one of its own on either side. Rules
+    # put one space within a word.
     ("[\x01-\x08]", " "),
     (r"(\d)\x{a0}(\d+\\?/\d)(-?)", "\\1\x01\\2 \\3 "),
-    (
-        "[\x00\x09-\x20\x7f]|[\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200b}\\x{2028}\\x{2029}"
-        "\\x{202f}\\x{205f}\\x{3000}\\x{feff}]",
-        " ",
-    ),
-    ("^| *$|  +", " "),
+    (f"^{_WHITE_SPACE}*|{_WHITE_SPACE}+|$", "  "),
     # The treebank's escapes.
     ("-LRB-", " ( "),
     ("-RRB-", " ) "),
@@ -46,8 +82,8 @@ _RULES = (
     (r"([ (\[{<])[\"\x{201c}]|``", r"\1 `` "),
     (r"[\"\x{201c}\x{201d}]|''", " '' "),
     ("([^`])`([^`])", r"\1 ` \2"),
-    # Punctuation; a comma or colon within a number stays.
-    (r"([()\[\]{}<>;$#%]|[!?]+|\*+)", r" \1 "),
+    # Emoji and punctuation; a comma or colon within a number stays.
+    (rf"({_EMOJI_SEQUENCE}|[()\[\]{{}}<>;$#%]|[!?]+|\*+)", r" \1 "),
     ("([^0-9])([,:])|([,:])([^0-9])", r"\1 \2\3 \4"),
     # A hyphen or slash at a word's end or start, or next to an apostrophe, is a token.
     ("([^ -])([-/]) ", r"\1 \2 "),
@@ -70,7 +106,7 @@ _RULES = (
     ("\x02", "` "),
     # Full stops.
     (rf"\b({_ABBREVIATIONS})\. ", "\\1\x03 "),
-    ("\\b([Nn]o)\x03 ([^0-9.])", r"\1 . \2"),
+    (r"\b([Nn]o)\.( +[0-9.])", "\\1\x03\\2"),
     (r"(\b[A-HJ-Z]|\.[A-Za-z])\. ", "\\1\x03 "),
     (r"([^ .])\. ", r"\1 . "),
     ("\x03", "."),
