@@ -27,28 +27,14 @@ _ABBREVIATIONS = (
     "Jan|Feb|Aug|Sept|Oct|Nov|Dec|Bros|Inc|Co|Corp|Ltd|vs|Vs|etc|al"
 )
 
-# Unicode's emoji, without those of ASCII, Latin-1 and the symbols that are rarely meant as emoji.
+# The characters that Unicode calls emoji, without digits.
 _EMOJI = (
-    "\\x{231a}\\x{231b}\\x{23e9}-\\x{23f3}\\x{23f8}-\\x{23fa}\\x{25fd}\\x{25fe}\\x{2600}-\\x{2604}"
-    "\\x{260e}\\x{2611}\\x{2614}\\x{2615}\\x{2618}\\x{261d}\\x{2620}\\x{2622}\\x{2623}\\x{2626}"
-    "\\x{262a}\\x{262e}\\x{262f}\\x{2638}-\\x{263a}\\x{2640}\\x{2642}\\x{2648}-\\x{2653}\\x{265f}"
-    "\\x{2660}\\x{2663}\\x{2665}\\x{2666}\\x{2668}\\x{267b}\\x{267e}\\x{267f}\\x{2692}-\\x{2697}"
-    "\\x{2699}\\x{269b}\\x{269c}\\x{26a0}\\x{26a1}\\x{26a7}\\x{26aa}\\x{26ab}\\x{26b0}\\x{26b1}"
-    "\\x{26bd}\\x{26be}\\x{26c4}\\x{26c5}\\x{26c8}\\x{26ce}\\x{26cf}\\x{26d1}\\x{26d3}\\x{26d4}"
-    "\\x{26e9}\\x{26ea}\\x{26f0}-\\x{26f5}\\x{26f7}-\\x{26fa}\\x{26fd}\\x{2702}\\x{2705}"
-    "\\x{2708}-\\x{270d}\\x{270f}\\x{2712}\\x{2714}\\x{2716}\\x{271d}\\x{2721}\\x{2728}\\x{2733}"
-    "\\x{2734}\\x{2744}\\x{2747}\\x{274c}\\x{274e}\\x{2753}-\\x{2755}\\x{2757}\\x{2763}\\x{2764}"
-    "\\x{2795}-\\x{2797}\\x{27a1}\\x{27b0}\\x{27bf}\\x{2b1b}\\x{2b1c}\\x{2b50}\\x{2b55}\\x{1f004}"
-    "\\x{1f0cf}\\x{1f170}\\x{1f171}\\x{1f17e}\\x{1f17f}\\x{1f18e}\\x{1f191}-\\x{1f19a}\\x{1f201}"
-    "\\x{1f202}\\x{1f21a}\\x{1f22f}\\x{1f232}-\\x{1f23a}\\x{1f250}\\x{1f251}\\x{1f300}-\\x{1f64f}"
-    "\\x{1f680}-\\x{1f6ff}\\x{1f7e0}-\\x{1f7eb}\\x{1f7f0}\\x{1f90c}-\\x{1f9ff}\\x{1fa70}-\\x{1faff}"
+    "⌚⌛⏩-⏳⏸-⏺◽◾☀-☄☎☑☔☕☘☝☠☢☣☦☪☮☯☸-☺♀♂♈-♓♟♠♣♥♦♨♻♾♿⚒-⚗⚙⚛"
+    "⚜⚠⚡⚧⚪⚫⚰⚱⚽⚾⛄⛅⛈⛎⛏⛑⛓⛔⛩⛪⛰-⛵⛷-⛺⛽✂✅✈-✍✏✒✔✖✝✡✨✳✴❄❇❌❎❓-❕"
+    "❗❣❤➕-➗➡➰➿⬛⬜⭐⭕🀄🃏🅰🅱🅾🅿🆎🆑-🆚🈁🈂🈚🈯🈲-🈺🉐🉑🌀-🙏🚀-🛿🟠-🟫🟰🤌-🧿🩰-🫿"
 )
-# These are emoji if the emoji variation selector U+FE0F or, for digits, a keycap U+20E3 follows.
-_TEXT_EMOJI = (
-    "\\x{a9}\\x{ae}\\x{203c}\\x{2049}\\x{2122}\\x{2139}\\x{2194}-\\x{2199}\\x{21a9}\\x{21aa}"
-    "\\x{2328}\\x{23cf}\\x{24c2}\\x{25aa}\\x{25ab}\\x{25b6}\\x{25c0}\\x{25fb}\\x{25fc}\\x{2934}"
-    "\\x{2935}\\x{2b05}-\\x{2b07}\\x{3030}\\x{303d}\\x{3297}\\x{3299}"
-)
+# These are emoji if the variation selector U+FE0F follows.
+_TEXT_EMOJI = "©®‼⁉™ℹ↔-↙↩↪⌨⏏Ⓜ▪▫▶◀◻◼⤴⤵⬅-⬇〰〽㊗㊙"
 # Variation selectors, skin tones, tags.
 _MODIFIER = "[\\x{fe0e}\\x{fe0f}\\x{1f3fb}-\\x{1f3ff}\\x{e0020}-\\x{e007f}]*"
 # Flags, keycaps, and emoji joined by U+200D, after Unicode Technical Standard 51.
@@ -124,3 +110,8 @@ def tokenize(texts: tf.Tensor) -> tf.RaggedTensor:
     for pattern, replacement in _RULES:
         texts = tf.strings.regex_replace(texts, pattern, replacement)
     return tf.strings.split(texts)  # at ASCII white space, so a no-break space is kept
+
+
+def looks_ahead(words: tf.Tensor) -> tf.Tensor:
+    """Returns bool[words], whether the tokens of a word may depend on the next word."""
+    return tf.strings.regex_full_match(words, r"(?s).*(\b|\d)[Nn]o\..*")
