@@ -4,7 +4,9 @@ A million reviews of 200 bytes take 150 MB in this form. As string tensors they 
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -12,11 +14,15 @@ from typing import Self
 import numpy as np
 
 from sst_keras.runtime import tf
-from sst_keras.tokenizer import tokenize
+from sst_keras.tokenizer import looks_ahead, tokenize
 from sst_keras.vocabulary import UNKNOWN
 
-_BLOCK = 1 << 20  # tokens handled at a time, so that temporary arrays stay small
+_BLOCK = 1 << 18  # tokens handled at a time, so that temporary arrays stay small
 _BATCH = 8192  # texts tokenized at a time
+_PENDING = 2  # batches that wait for the second thread
+_MEMORY = 1 << 28  # bytes of remembered chunks, about
+_CHUNK_BYTES = 100  # of a remembered chunk besides its own bytes
+_SEPARATOR = b"\xff"  # a token that is not UTF-8, and so in no text
 # Base of the hashes modulo 2**64. It is odd, so that it has an inverse.
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
@@ -104,50 +110,187 @@ class Texts:
 
         A key depends on the text only. Different texts have different keys with near certainty.
         """
-        keys = np.empty(len(self), np.uint64)
-        for first, last in _blocks(self.starts):
-            sums = _Sums(self, first, last)
-            keys[first:last] = sums.runs(sums.starts[:-1], np.diff(sums.starts))
-        return _mixed(keys)
+        return _mixed(_hashes(self, self.lengths))
 
 
 class TextReader:
-    """Builds `Texts` of raw texts, batch by batch, so that nobody needs to keep them."""
+    """Builds `Texts` of raw texts, batch by batch, so that nobody needs to keep them.
+
+    The tokens are those of `tokenize`. A second thread looks them up while the caller reads on.
+    """
 
     def __init__(self) -> None:
-        self._rows: list[tf.RaggedTensor] = []
+        self._waiting: list[str] = []
+        self._memory = _Memory()
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: deque[Future] = deque()
+        self._ids = np.empty(0, np.int32)
+        self._lengths: list[np.ndarray] = []
 
     def add(self, texts: Sequence[str]) -> None:
-        """Adds raw texts."""
-        for start in range(0, len(texts), _BATCH):
-            self._rows.append(tokenize(tf.constant(texts[start : start + _BATCH], tf.string)))
+        """Adds raw texts. Half of a surrogate pair raises a `ValueError`, here or later."""
+        self._waiting += texts
+        while len(self._waiting) >= _BATCH:
+            self._send(_BATCH)
 
     def finish(self) -> Texts:
-        """Returns all texts, in the order in which they were added."""
-        if not self._rows:
-            return Texts.from_tokens([], [])
-        rows = tf.concat(self._rows, axis=0)
-        return Texts.from_tokens(rows.flat_values, rows.row_lengths().numpy())
+        """Returns all texts, in the order in which they were added. The reader ends."""
+        if self._waiting:
+            self._send(len(self._waiting))
+        while self._pending:
+            self._receive()
+        self._thread.shutdown()
+        starts = _starts(np.concatenate([np.zeros(0, np.int64), *self._lengths]))
+        return Texts(_renumber(self._ids, self._memory.spellings()), self._ids, starts)
+
+    def _send(self, number: int) -> None:
+        texts = tf.constant(self._waiting[:number], tf.string)
+        del self._waiting[:number]
+        # The NUL character is white space to the tokenizer. With it, each text has a chunk.
+        chunks = tf.strings.split(tf.strings.join([texts, "\0"], " "))
+        self._pending.append(self._thread.submit(self._memory.tokenize, texts, chunks))
+        if len(self._pending) > _PENDING:
+            self._receive()
+
+    def _receive(self) -> None:
+        ids, lengths = self._pending.popleft().result()
+        self._lengths.append(lengths)
+        stop = len(self._ids)
+        self._ids.resize(stop + len(ids), refcheck=False)  # in place, where memory allows
+        self._ids[stop:] = ids
+
+
+class _Numbering:
+    """Numbers strings that are valid UTF-8 by first occurrence."""
+
+    def __init__(self) -> None:
+        self.table = tf.lookup.experimental.DenseHashTable(
+            tf.string, tf.int64, default_value=-1, empty_key=b"", deleted_key=b"\xfe"
+        )
+        self.size = 0
+
+    def __call__(self, strings: tf.Tensor) -> tuple[np.ndarray, tf.Tensor]:
+        """Returns the number of each string, int64[strings], and the new strings in order."""
+        numbers = self.table.lookup(strings).numpy()
+        unknown = np.flatnonzero(numbers < 0)
+        new, places = tf.unique(tf.gather(strings, unknown))
+        numbers[unknown] = self.size + places.numpy()
+        self.table.insert(new, tf.range(self.size, self.size + len(new), dtype=tf.int64))
+        self.size += len(new)
+        return numbers, new
+
+
+class _Memory:
+    """Tokenizes texts, each different chunk once. Chunks are what ASCII white space separates."""
+
+    def __init__(self) -> None:
+        self._words = _Numbering()
+        self._spellings: list[np.ndarray] = []
+        self._number(tf.constant([_SEPARATOR]))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._bytes = 0
+        self._chunks = _Numbering()
+        # Chunk `i` has the tokens `ids[starts[i]:starts[i] + lengths[i]]`, or, if it looks `ahead`,
+        # perhaps others.
+        self._ids = np.zeros(0, np.int32)
+        self._starts = np.zeros(0, np.int64)
+        self._lengths = np.zeros(0, np.int64)
+        self._ahead = np.zeros(0, bool)
+
+    def spellings(self) -> np.ndarray:
+        """Returns object[words] of bytes, the spelling of each id."""
+        return np.concatenate(self._spellings)
+
+    def tokenize(self, texts: tf.Tensor, chunks: tf.RaggedTensor) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the ids of all tokens, int32[tokens], and how many each text has, int64[texts].
+
+        Each text has at least one chunk.
+        """
+        numbers = self._look_up(chunks.flat_values)
+        begin, splits = chunks.row_starts().numpy(), chunks.row_splits.numpy()
+        starts, lengths = self._starts[numbers], self._lengths[numbers]
+        other = np.logical_or.reduceat(self._ahead[numbers], begin)
+        other |= np.add.reduceat(lengths, begin) == 0  # The text is an unknown token.
+        if len(rows := np.flatnonzero(other)):
+            # The tokens of such a text take the place of its first chunk.
+            tokens = tokenize(tf.gather(texts, rows))
+            lengths[np.repeat(other, np.diff(splits))] = 0
+            lengths[begin[rows]] = tokens.row_lengths().numpy()
+            starts[begin[rows]] = len(self._ids) + tokens.row_starts().numpy()
+            self._ids = np.append(self._ids, self._number(tokens.flat_values))
+        ids = _gather(self._ids, starts, _starts(lengths))
+        if self._bytes > _MEMORY:
+            self._forget()
+        return ids, np.add.reduceat(lengths, begin)
+
+    def _look_up(self, chunks: tf.Tensor) -> np.ndarray:
+        """Returns the number of each chunk, int64[chunks]. New ones are tokenized."""
+        numbers, new = self._chunks(chunks)
+        if len(new):
+            # As one text, because many short ones take twice the time.
+            text = tf.strings.reduce_join(new + (b" " + _SEPARATOR + b" "), keepdims=True)
+            ids = self._number(tokenize(text).flat_values)
+            stops = np.flatnonzero(ids == 0)  # the separators
+            starts = np.append(0, stops[:-1] + 1)
+            self._starts = np.append(self._starts, len(self._ids) + starts)
+            self._lengths = np.append(self._lengths, stops - starts)
+            self._ahead = np.append(self._ahead, looks_ahead(new).numpy())
+            self._ids = np.append(self._ids, ids)
+            self._bytes += len(new) * _CHUNK_BYTES + int(tf.reduce_sum(tf.strings.length(new)))
+        return numbers
+
+    def _number(self, tokens: tf.Tensor) -> np.ndarray:
+        numbers, new = self._words(tokens)
+        self._spellings.append(new.numpy())
+        return numbers.astype(np.int32)
 
 
 def contained(needles: Texts, haystack: Texts) -> np.ndarray:
-    """Returns bool[needles], whether a text of `haystack` has a needle's tokens in a row.
+    """Returns bool[needles], whether a text of `haystack` has all tokens of a needle in a row.
 
-    Upper and lower case are equal. Equal texts contain each other.
+    Upper and lower case are equal, and so a text contains its copies. The time is that of reading
+    `haystack` a few times, whatever the number of needles.
     """
     found = np.zeros(len(needles), bool)
-    sought = np.empty(len(needles), np.uint64)
-    for first, last in _blocks(needles.starts):
-        sums = _Sums(needles, first, last)
-        sought[first:last] = sums.runs(sums.starts[:-1], np.diff(sums.starts))
+    # A needle of `n` tokens is sought where its first `size` tokens occur, size <= n < 2 size.
+    sizes = 1 << (np.frexp(needles.lengths)[1].astype(np.int64) - 1)
+    beginnings, hashes = _hashes(needles, sizes), _hashes(needles, needles.lengths)
+    groups = [
+        (size, np.unique(beginnings[sizes == size]), np.unique(needles.lengths[sizes == size]))
+        for size in np.unique(sizes)
+    ]
+    rows = {
+        length: np.flatnonzero(needles.lengths == length) for length in np.unique(needles.lengths)
+    }
     for first, last in _blocks(haystack.starts):
         sums = _Sums(haystack, first, last)
         rest = np.repeat(sums.starts[1:], np.diff(sums.starts)) - np.arange(sums.starts[-1])
-        for length in np.unique(needles.lengths):
-            places = np.flatnonzero(rest >= length)
-            which = needles.lengths == length
-            found[which] |= np.isin(sought[which], sums.runs(places, length))
+        for size, beginning, lengths in groups:
+            starts = np.flatnonzero(rest >= size)
+            starts = starts[_among(sums.runs(starts, size), beginning)]
+            for length in lengths:
+                runs = sums.runs(starts[rest[starts] >= length], length)
+                found[rows[length]] |= np.isin(hashes[rows[length]], runs)
     return found
+
+
+def _among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns the places of the values that are wanted, few of many hashes."""
+    table = np.zeros(1 << 20, bool)
+    table[wanted >> 44] = True
+    places = np.flatnonzero(table[values >> 44])
+    return places[np.isin(values[places], wanted)]
+
+
+def _hashes(texts: Texts, lengths: np.ndarray) -> np.ndarray:
+    """Returns uint64[texts], the hash of the first tokens of each text, as many as `lengths`."""
+    hashes = np.empty(len(texts), np.uint64)
+    for first, last in _blocks(texts.starts):
+        sums = _Sums(texts, first, last)
+        hashes[first:last] = sums.runs(sums.starts[:-1], lengths[first:last])
+    return hashes
 
 
 class _Sums:
@@ -176,6 +319,21 @@ def _mixed(keys: np.ndarray) -> np.ndarray:
     keys = (keys ^ (keys >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> 27)) * np.uint64(0x94D049BB133111EB)
     return keys ^ (keys >> 31)
+
+
+def _renumber(ids: np.ndarray, spellings: np.ndarray) -> Words:
+    """Changes ids so that words are numbered as they first occur, and returns the words."""
+    first = np.full(len(spellings), len(ids))
+    blocks = range(0, len(ids), _BLOCK)
+    for start in reversed(blocks):
+        block = ids[start : start + _BLOCK]
+        first[block[::-1]] = np.arange(start, start + len(block))[::-1]  # The last one counts.
+    order = np.argsort(first)[: np.count_nonzero(first < len(ids))]
+    numbers = np.zeros(len(spellings), np.int32)
+    numbers[order] = np.arange(len(order))
+    for start in blocks:
+        ids[start : start + _BLOCK] = numbers[ids[start : start + _BLOCK]]
+    return Words(spellings[order])
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:

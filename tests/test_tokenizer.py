@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sst_keras.runtime import tf
-from sst_keras.tokenizer import tokenize
+from sst_keras.tokenizer import looks_ahead, tokenize
 from sst_keras.treebank import escape, read_trees
 
 
@@ -63,6 +63,57 @@ def tokens_of(*texts):
 def test_raw_english(text, tokens):
     assert tokens_of(text) == [tokens.split(" ")]
     assert tokens_of(tokens) == [tokens.split(" ")]  # tokens are returned unchanged
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Tuesday😡", "Tuesday 😡"),
+        ("😡😡 😡!!!", "😡 😡 😡 !!!"),
+        ("Great!😀 Bad.😡", "Great ! 😀 Bad . 😡"),
+        ("I don't😡, it's😡.", "I do n't 😡 , it 's 😡 ."),
+        ("\"so good 😡\" ('really 😡')", "`` so good 😡 '' ( ` really 😡 ' )"),
+        ("⭐⭐ ☺♥", "⭐ ⭐ ☺ ♥"),
+        # Variation selectors, skin tones, emoji joined by U+200D, one of them cut off.
+        ("love❤\ufe0f❤\ufe0e❤", "love ❤\ufe0f ❤\ufe0e ❤"),
+        ("👍🏽👍ok", "👍🏽 👍 ok"),
+        ("👨\u200d👩\u200d👧❤\ufe0f\u200d🔥", "👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥"),
+        ("🤷🏾\u200d♀\ufe0f🙂\u200d↔\ufe0f👨\u200d", "🤷🏾\u200d♀\ufe0f 🙂\u200d↔\ufe0f 👨\u200d"),
+        # Flags and keycaps.
+        ("🇬🇧🇺🇸🇫", "🇬🇧 🇺🇸 🇫"),
+        ("🏴\U000e0067\U000e0062\U000e007f🏴", "🏴\U000e0067\U000e0062\U000e007f 🏴"),
+        ("top1\ufe0f\u20e32\ufe0f\u20e3", "top 1\ufe0f\u20e3 2\ufe0f\u20e3"),
+        ("#\ufe0f\u20e3*\ufe0f\u20e3#1", "#\ufe0f\u20e3 *\ufe0f\u20e3 # 1"),
+        # Symbols that are no emoji, unless a variation selector says so.
+        ("©2020 Foo™ 5★ ★★☆ x→y 🅐", "©2020 Foo™ 5★ ★★☆ x→y 🅐"),
+        ("Foo™\ufe0f ok‼\ufe0f", "Foo ™\ufe0f ok ‼\ufe0f"),
+        # Emoticons are punctuation.
+        ("good :) <3", "good : ) < 3"),
+    ],
+)
+def test_emoji(text, tokens):
+    assert tokens_of(text, tokens) == [tokens.split(" ")] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("rock 'n' 'n' 'n' roll", "rock 'n' 'n' 'n' roll"),
+        ("anti- pro- anti- war", "anti- pro- anti- war"),
+        ("anti - war, ol ' boys", "anti - war , ol ' boys"),
+        ("a` `b", "a ` ` b"),
+        ("a, ,b: :c", "a , , b : : c"),
+        ("No. no. No. 5", "No . no . No. 5"),
+    ],
+)
+def test_words_do_not_change_their_neighbours(text, tokens):
+    assert tokens_of(text) == [tokens.split(" ")]
+
+
+def test_words_that_depend_on_the_next_one():
+    words = ["No.", "(no.", "1/2no.", "No.\n", "piano.", "no", "Mr.", "anti-"]
+    expected = [True, True, True, True, False, False, False, False]
+    assert looks_ahead(tf.constant(words)).numpy().tolist() == expected
 
 
 def test_a_mixed_fraction():
