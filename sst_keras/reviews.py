@@ -19,7 +19,7 @@ from sst_keras.tables.folders import ClassFolders
 from sst_keras.tables.labels import Labels, read_labels
 from sst_keras.tables.reading import Table, open_table
 from sst_keras.tables.splits import contradictions, is_group_name, looks_like_group, split_rows
-from sst_keras.texts import TextReader, Texts, contained
+from sst_keras.texts import TextReader, Texts, contained, hash_words
 from sst_keras.vocabulary import UNKNOWN
 
 SPLITS = ("train", "dev", "test")
@@ -28,7 +28,7 @@ _MOST_SPELLINGS = 1000  # of labels; more are no labels, and would take long to 
 _SHOWN = 5  # places or names in a message
 # The most windows of training tokens that are compared with dev and test texts.
 _MOST_WINDOWS = 200_000_000
-_ENGLISH = frozenset(
+_ENGLISH = (
     b"the and a of to is it in this that was i for with but my you not on have very so they are be "
     b"as at".split()
 )
@@ -149,7 +149,9 @@ def read_reviews(
     classes = numbers[rows.spelling]  # int32[rows]: -1 without a label, -2 with an unknown one
     _check_labels(rows, classes, labels, data)
     missing, kept = np.flatnonzero(classes == -1), np.flatnonzero(classes >= 0)
-    texts, classes, file = texts.take(kept), classes[kept], rows.file[kept]
+    if len(missing):
+        texts = texts.take(kept)
+    classes, file = classes[kept], rows.file[kept]
     keys, group = texts.keys(), rows.group[kept]
     sides, notes = _sides(rows.splits, file, group, keys, classes, data, complete)
     members = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
@@ -159,7 +161,7 @@ def read_reviews(
         read=tuple(table.about for table in rows.tables),
         joined=labels.joined,
         left_out=(left_out,) if len(missing) else (),
-        repeats=len(keys) - len(np.unique(keys)),
+        repeats=int((np.diff(np.sort(keys)) == 0).sum()),
         contradicted=contradictions(classes, keys),
         leaks={} if complete else _leaks(splits, {name: keys[m] for name, m in members.items()}),
         group_columns=() if data.group_column else rows.proposed,
@@ -178,6 +180,18 @@ def read_reviews(
     )
 
 
+class _Numbering(dict):
+    """Numbers strings in the order in which they come."""
+
+    def __missing__(self, key: str) -> int:
+        self[key] = number = len(self)
+        return number
+
+    def numbers(self, strings: Sequence[str]) -> np.ndarray:
+        """Returns int64[strings]."""
+        return np.fromiter(map(self.__getitem__, strings), np.int64, len(strings))
+
+
 def _with_notes(findings: Findings, notes: Sequence[str]) -> Findings:
     return Findings(**{**vars(findings), "notes": tuple(notes)})
 
@@ -187,34 +201,28 @@ def _read_rows(
 ) -> _Rows:
     """Reads all files; their texts go to `reader`."""
     tables, proposed = [], []
-    spellings: dict[str, int] = {}
-    groups: dict[str, int] = {"": -1}
+    spellings, groups = _Numbering(), _Numbering({"": -1})
     columns: dict[str, list[np.ndarray]] = {"file": [], "line": [], "spelling": [], "group": []}
     for number, source in enumerate(sources.values()):
         table = source if isinstance(source, ClassFolders) else open_table(source, data)
         tables.append(table)
-        others: dict[str, dict[Any, int]] = {
-            name: {} for name in table.names if not data.group_column and is_group_name(name)
+        others = {
+            name: _Numbering() for name in table.names if not data.group_column and is_group_name(name)
         }
-        values = {name: [] for name in others}
+        values: dict[str, list[np.ndarray]] = {name: [] for name in others}
         for block in table.blocks():
             reader.add(block.texts)
             columns["file"].append(np.full(len(block.lines), number, np.int32))
             columns["line"].append(np.asarray(block.lines, np.int32))
-            for name, known, found in (
-                ("spelling", spellings, block.labels),
-                ("group", groups, block.groups),
-            ):
-                codes = [known.setdefault(each, len(known)) for each in found]
-                columns[name].append(np.asarray(codes, np.int64))
+            columns["spelling"].append(spellings.numbers(block.labels))
+            columns["group"].append(groups.numbers(block.groups))
             for name, known in others.items():
                 place = table.names.index(name)
-                cells = (str(row[place]) for row in block.rows)
-                values[name] += [known.setdefault(cell, len(known)) for cell in cells]
+                values[name].append(known.numbers([str(row[place]) for row in block.rows]))
         proposed += [
             name
-            for name, codes in values.items()
-            if name not in proposed and looks_like_group(name, np.asarray(codes, np.int64))
+            for name, parts in values.items()
+            if parts and name not in proposed and looks_like_group(name, np.concatenate(parts))
         ]
     joined = {
         name: np.concatenate([[], *parts]).astype(np.int64) for name, parts in columns.items()
@@ -399,18 +407,18 @@ def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarr
 
 
 def _blank(texts: Texts) -> int:
-    first = texts.ids[texts.starts[:-1]]
-    is_unknown = np.asarray([word == UNKNOWN.encode() for word in texts.words.spellings], bool)
-    return int((is_unknown[first] & (texts.lengths == 1)).sum())
+    unknown = np.flatnonzero(texts.words.spellings == UNKNOWN.encode())
+    return int((np.isin(texts.ids[texts.starts[:-1]], unknown) & (texts.lengths == 1)).sum())
 
 
 def _leaks(
     splits: Mapping[str, tuple[Texts, np.ndarray]], keys: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, int | None]]:
-    train = splits["train"][0]
+    train, known = splits["train"][0], np.sort(keys["train"])
     leaks = {}
     for name in ("dev", "test"):
-        equal = np.isin(keys[name], keys["train"])
+        places = np.searchsorted(known, keys[name]).clip(max=len(known) - 1)
+        equal = known[places] == keys[name]
         others = splits[name][0].take(np.flatnonzero(~equal))
         windows = len(train.ids) * len(np.unique(others.lengths))
         within = int(contained(others, train).sum()) if windows <= _MOST_WINDOWS else None
@@ -419,7 +427,7 @@ def _leaks(
 
 
 def _not_english(texts: Texts) -> int:
-    common = np.asarray([word.lower() in _ENGLISH for word in texts.words.spellings], bool)
+    common = np.isin(texts.words.hashes, hash_words(_ENGLISH))
     has_common = np.logical_or.reduceat(common[texts.ids], texts.starts[:-1])
     return int((~has_common & (texts.lengths >= _ENOUGH)).sum())
 

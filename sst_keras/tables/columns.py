@@ -1,5 +1,6 @@
 """The columns of a table: which has the text, which the label, and whether there is a header."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -127,16 +128,30 @@ def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) 
         labels = [place for place in (0, 1) if _is_label(body, place)]
         if len(labels) == 1:
             label, text = labels[0], 1 - labels[0]
-    if text is None and width == 1 and not with_label:
+    if text is None and width == 1 and not with_label and data.header == "none":
         text = 0
     if text is None or (with_label and label is None):
         return None
     group = None
     if data.group_column:
         group = find_column(data.group_column, numbers, "data.group_column")
-    if data.header == "auto" and label is not None and not _is_label(body, label):
+    has_header = _has_header(body, text) if label is None else not _is_label(body, label)
+    if data.header == "auto" and has_header:
         return Columns(tuple(rows[0]), text, label, group, 0)  # numbers name columns below a header
     return Columns(numbers, text, label, group, None)
+
+
+def _has_header(rows: Sequence[Sequence[str]], text: int) -> bool:
+    """Whether the first row is unlike the others: no number, or two words where others have more."""
+    first, *others = rows
+    numbers = [all(re.fullmatch(r"[\d.,-]+", row[place]) for row in others) for place in range(len(first))]
+    is_numbered = any(
+        is_number and not re.search(r"\d", name)
+        for is_number, name in zip(numbers, first, strict=True)
+    )
+    counts = sorted(len(row[text].split()) for row in others)
+    is_short = len(first[text].split()) <= 2 < counts[len(counts) // 2] if counts else False
+    return bool(others) and (is_numbered or is_short)
 
 
 def _is_label(rows: Sequence[Sequence[str]], place: int) -> bool:

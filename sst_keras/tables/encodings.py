@@ -91,19 +91,17 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     Raises:
         InputError: If the file is not in this encoding, or its compression is damaged.
     """
-    done = 0
     try:
         with (
             _open(path, encoding.packed) as raw,
             io.TextIOWrapper(raw, encoding.codec, newline=encoding.newline) as file,
         ):
-            for line in file:
-                yield line
-                done += 1
+            yield from file
     except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(encoding.codec, "replace")[-30:]
         raise InputError(
-            f"{path}, after line {done}: expected {encoding}. Received the byte "
-            f"{error.object[error.start]:#04x} ({error.reason}).",
+            f"{path}: expected {encoding}. Received the byte {error.object[error.start]:#04x} "
+            f"({error.reason}) after {before!r}.",
             setting="data.encoding",
         ) from None
     except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:

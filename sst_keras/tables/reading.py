@@ -75,26 +75,21 @@ class Table:
         Raises:
             InputError: If a row cannot be read. The message names its line.
         """
-        read = {
-            "table": _table_rows,
-            "labelled": _labelled_rows,
-            "numbered": _numbered_rows,
-            "lines": _line_rows,
-        }
-        rows = read.get(self.format.kind, _json_rows)(self)
-        while block := list(islice(rows, size)):
-            lines, texts, labels, groups, others = map(list, zip(*block, strict=True))
-            self._undo_markup(texts, lines)
+        read = {"table": _table_blocks, "labelled": _labelled_rows, "numbered": _numbered_rows}
+        read |= {"lines": _line_rows}
+        found = read.get(self.format.kind, _json_rows)(self, size)
+        for block in found if self.format.kind == "table" else _blocks(found, size):
+            self._undo_markup(block.texts, block.lines)
             try:
-                "".join(texts).encode("utf-8")
-                "".join(labels).encode("utf-8")
+                "".join(block.texts).encode("utf-8")
+                "".join(block.labels).encode("utf-8")
             except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can hold
                 half = error.object[error.start]
-                place = next(i for i, row in enumerate(block) if half in row[1] + row[2])
-                raise InputError(
-                    f"{self.path}, line {lines[place]}: expected text in UTF-8. Received {half!r}."
-                ) from None
-            yield Block(lines, texts, labels, groups, others)
+                pairs = zip(block.texts, block.labels, strict=True)
+                row = next(row for row, pair in enumerate(pairs) if half in "".join(pair))
+                place = self.place(block.lines[row])
+                raise InputError(f"{place}: expected text in UTF-8. Received {half!r}.") from None
+            yield block
 
     def place(self, line: int) -> str:
         """Returns where a row is, for messages."""
@@ -178,27 +173,31 @@ def is_table(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(TABLES)
 
 
-def _table_rows(table: Table) -> Iterator[tuple]:
+def _blocks(rows: Iterator[tuple], size: int) -> Iterator[Block]:
+    while block := list(islice(rows, size)):
+        yield Block(*map(list, zip(*block, strict=True)))
+
+
+def _table_blocks(table: Table, size: int) -> Iterator[Block]:
     path, found, columns = table.path, table.format, table.format.columns
-    width = len(columns.names)
-    text, label, group = columns.text, columns.label, columns.group
+    width, text, label, group = len(columns.names), columns.text, columns.label, columns.group
     skipped = max(found.line - 1, 0)
-    lines = islice(read_lines(path, found.encoding), skipped, None)
-    line, rows = 0, split_lines(lines, found)
+    numbered = split_lines(islice(read_lines(path, found.encoding), skipped, None), found)
+    line = skipped
     if found.line:
-        next(rows)
+        next(numbered)
     try:
-        for line, row in rows:
-            line += skipped
-            if len(row) != width:
-                row = _fitted(row, width, table, line)
-            yield (
-                line,
-                row[text],
-                "" if label is None else row[label],
-                "" if group is None else row[group],
-                row,
-            )
+        while block := list(islice(numbered, size)):
+            lines = [number + skipped for number, _ in block]
+            rows = [row for _, row in block]
+            if set(map(len, rows)) != {width}:
+                pairs = zip(rows, lines, strict=True)
+                rows = [_fitted(row, width, table, number) for row, number in pairs]
+            texts = [row[text] for row in rows]
+            labels = [""] * len(rows) if label is None else [row[label] for row in rows]
+            groups = [""] * len(rows) if group is None else [row[group] for row in rows]
+            line = lines[-1]
+            yield Block(lines, texts, labels, groups, rows)
     except csv.Error as error:
         raise InputError(
             f"{path}, after line {line}: the quotation marks are wrong ({error}). Double each "
@@ -210,6 +209,8 @@ def _table_rows(table: Table) -> Iterator[tuple]:
 
 def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
     """Returns a row as wide as the header."""
+    if len(row) == width:
+        return row
     if len(row) < width:
         table.count("had fewer fields than the header; the missing ones are empty", line)
         return row + [""] * (width - len(row))
@@ -222,7 +223,7 @@ def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
     return row[:width]
 
 
-def _labelled_rows(table: Table) -> Iterator[tuple]:
+def _labelled_rows(table: Table, size: int) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         words = content.split(None, 1)
         if not words:
@@ -241,13 +242,13 @@ def _labelled_rows(table: Table) -> Iterator[tuple]:
         yield line, text, label, "", (label, text)
 
 
-def _line_rows(table: Table) -> Iterator[tuple]:
+def _line_rows(table: Table, size: int) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         text = content.rstrip("\r\n")
         yield line, text, "", "", (text,)
 
 
-def _numbered_rows(table: Table) -> Iterator[tuple]:
+def _numbered_rows(table: Table, size: int) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         words = content.split(None, 1)
         if words:
@@ -255,7 +256,7 @@ def _numbered_rows(table: Table) -> Iterator[tuple]:
             yield line, text, words[0], "", (words[0], text)
 
 
-def _json_rows(table: Table) -> Iterator[tuple]:
+def _json_rows(table: Table, size: int) -> Iterator[tuple]:
     group = table.data.group_column and find_column(
         table.data.group_column, table.names, "data.group_column"
     )
