@@ -1,10 +1,11 @@
-"""The treebank's phrases as a table of a phrase per row, with the number of its sentence.
+r"""The treebank's phrases as a table of a phrase per row, with the number of its sentence.
 
     SST_KERAS_DATA=... python benchmarks/phrases.py phrases.tsv --sentences 400
 
-The columns are those of a well-known competition: PhraseId, SentenceId, Phrase, Sentiment. As there,
-a phrase that occurs again, in the same sentence or in a later one, has no second row. The sentences
-are those of train. Two commands show what it is worth to keep the phrases of a sentence together:
+The columns are those of a well-known competition: PhraseId, SentenceId, Phrase, Sentiment. As
+there, a phrase that occurs again, in the same sentence or in a later one, has no second row. The
+sentences are those of train. Two commands show what it is worth to keep the phrases of a sentence
+together:
 
     sst-keras train --dataset phrases.tsv --text-column Phrase --label-column Sentiment
     sst-keras train --dataset phrases.tsv --text-column Phrase --label-column Sentiment \
