@@ -76,6 +76,15 @@ def test_the_python_runs(trained_run, tmp_path, monkeypatch, capsys):
     assert (run.saved_model_dir / "saved_model.pb").is_file()
 
 
+def test_the_report_on_a_file_is_what_the_command_prints(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    (block,) = (block for block in blocks("text") if block.startswith("$ sst-keras data check"))
+    command, _, expected = block.partition("\n")
+    result = CliRunner().invoke(main, shlex.split(command)[2:])
+    printed = [line.rstrip() for line in result.stdout.splitlines()]
+    assert printed == [line.rstrip() for line in expected.splitlines()]
+
+
 def test_links_lead_somewhere():
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", prose):
