@@ -209,9 +209,31 @@ def vectors() -> str:
     return table(heads, rows) + f"\n\n{machines(found)}"
 
 
+def tables() -> str:
+    """Returns the table of a user's table."""
+    if not records.path_of("tables").is_file():
+        return "Not measured yet."
+    record = latest("tables", "rows")[-1]
+    rows = [
+        [
+            side,
+            number(seconds),
+            number(record["rows_per_second"][side], ",.0f"),
+            number(record["peak_memory_gb"][side], ".2f"),
+            number(record["memory_above_start_gb"][side], ".2f"),
+        ]
+        for side, seconds in record["seconds"].items()
+    ]
+    heads = ["load", "seconds", "rows/s", "peak memory, GB", "above the start, GB"]
+    return table(heads, rows) + (
+        f"\n\n{record['rows']:,} rows, {record['file_gb']:.2f} GB: {record['texts']}. "
+        f"{machines([record])}"
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
-    for function in (train_step, bfloat16, inference, limit, epoch, scaling, vectors)
+    for function in (train_step, bfloat16, inference, limit, epoch, scaling, vectors, tables)
 }
 
 

@@ -1,7 +1,9 @@
 """The benchmarks import and run, and their README has the records' numbers; nothing is timed."""
 
+import csv
 import sys
 import types
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +178,34 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
     assert result.exit_code == 2 and "multiple of 8" in result.output
 
 
-@pytest.mark.parametrize("name", ["epoch", "limit", "scaling", "tokenizer", "vectors"])
+@pytest.mark.parametrize(
+    "name", ["epoch", "limit", "phrases", "scaling", "tables", "tokenizer", "vectors"]
+)
 def test_the_other_benchmarks_import_and_have_help(benchmark, name):
     assert CliRunner().invoke(benchmark(name).main, ["--help"]).exit_code == 0
+
+
+def test_phrases_come_once_with_the_number_of_their_first_sentence(benchmark, tmp_path):
+    trees = tmp_path / "train.txt"
+    trees.write_text("(3 (2 A) (3 film))\n(4 (4 Good) (3 film))\n(0 Bad)\n")
+    rows = [(1, "A film", 3), (1, "A", 2), (1, "film", 3), (2, "Good film", 4), (2, "Good", 4)]
+    assert benchmark("phrases").phrases(trees, 2) == rows
+    assert benchmark("phrases").phrases(trees, None) == [*rows, (3, "Bad", 0)]
+
+
+def test_pieces_of_reviews_begin_elsewhere_each_time(benchmark, monkeypatch, tmp_path):
+    tables = benchmark("tables")
+    monkeypatch.setattr(tables, "reviews", lambda data: ["one two three four", "0123456789x"])
+    monkeypatch.setattr(tables, "LENGTH", 9)
+    monkeypatch.setattr(tables, "SHIFT", 2)
+    first = ["one two", "three", "012345678"]
+    assert list(islice(tables.pieces(tmp_path), 5)) == [*first, "e two", "three"]
+
+
+def test_a_table_without_the_reviews(benchmark, tmp_path):
+    path = tmp_path / "x.csv"
+    assert benchmark("tables").make_table(path, 7) == "sentences of the bundled sample"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == list("1234512")
+    assert all(row["text"].count(" ") > 10 for row in rows)

@@ -39,7 +39,8 @@ def texts(*without):
 def rows(text=None, most=8):
     """Returns a strategy for rows: a text and a label."""
     labels = st.sampled_from(("bad", "good", "so-so"))
-    return st.lists(st.tuples(text or texts(), labels), min_size=1, max_size=most)
+    text = texts() if text is None else text
+    return st.lists(st.tuples(text, labels), min_size=1, max_size=most)
 
 
 # The same tables each time. A test writes the same file again, so one folder is enough.
