@@ -207,7 +207,9 @@ def _read_rows(
         table = source if isinstance(source, ClassFolders) else open_table(source, data)
         tables.append(table)
         others = {
-            name: _Numbering() for name in table.names if not data.group_column and is_group_name(name)
+            name: _Numbering()
+            for name in table.names
+            if not data.group_column and is_group_name(name)
         }
         values: dict[str, list[np.ndarray]] = {name: [] for name in others}
         for block in table.blocks():
@@ -259,7 +261,8 @@ def _wrong_column(rows: _Rows, names: Sequence[str], data: DataConfig) -> InputE
     column = next((table.label for table in rows.tables if getattr(table, "label", None)), "")
     return InputError(
         f"{data.dataset}: expected {_FEWEST_CLASSES} to {_MOST_CLASSES} classes in the column "
-        f"{column or data.label_column!r}. Received {len(names):,}: {shown}. Is it the right column?"
+        f"{column or data.label_column!r}. Received {len(names):,}: {shown}. Is it the "
+        f"right column?"
     )
 
 

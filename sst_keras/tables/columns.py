@@ -142,9 +142,11 @@ def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) 
 
 
 def _has_header(rows: Sequence[Sequence[str]], text: int) -> bool:
-    """Whether the first row is unlike the others: no number, or two words where others have more."""
+    """Whether the first row has no number where others do, or two words where others have more."""
     first, *others = rows
-    numbers = [all(re.fullmatch(r"[\d.,-]+", row[place]) for row in others) for place in range(len(first))]
+    numbers = [
+        all(re.fullmatch(r"[\d.,-]+", row[place]) for row in others) for place in range(len(first))
+    ]
     is_numbered = any(
         is_number and not re.search(r"\d", name)
         for is_number, name in zip(numbers, first, strict=True)

@@ -28,6 +28,14 @@ _NUMBERED = re.compile(r"[+-]?\d+(?:\.\d+)?[ \t]+\S")
 WELL_QUOTED = re.compile(r'"(?:[^"\\]|""|\\.)*"', re.DOTALL)
 
 
+class QuotingError(Exception):
+    """Wrong quotation marks in the row that starts on `line`."""
+
+    def __init__(self, line: int, problem: Exception) -> None:
+        super().__init__(str(problem))
+        self.line = line
+
+
 class Format(NamedTuple):
     """How a file is read.
 
@@ -94,7 +102,7 @@ def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format
 def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
     """Yields the fields of each row of a `table` that is not blank, and the line where it starts.
 
-    `lines` are the file's, from the first. Raises `csv.Error` where quotation marks are wrong.
+    `lines` are the file's, from the first. Wrong quotation marks raise a `QuotingError`.
     """
     if found.quoting == "none":
         for number, line in enumerate(lines, start=1):
@@ -115,10 +123,13 @@ def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list
         strict=True,
     )
     start = 1
-    for fields in reader:
-        if fields:
-            yield start, fields
-        start = reader.line_num + 1
+    try:
+        for fields in reader:
+            if fields:
+                yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise QuotingError(start, error) from None
 
 
 def _unwrap(field: str) -> str:
@@ -218,7 +229,7 @@ def _sample_rows(
     try:
         for line, row in split_lines(lines[skipped:], found):
             rows.append((line + skipped, row))
-    except csv.Error:
+    except QuotingError:
         # The sample may end within a row, but a row that takes half of it is no row.
         end = rows[-1][0] if rows else 0
         is_cut = sum(map(len, lines)) > _SAMPLE and end > len(lines) / 2
@@ -266,7 +277,7 @@ def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataCo
             for _ in split_lines(read_lines(path, found.encoding), found._replace(quoting=quoting)):
                 pass
             return found._replace(quoting=quoting)
-        except csv.Error:
+        except QuotingError:
             continue
     return plain if found.quoting == "none" else found
 

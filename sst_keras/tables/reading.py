@@ -1,6 +1,5 @@
 """A file of texts → blocks of rows: text, label, group, and the line where each row starts."""
 
-import csv
 import html
 import json
 import re
@@ -15,7 +14,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
 from sst_keras.tables.columns import find_column
 from sst_keras.tables.encodings import find_encoding, read_lines
-from sst_keras.tables.formats import Format, find_format, split_lines
+from sst_keras.tables.formats import Format, QuotingError, find_format, split_lines
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
 _BLOCK = 8192  # rows
@@ -183,7 +182,6 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
     width, text, label, group = len(columns.names), columns.text, columns.label, columns.group
     skipped = max(found.line - 1, 0)
     numbered = split_lines(islice(read_lines(path, found.encoding), skipped, None), found)
-    line = skipped
     if found.line:
         next(numbered)
     try:
@@ -196,13 +194,12 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             texts = [row[text] for row in rows]
             labels = [""] * len(rows) if label is None else [row[label] for row in rows]
             groups = [""] * len(rows) if group is None else [row[group] for row in rows]
-            line = lines[-1]
             yield Block(lines, texts, labels, groups, rows)
-    except csv.Error as error:
+    except QuotingError as error:
         raise InputError(
-            f"{path}, after line {line}: the quotation marks are wrong ({error}). Double each "
-            f"quotation mark within a quoted field, or choose another quoting: none takes them as "
-            f"they are.",
+            f"{path}, line {error.line + skipped}: the quotation marks are wrong ({error}). Double "
+            f"each quotation mark within a quoted field, or choose another quoting: none takes them "
+            f"as they are.",
             setting="data.quoting",
         ) from None
 
