@@ -21,7 +21,8 @@ PIPELINES = locations.bundled("pipelines")
 # change the time of a run but not what it learns.
 UNSTATED = {
     "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
-    "data.max_length", "data.batch_size", "model.matmul_dtype", "training.seed",
+    "data.max_length", "data.batch_size", "data.batch_tokens", "data.class_weights",
+    "model.matmul_dtype", "training.seed",
     "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
 
