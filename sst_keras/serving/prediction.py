@@ -1,6 +1,6 @@
 """Raw texts → `Prediction`s. An exported model needs only TensorFlow and its folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -93,14 +93,20 @@ class Predictor:
         """Returns the prediction for one text, with attention if the model has it."""
         return self.predict([text], explain=True)[0]
 
-    def predict(self, texts: Sequence[str], explain: bool = False) -> list[Prediction]:
+    def predict(self, texts: Iterable[str], explain: bool = False) -> list[Prediction]:
         """Returns one prediction per text, in order. `explain` adds attention, if the model has it.
 
         Texts of similar length are predicted together, long ones few at a time, to need less time
         and memory. Anything but a list of strings raises a `UsageError`.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise UsageError(f"expected a list of texts. Received: {texts!r:.60}", setting="texts")
+        received = texts
+        # One text would be a list of letters, and a generator can be read only once.
+        texts = (
+            list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else [None]
+        )
+        if not all(isinstance(text, str) for text in texts):
+            message = f"expected a list of texts. Received: {received!r:.60}"
+            raise UsageError(message, setting="texts")
         run = self._signatures["explain" if explain and self.has_attention else "serving_default"]
         lengths = np.array([len(text) for text in texts], np.int64)
         order = np.argsort(lengths, kind="stable")
