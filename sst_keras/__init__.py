@@ -1,6 +1,7 @@
 """Fine-grained sentiment: LSTM classifiers for the Stanford Sentiment Treebank in Keras.
 
-`load` opens a trained model. Importing the package loads nothing heavy; its modules do.
+`load` opens a trained model. Importing the package loads nothing heavy; its modules do. Once Keras
+is imported as well, `keras.models.load_model` opens a run's `model.keras`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sst_keras.registration import await_keras
+
 if TYPE_CHECKING:
     from sst_keras.serving.prediction import Predictor
 
 __version__ = "0.1.0"
+
+await_keras()
 
 
 def load(model: str | Path) -> Predictor:

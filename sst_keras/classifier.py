@@ -17,6 +17,7 @@ from sst_keras.models import ATTENTION, EMBEDDING
 from sst_keras.runs import RunDirectory, open_run
 from sst_keras.runtime import keras, tf
 from sst_keras.serving.prediction import Predictor
+from sst_keras.settings import DataConfig
 from sst_keras.tokenizer import tokenize
 from sst_keras.vocabulary import Vocabulary
 
@@ -27,14 +28,19 @@ class Classifier(tf.Module):
     """Classifies raw texts and the texts of a data set.
 
     The model maps `token_ids: int32[batch, time]` to `logits: float32[batch, classes]`. The first
-    of `class_names` is the lowest class.
+    of `class_names` is the lowest class. `batch_tokens` bounds the batches of `probabilities`, as
+    `data.batch_tokens` bounds those of training.
     """
 
     def __init__(
-        self, model: keras.Model, encoder: TokenEncoder, class_names: tuple[str, ...]
+        self,
+        model: keras.Model,
+        encoder: TokenEncoder,
+        class_names: tuple[str, ...],
+        batch_tokens: int = DataConfig.batch_tokens,
     ) -> None:
         super().__init__()
-        self.model, self.encoder = model, encoder
+        self.model, self.encoder, self.batch_tokens = model, encoder, batch_tokens
         self._class_names = tf.constant(class_names)  # string[classes]
         outputs = {"logits": model.output}
         self._has_attention = any(layer.name == ATTENTION for layer in model.layers)
@@ -74,7 +80,7 @@ class Classifier(tf.Module):
                 f"{run.pipeline_file}: expected {model.output.shape[-1]} classes in data.labels, "
                 f"as in the model. Received: {', '.join(names) or 'none'}."
             )
-        return cls(model, TokenEncoder(vocabulary, data.lowercase), names)
+        return cls(model, TokenEncoder(vocabulary, data.lowercase), names, data.batch_tokens)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -83,7 +89,7 @@ class Classifier(tf.Module):
 
     def probabilities(self, split: Split, batch_size: int = 64) -> np.ndarray:
         """Returns float32[examples, classes] for a split of a data set, in the split's order."""
-        batches, order = evaluation_batches(split, self.encoder, batch_size)
+        batches, order = evaluation_batches(split, self.encoder, batch_size, self.batch_tokens)
         logits = self.model.predict(batches.map(lambda inputs, label: inputs), verbose=0)
         shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
         probabilities = np.empty_like(shifted)
@@ -102,6 +108,8 @@ class Classifier(tf.Module):
         - `explain`, if the model has attention: also `tokens: string[batch, time]`, padded on the
           right with empty strings, and `attention: float32[batch, time]`, 0 at padding, with rows
           that sum to 1.
+
+        No texts give outputs of batch 0 and time 0.
         """
         signatures = {"serving_default": self.classify}
         return signatures | ({"explain": self.explain} if self._has_attention else {})
@@ -121,11 +129,17 @@ class Classifier(tf.Module):
     def _answers(self, tokens: tf.RaggedTensor) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         """Returns the answers for string[batch, (tokens)], and the attention weights if any."""
         token_ids = self.encoder(tokens).to_tensor()  # int32[batch, time]
+        batch, time = tf.unstack(tf.shape(token_ids))
+        # Recurrent layers need a step: without texts, the model runs on a word and its answer is
+        # dropped.
+        extra = tf.cast(batch == 0, tf.int32)
+        token_ids = tf.pad(token_ids, [[0, extra], [0, extra]], constant_values=1)
         outputs = self._forward({"token_ids": token_ids}, training=False)
-        label = tf.argmax(outputs["logits"], axis=-1)  # int64[batch]
+        logits, attention = outputs["logits"][:batch], outputs.get("attention")
+        label = tf.argmax(logits, axis=-1)  # int64[batch]
         answers = {
-            "probabilities": tf.nn.softmax(outputs["logits"]),
+            "probabilities": tf.nn.softmax(logits),
             "label": label,
             "class_name": tf.gather(self._class_names, label),
         }
-        return answers, outputs.get("attention")
+        return answers, None if attention is None else attention[:batch, :time]

@@ -28,7 +28,8 @@ UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 
 # Settings that are younger than formats, so that a run's file without a format lacks them.
 _YOUNGER = {
     "data.split_seed", "data.group_column", "data.delimiter", "data.quoting", "data.header",
-    "data.encoding", "data.markup", "embedding.key_pattern",
+    "data.encoding", "data.markup", "data.ordinal", "data.batch_tokens", "data.class_weights",
+    "embedding.key_pattern",
 }  # fmt: skip
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 

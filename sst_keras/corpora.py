@@ -172,6 +172,8 @@ def load_corpus(
                 data.dataset, found.class_names, **splits, is_scale=found.is_scale,
                 findings=found.findings, notes=notes,
             )  # fmt: skip
+    if data.ordinal != "auto":
+        corpus = replace(corpus, is_scale=data.ordinal == "yes")
     if data.labels and corpus.class_names != data.labels:
         raise InputError(
             f"expected the classes {', '.join(data.labels)}. {corpus.name} has "

@@ -15,6 +15,9 @@ from sst_keras.metrics import Metrics, compute_metrics
 from sst_keras.runs import RunDirectory
 from sst_keras.settings import DataConfig
 
+_ORDINAL = ("mean_absolute_error", "within_one_accuracy", "quadratic_weighted_kappa")
+_FEW = 100  # texts; with fewer, the interval of an accuracy of 50 % is wider than 19 points
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -24,7 +27,9 @@ class Evaluation:
         dataset: The data set's name or path.
         class_names: The classes, lowest first.
         is_own_data: Whether the run was trained with this data set.
-        notes: What a user should know, one sentence each.
+        ordered: Whether the order of the classes is a scale. If not, scores that measure distances
+            between classes are None in `to_dict`.
+        notes: What a user should know about the data set, one sentence each.
     """
 
     dataset: str
@@ -32,6 +37,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     metrics: Metrics
     is_own_data: bool = True
+    ordered: bool = True
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,8 +45,41 @@ class Evaluation:
         scores = self.metrics.to_dict()
         for row in scores["per_class"]:
             row["class_name"] = self.class_names[row["label"]]
-        names = list(self.class_names)
-        return {"dataset": self.dataset, "split": self.split, "class_names": names, **scores}
+        if not self.ordered:
+            scores |= dict.fromkeys(_ORDINAL)
+        head = {"dataset": self.dataset, "split": self.split, "class_names": list(self.class_names)}
+        return {**head, **scores, "warnings": self.warnings()}
+
+    @property
+    def majority_class(self) -> str:
+        """The name of the split's largest class."""
+        return self.class_names[self.metrics.majority_label]
+
+    def warnings(self) -> list[str]:
+        """Returns what makes these scores say less than they seem to, one sentence each."""
+        metrics, largest = self.metrics, self.majority_class
+        rows = list(zip(self.class_names, metrics.per_class, strict=True))
+        absent = [name for name, row in rows if not row["support"]]
+        predicted = [name for name, row in rows if row["predicted"]]
+        found = []
+        if len(absent) == len(rows) - 1:
+            found.append(
+                f"All texts of {self.split} have the class {largest!r}: the scores show nothing "
+                f"about the other classes."
+            )
+        elif len(predicted) == 1:
+            found.append(f"The model predicts {predicted[0]!r} for every text of {self.split}.")
+        if 0 < len(absent) < len(rows) - 1:
+            names = ", ".join(map(repr, absent))
+            found.append(f"{self.split} has no text of {names}; macro F1 counts each as 0.")
+        if metrics.n < _FEW:
+            low, high = (f"{end:.0%}" for end in metrics.accuracy_interval)
+            texts = "1 text" if metrics.n == 1 else f"{metrics.n} texts"
+            found.append(
+                f"{self.split} has only {texts}: the accuracy is a rough estimate, from {low} to "
+                f"{high} with a confidence of 95 %."
+            )
+        return found
 
 
 def evaluate(
@@ -106,7 +145,9 @@ def _read_other(
         replace(run.pipeline.data, examples="sentences", dataset=dataset),
         run.environment(),
     )
-    kept = ("text_column", "label_column", "group_column", "labels", "split_seed", "markup")
+    kept = (
+        "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed", "markup",
+    )  # fmt: skip
     data = DataConfig(dataset=dataset, **{name: getattr(own, name) for name in kept})
     data = replace(data, **{name: value for name, value in reading.items() if value})
     corpus = load_corpus(data, data_dir, complete=split is None)
@@ -127,7 +168,7 @@ def score(classifier: Classifier, corpus: Corpus, split: str) -> Evaluation:
     """Scores a classifier on a split of a data set."""
     examples = corpus.split(split)
     metrics = compute_metrics(examples.labels, classifier.probabilities(examples))
-    return Evaluation(corpus.name, split, corpus.class_names, metrics)
+    return Evaluation(corpus.name, split, corpus.class_names, metrics, ordered=corpus.is_scale)
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

@@ -26,39 +26,87 @@ def training_batches(
        to its longest text.
     3. The batches of the epoch are shuffled.
 
+    Texts for which a full batch could exceed `data.batch_tokens` tokens with its padding are kept
+    apart: texts that fit half of a batch, a quarter, and so on, down to one text per batch. Steps 1
+    and 2 treat each such group by itself, step 3 mixes the batches of all groups.
+
     Each batch is `({token_ids: int32[batch, time]}, label: int32[batch])`.
     """
     ids = encoder.encode(split.texts)
     if data.max_length:
         ids = ids[:, : data.max_length]
-    lengths = ids.row_lengths()  # int64[examples]
-    batches = -(-len(split) // data.batch_size)
-
-    def cut(pool: tf.Tensor) -> tf.data.Dataset:
-        order = tf.argsort(tf.gather(lengths, pool), stable=True)
-        return tf.data.Dataset.from_tensor_slices(tf.gather(pool, order)).batch(data.batch_size)
-
-    rows = tf.data.Dataset.range(len(split))
-    rows = rows.shuffle(len(split), seed=seed, reshuffle_each_iteration=True)
-    pool = min(_POOL, -(-batches // 2))
-    rows = rows.batch(pool * data.batch_size).flat_map(cut)
+    lengths = ids.row_lengths().numpy()  # int64[examples]
+    groups = _groups(lengths, data.batch_size, data.batch_tokens)
+    batches = sum(-(-len(rows) // size) for size, rows in groups)
+    rows, *others = (_pooled(rows, lengths, size, seed) for size, rows in groups)
+    for other in others:
+        rows = rows.concatenate(other)
     rows = rows.shuffle(batches, seed=seed, reshuffle_each_iteration=True)
     rows = rows.apply(tf.data.experimental.assert_cardinality(batches))
     return _read_rows(rows, ids, split.labels)
 
 
+def _groups(
+    lengths: np.ndarray, batch_size: int, batch_tokens: int
+) -> list[tuple[int, np.ndarray]]:
+    """Returns pairs of a batch size and the rows int64[n] of the texts in batches of this size.
+
+    The sizes are `batch_size`, half of it, a quarter, ..., 1. A text is in the group of the largest
+    size of which a batch of its length has at most `batch_tokens` tokens.
+    """
+    sizes = [batch_size >> halvings for halvings in range(batch_size.bit_length())]
+    if not batch_tokens:
+        sizes = sizes[:1]
+    limits = batch_tokens // np.array(sizes[:-1], np.int64)  # the longest text of all but the last
+    group = np.searchsorted(limits, lengths, side="left")
+    rows = [np.flatnonzero(group == number) for number in range(len(sizes))]
+    return [(size, found) for size, found in zip(sizes, rows, strict=True) if len(found)]
+
+
+def _pooled(rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Returns batches of row numbers, shuffled and then sorted by length within pools."""
+
+    def cut(pool: tf.Tensor) -> tf.data.Dataset:
+        order = tf.argsort(tf.gather(lengths, pool), stable=True)
+        return tf.data.Dataset.from_tensor_slices(tf.gather(pool, order)).batch(batch_size)
+
+    batches = -(-len(rows) // batch_size)
+    pool = min(_POOL, -(-batches // 2))
+    shuffled = tf.data.Dataset.from_tensor_slices(rows)
+    shuffled = shuffled.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
+    return shuffled.batch(pool * batch_size).flat_map(cut)
+
+
 def evaluation_batches(
-    split: Split, encoder: TokenEncoder, batch_size: int
+    split: Split, encoder: TokenEncoder, batch_size: int, batch_tokens: int = 0
 ) -> tuple[tf.data.Dataset, np.ndarray]:
     """Returns batches of texts sorted by length, and the order of the texts in them.
 
-    The batches are as from `training_batches`. The order is int64[texts], the index in `split` of
-    each text in the batches.
+    The batches are as from `training_batches`, cut by `batch_sizes`. The order is int64[texts], the
+    index in `split` of each text in the batches.
     """
     ids = encoder.encode(split.texts)
-    order = np.argsort(ids.row_lengths().numpy(), kind="stable")
-    rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    lengths = ids.row_lengths().numpy()
+    order = np.argsort(lengths, kind="stable")
+    sizes = batch_sizes(lengths[order], batch_size, batch_tokens)
+    rows = tf.data.Dataset.from_tensor_slices(tf.RaggedTensor.from_row_lengths(order, sizes))
     return _read_rows(rows, ids, split.labels), order
+
+
+def batch_sizes(lengths: np.ndarray, batch_size: int, batch_tokens: int = 0) -> list[int]:
+    """Cuts texts of ascending lengths int[texts] into batches; returns the texts of each.
+
+    A batch has at most `batch_size` texts, and at most `batch_tokens` tokens with its padding, if
+    that is not 0. A longer text is a batch by itself.
+    """
+    sizes, start = [], 0
+    while start < len(lengths):
+        ahead = lengths[start : start + batch_size]
+        padded = ahead * np.arange(1, len(ahead) + 1)  # ascending
+        fitting = int((padded <= batch_tokens).sum()) if batch_tokens else len(ahead)
+        sizes.append(max(fitting, 1))
+        start += sizes[-1]
+    return sizes
 
 
 def _read_rows(rows: tf.data.Dataset, ids: tf.RaggedTensor, labels: np.ndarray) -> tf.data.Dataset:

@@ -3,6 +3,7 @@
 The classes are an ordered scale, so some scores weigh a far miss more than a near one.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from sst_keras.errors import InputError
 
 CALIBRATION_BINS = 15
+_QUANTILE = 1.959963984540054  # of the standard normal distribution at 97.5 %
 _SMALLEST = 1e-12  # a probability of 0 would make the loss infinite
 
 
@@ -21,6 +23,10 @@ class Metrics:
     Attributes:
         n: Number of examples.
         accuracy: Share of examples whose most probable class is the true one.
+        accuracy_interval: Lower and upper end of the accuracy's 95 % interval; see
+            `wilson_interval`.
+        majority: The accuracy of always predicting the largest class.
+        majority_label: The largest class by true labels, the lowest on a tie.
         loss: Mean of -log(probability of the true class), in nats. Probabilities below 1e-12 count
             as 1e-12, so no example adds more than 27.6.
         macro_f1: Unweighted mean of all classes' F1; a class that is never true and never predicted
@@ -38,6 +44,9 @@ class Metrics:
 
     n: int
     accuracy: float
+    accuracy_interval: list[float]
+    majority: float
+    majority_label: int
     loss: float
     macro_f1: float
     mean_absolute_error: float
@@ -89,11 +98,15 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
     calibration = _calibration(probabilities.max(axis=1), predicted == labels)
     distance = np.abs(predicted - labels)
     truth = probabilities[np.arange(n), labels]
+    supports = matrix.sum(axis=1)
     filled = [row for row in calibration if row["n"]]
     gaps = [row["n"] / n * abs(row["accuracy"] - row["confidence"]) for row in filled]
     return Metrics(
         n=n,
         accuracy=float((distance == 0).mean()),
+        accuracy_interval=list(wilson_interval(int((distance == 0).sum()), n)),
+        majority=float(supports.max() / n),
+        majority_label=int(supports.argmax()),
         loss=float(-np.log(np.maximum(truth, _SMALLEST)).mean()),
         macro_f1=float(np.mean([row["f1"] for row in per_class])),
         mean_absolute_error=float(distance.mean()),
@@ -104,6 +117,20 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
         confusion_matrix=matrix.tolist(),
         calibration=calibration,
     )
+
+
+def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+    """Returns the 95 % score interval of a share of `hits` in `n` independent trials.
+
+    It holds the shares that a two-sided test at 5 % does not reject, so it stays within 0 and 1.
+    Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal
+    of the American Statistical Association 22 (1927).
+    """
+    share, z2_n = hits / n, _QUANTILE**2 / n
+    middle = (share + z2_n / 2) / (1 + z2_n)
+    half = math.sqrt(z2_n * share * (1 - share) + z2_n**2 / 4) / (1 + z2_n)
+    # Rounding must not leave an end outside.
+    return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

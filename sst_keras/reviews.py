@@ -32,7 +32,8 @@ _ENGLISH = (
     b"the and a of to is it in this that was i for with but my you not on have very so they are be "
     b"as at".split()
 )
-_LONG = 1000  # tokens of a text that is worth a note among short ones
+# A longest text beyond this many tokens and this many medians is reported.
+_LONG, _FAR_LONGER = 1000, 20
 _ENOUGH = 12  # tokens in which English nearly always has one of these words
 
 
@@ -173,7 +174,7 @@ def read_reviews(
         *notes,
         *_label_notes(labels, rows, missing),
         *([] if complete else _class_notes(members, classes, labels.classes, rows, data)),
-        *_text_notes(texts, findings, members),
+        *_text_notes(texts, findings, members, data),
     ]
     return Reviews(
         splits, labels.classes, labels.ordered, _with_notes(findings, (*findings.read, *notes))
@@ -364,7 +365,9 @@ def _class_notes(
     return notes
 
 
-def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarray]) -> list[str]:
+def _text_notes(
+    texts: Texts, findings: Findings, members: Mapping[str, np.ndarray], data: DataConfig
+) -> list[str]:
     notes = []
     total = len(texts)
     if findings.repeats:
@@ -396,10 +399,12 @@ def _text_notes(texts: Texts, findings: Findings, members: Mapping[str, np.ndarr
     if blank := _blank(texts):
         notes.append(f"{_texts(blank)} are blank; each is read as one unknown token.")
     median = float(np.median(texts.lengths))
-    if findings.longest > max(_LONG, 20 * median):
+    if findings.longest > max(_LONG, _FAR_LONGER * median) and not data.max_length:
+        longer = int((texts.lengths > _LONG // 2).sum())
         notes.append(
-            f"The longest text has {findings.longest:,} tokens, the median {median:,.0f}. "
-            f"data.max_length cuts training texts."
+            f"The longest text has {findings.longest:,} tokens, the median {median:,.0f}. Long "
+            f"texts take most of the time; data.max_length={_LONG // 2} would cut {longer:,} of "
+            f"{total:,} if they are training texts."
         )
     if findings.not_english > 0.01 * total:
         notes.append(

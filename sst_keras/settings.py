@@ -68,6 +68,9 @@ class DataConfig:
     markup: str = _setting(
         "auto", "what is done with tags, &amp; and written-out line breaks; auto: they are undone",
         choices=("auto", "keep"))
+    ordinal: str = _setting(
+        "auto", "whether distances between classes are scored; auto: if their order is known",
+        choices=("auto", "yes", "no"))
     split_seed: int = _setting(
         1, "the seed that splits a single file into train, dev and test", low=0, high=2**31 - 1)
     examples: str = _setting(
@@ -81,6 +84,12 @@ class DataConfig:
         20000, "how many of the vectors' most frequent words join the vocabulary", low=0)
     max_length: int = _setting(0, "training texts are cut to this many tokens; 0: never", low=0)
     batch_size: int = _setting(64, "examples per batch", low=1)
+    batch_tokens: int = _setting(
+        16384, "the most tokens per batch, padding included: batches of long texts have fewer "
+        "examples; 0: no bound", low=0)
+    class_weights: str = _setting(
+        "none", "weights of the training examples; balanced: each class has the same total weight",
+        choices=("none", "balanced"))
 
 
 @dataclass(frozen=True)

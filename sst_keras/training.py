@@ -27,7 +27,7 @@ from sst_keras.models import build_model
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras, tf
-from sst_keras.settings import Pipeline
+from sst_keras.settings import DataConfig, Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -97,22 +97,25 @@ def train(
     corpus = load_corpus(pipeline.data, data_dir)
     _report(pipeline, corpus)
     lexicon = Lexicon.build(pipeline, corpus, data_dir)
-    data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names)
+    ordinal = pipeline.data.ordinal if corpus.is_scale else "no"
+    data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names, ordinal=ordinal)
     embedding = replace(pipeline.embedding, vectors=lexicon.vector_references)
     pipeline = replace(pipeline, data=data, embedding=embedding)
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
     model = _compiled_model(pipeline, corpus, lexicon)
-    _write_inputs(run, pipeline, corpus, lexicon, model)
+    weights = _class_weights(corpus, data)
+    _write_inputs(run, pipeline, corpus, lexicon, model, weights)
 
-    classifier = Classifier(model, lexicon.encoder, corpus.class_names)
+    classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
     examples = corpus.training_split(data.examples)
     logger = HistoryLogger(run.history_file, len(examples))
     best = BestModel(run.model_file, pipeline.training.patience)
     checks = DevChecks(lambda: score(classifier, corpus, "dev").metrics, dev_checks)
     extra = [checks, *callbacks] if dev_checks > 1 else callbacks
     try:
-        _fit(pipeline, examples, corpus.dev, classifier, [StopOnNaN(), logger, best, *extra])
+        watching = [StopOnNaN(), logger, best, *extra]
+        _fit(pipeline, examples, corpus.dev, classifier, weights, watching)
     except KeyboardInterrupt:
         if not best.epoch:
             best.save(model)
@@ -140,6 +143,29 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
     )
 
 
+def _class_weights(corpus: Corpus, data: DataConfig) -> dict[int, float] | None:
+    """Returns class → weight of its training examples, if the settings ask for weights."""
+    if data.class_weights == "none":
+        return None
+    labels = corpus.training_split(data.examples).labels
+    weights = balanced_weights(labels, len(corpus.class_names))
+    named = (f"{n} {w:.3g}" for n, w in zip(corpus.class_names, weights, strict=True))
+    log.info(f"Class weights: {', '.join(named)}.")
+    return dict(enumerate(weights))
+
+
+def balanced_weights(labels: np.ndarray, classes: int) -> list[float]:
+    """Returns weights with which each class counts the same: `n / (present classes * n_c)`.
+
+    `labels` int[n] are from 0. The mean weight of the examples is 1. A class without examples has
+    the weight 0. Source: King and Zeng, "Logistic Regression in Rare Events Data", Political
+    Analysis 9 (2001); scikit-learn calls it `balanced`.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    shares = counts * (counts > 0).sum() / len(labels)
+    return [1 / float(share) if share else 0.0 for share in shares]
+
+
 def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> keras.Model:
     training, words = pipeline.training, len(lexicon.vocabulary)
     model = build_model(
@@ -156,7 +182,12 @@ def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> ker
 
 
 def _write_inputs(
-    run: RunDirectory, pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, model: keras.Model
+    run: RunDirectory,
+    pipeline: Pipeline,
+    corpus: Corpus,
+    lexicon: Lexicon,
+    model: keras.Model,
+    weights: Mapping[int, float] | None,
 ) -> None:
     """Writes the files of a run that are known before training."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
@@ -173,6 +204,8 @@ def _write_inputs(
         "vectors": [source.to_dict() for source in lexicon.sources],
         "notes": [*corpus.notes, *lexicon.notes],
     }
+    if weights:
+        environment["class_weights"] = list(weights.values())
     files.write_json(run.environment_file, environment)
     trained = [corpus.train, corpus.training_split(pipeline.data.examples)]
     keys = np.unique(np.concatenate([split.texts.keys() for split in trained]))
@@ -181,13 +214,19 @@ def _write_inputs(
 
 
 def _fit(
-    pipeline: Pipeline, examples: Split, dev: Split, classifier: Classifier, callbacks: Sequence
+    pipeline: Pipeline,
+    examples: Split,
+    dev: Split,
+    classifier: Classifier,
+    weights: dict[int, float] | None,
+    callbacks: Sequence,
 ) -> None:
     data, training, encoder = pipeline.data, pipeline.training, classifier.encoder
     classifier.model.fit(
         training_batches(examples, encoder, data, training.seed),
-        validation_data=evaluation_batches(dev, encoder, data.batch_size)[0],
+        validation_data=evaluation_batches(dev, encoder, data.batch_size, data.batch_tokens)[0],
         epochs=training.epochs,
+        class_weight=weights,
         callbacks=callbacks,
         shuffle=False,  # The batches are shuffled.
         verbose=0,

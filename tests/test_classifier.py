@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+from test_models import VARIANTS, make
 
 import sst_keras
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import load_corpus
+from sst_keras.encoder import TokenEncoder
 from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.export import export
+from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
 
 
 def test_probabilities_are_in_the_splits_order(trained_run):
@@ -18,6 +22,21 @@ def test_probabilities_are_in_the_splits_order(trained_run):
         logits = np.asarray(classifier.model({"token_ids": ids}))[0]
         expected = np.exp(logits) / np.exp(logits).sum()
         np.testing.assert_allclose(probabilities[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_no_texts(variant):
+    encoder = TokenEncoder(Vocabulary((PADDING, UNKNOWN, *"abcdefgh")), True)
+    classifier = Classifier(make(variant), encoder, tuple("12345"))
+    for run in classifier.signatures().values():
+        answers = run(tf.constant([], tf.string))
+        assert answers.pop("probabilities").shape == (0, 5)
+        assert {name: tuple(value.shape) for name, value in answers.items()} == {
+            "label": (0,),
+            "class_name": (0,),
+            **({"tokens": (0, 0), "attention": (0, 0)} if "tokens" in answers else {}),
+        }
+        assert run(tf.constant(["a b"]))["probabilities"].shape == (1, 5)
 
 
 @pytest.mark.slow

@@ -1,9 +1,14 @@
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
+from sst_keras.cli.evaluate import print_evaluation
+from sst_keras.evaluation import Evaluation
+from sst_keras.metrics import compute_metrics
 
 
 @pytest.mark.slow
@@ -45,3 +50,20 @@ def test_wrong_runs(run_copy, tmp_path):
     run_copy.model_file.unlink()
     result = CliRunner().invoke(main, ["evaluate", str(run_copy.path)])
     assert result.exit_code == 2 and "model.keras" in result.stderr
+
+
+def test_accuracy_is_printed_with_what_it_is_worth(capsys):
+    labels = np.array([2] * 190 + [0] * 30)
+    metrics = compute_metrics(labels, np.eye(3)[[2] * 220])
+    evaluation = Evaluation("own.csv", "test", ("bad", "fair", "good"), metrics)
+    print_evaluation(evaluation)
+    lines = capsys.readouterr().out.splitlines()
+    assert "accuracy                    86.4% (81.2-90.3%, 95 % interval of 220 texts)" in lines
+    assert "  always 'good'             86.4%" in lines
+    assert "macro F1                    30.9%" in lines  # a third of 2 · 190 / (190 + 220)
+    assert "quadratic weighted kappa    0.000" in lines
+    assert "The model predicts 'good' for every text of test." in lines
+    assert "test has no text of 'fair'; macro F1 counts each as 0." in lines
+
+    print_evaluation(dataclasses.replace(evaluation, ordered=False))
+    assert "kappa" not in (printed := capsys.readouterr().out) and "86.4%" in printed

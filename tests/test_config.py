@@ -22,9 +22,9 @@ PIPELINES = locations.bundled("pipelines")
 UNSTATED = {
     "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
     "data.group_column", "data.delimiter", "data.quoting", "data.header", "data.encoding",
-    "data.markup", "data.max_length", "data.batch_size", "embedding.key_pattern",
-    "model.matmul_dtype", "training.seed", "training.label_smoothing", "training.l2",
-    "training.weight_decay", "training.clip_norm",
+    "data.markup", "data.ordinal", "data.max_length", "data.batch_size", "data.batch_tokens",
+    "data.class_weights", "embedding.key_pattern", "model.matmul_dtype", "training.seed",
+    "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
 
 

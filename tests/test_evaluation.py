@@ -1,7 +1,16 @@
+import numpy as np
 import pytest
 
 from sst_keras.errors import InputError, UsageError
-from sst_keras.evaluation import evaluate, save_evaluation
+from sst_keras.evaluation import Evaluation, evaluate, save_evaluation
+from sst_keras.metrics import compute_metrics
+
+NAMES = ("bad", "fair", "good")
+
+
+def evaluation_of(labels, predicted, **more):
+    metrics = compute_metrics(np.array(labels), np.eye(3)[predicted])
+    return Evaluation("reviews.csv", "test", NAMES, metrics, **more)
 
 
 def test_evaluating_again_gives_the_same(trained_run):
@@ -49,3 +58,40 @@ def test_saving_an_evaluation_keeps_the_others(run_copy):
     after = run_copy.metrics()
     assert after.pop("train")["n"] == 1100
     assert after == before
+
+
+def test_scores_that_say_all_they_seem_to():
+    evaluation = evaluation_of([0, 1, 2, 2] * 25, [0, 1, 2, 1] * 25)
+    assert evaluation.warnings() == evaluation.to_dict()["warnings"] == []
+    assert evaluation.majority_class == "good"
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "warnings"),
+    [
+        ([0, 1, 2, 2] * 25, [2] * 100, ["The model predicts 'good' for every text of test."]),
+        (
+            [1] * 100,
+            [1] * 100,
+            ["All texts of test have the class 'fair': the scores show nothing about the other "
+             "classes."],
+        ),
+        ([0, 2] * 50, [0, 1] * 50, ["test has no text of 'fair'; macro F1 counts each as 0."]),
+        (
+            [0, 1, 2, 2],
+            [0, 1, 2, 1],
+            ["test has only 4 texts: the accuracy is a rough estimate, from 30% to 95% with a "
+             "confidence of 95 %."],
+        ),
+    ],
+)  # fmt: skip
+def test_scores_that_say_less_than_they_seem_to(labels, predicted, warnings):
+    assert evaluation_of(labels, predicted).warnings() == warnings
+
+
+def test_classes_without_an_order_have_no_distances():
+    ordered, nominal = (evaluation_of([0, 2], [2, 2], ordered=o).to_dict() for o in (True, False))
+    distances = {"mean_absolute_error", "within_one_accuracy", "quadratic_weighted_kappa"}
+    assert ordered["mean_absolute_error"] == 1.0
+    assert {name for name in ordered if ordered[name] != nominal[name]} == distances
+    assert all(nominal[name] is None for name in distances)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from sst_keras.corpora import Split, load_corpus
 from sst_keras.encoder import TokenEncoder
-from sst_keras.input_pipeline import evaluation_batches, training_batches
+from sst_keras.input_pipeline import batch_sizes, evaluation_batches, training_batches
 from sst_keras.settings import DataConfig
 from sst_keras.texts import Texts
 from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
@@ -110,3 +110,80 @@ def test_a_bound_on_the_length():
 def test_few_texts(lengths):
     dataset = training_batches(of_lengths(lengths), TokenEncoder(VOCABULARY, True), DataConfig(), 1)
     assert len(rows(dataset)) == len(lengths)
+
+
+def shapes(dataset):
+    """(texts, longest) of each batch, sorted."""
+    return sorted(tuple(inputs["token_ids"].shape) for inputs, _ in dataset)
+
+
+def test_long_texts_have_smaller_batches():
+    split = of_lengths([3] * 20 + [16] * 5 + [30] * 3 + [100])
+    # 8 texts of up to 8 tokens, 4 of up to 16, 2 of up to 32, or 1.
+    data = DataConfig(batch_size=8, batch_tokens=64)
+    dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
+    expected = [(1, 16), (1, 30), (1, 100), (2, 30), (4, 3), (4, 16), (8, 3), (8, 3)]
+    assert shapes(dataset) == expected and int(dataset.cardinality()) == len(expected)
+    first, second = (rows(dataset) for _ in "ab")
+    assert sorted(first) == sorted(second) == [(i, [2] * n) for i, n in enumerate(lengths(split))]
+    assert first != second
+    # The groups' batches are mixed: the long texts are not all at the end.
+    places = [place for place, (_, ids) in enumerate(first) if len(ids) > 3]
+    assert places != list(range(20, 29))
+
+
+def lengths(split):
+    return split.tokens.row_lengths().numpy().tolist()
+
+
+def test_long_texts_meet_others_in_each_epoch():
+    split = of_lengths([3] * 4 + [30] * 16)
+    data = DataConfig(batch_size=4, batch_tokens=64)
+    dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
+    first, second = (
+        {frozenset(labels.numpy().tolist()) for _, labels in dataset if len(labels) == 2}
+        for _ in "ab"
+    )
+    assert len(first) == len(second) == 8 and first != second
+
+
+@pytest.mark.parametrize(("batch_tokens", "largest"), [(0, 16), (3, 3), (1, 1)])
+def test_a_bound_that_is_off_or_below_the_batch_size(batch_tokens, largest):
+    data = DataConfig(batch_size=16, batch_tokens=batch_tokens)
+    split = of_lengths([1] * 32)
+    dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
+    sizes = {texts for texts, _ in shapes(dataset)}
+    # Sizes are 16, 8, 4, 2, 1, so that of three tokens is two.
+    assert sizes == {min(largest, 2) if batch_tokens else 16}
+
+
+def test_a_bound_that_no_text_reaches_changes_nothing():
+    split = of_lengths([1, 2, 3, 4, 5] * 6)
+
+    def batches(batch_tokens):
+        data = DataConfig(batch_size=4, batch_tokens=batch_tokens)
+        dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
+        return [
+            (batch["token_ids"].numpy().tolist(), labels.numpy().tolist())
+            for _ in range(2)
+            for batch, labels in dataset
+        ]
+
+    assert batches(20) == batches(0) != batches(19)
+
+
+def test_sizes_of_batches():
+    # 3 · 2 tokens fit, a third text of 4 would make 12; 4 + 5 → 10 fit; 40 is alone.
+    assert batch_sizes(np.array([1, 2, 4, 5, 6, 40]), 2, 10) == [2, 2, 1, 1]
+    assert batch_sizes(np.array([1, 2, 3, 3, 3]), 8, 9) == [3, 2]
+    assert batch_sizes(np.array([40, 41]), 8, 10) == [1, 1]
+    assert batch_sizes(np.array([1, 9, 9]), 2) == [2, 1]
+    assert batch_sizes(np.array([], int), 2, 10) == []
+
+
+def test_evaluation_in_batches_of_few_tokens():
+    split = split_of("a b a", "b", "a a", "é")
+    batches, order = evaluation_batches(split, TokenEncoder(VOCABULARY, True), 3, batch_tokens=3)
+    assert order.tolist() == [label for label, _ in rows(batches)] == [1, 3, 2, 0]
+    assert shapes(batches) == [(1, 2), (1, 3), (2, 1)]
+    assert int(batches.cardinality()) == 3

@@ -9,6 +9,7 @@ from sst_keras.metrics import (
     compute_metrics,
     confusion_matrix,
     quadratic_weighted_kappa,
+    wilson_interval,
 )
 
 # Predicted are 0 (right), 2 (two off), 1 (right), 1 (one off), 2 (right).
@@ -110,6 +111,32 @@ def test_certainty_is_in_the_last_bin_and_an_edge_in_the_bin_below():
     assert compute_metrics([0], [[0.6, 0.4]]).calibration[8]["n"] == 1  # (8/15, 9/15]
     # Rounding may leave a probability just above 1.
     assert compute_metrics([0], [[1.0000001, 0.0]]).calibration[14]["n"] == 1
+
+
+def test_the_largest_class():
+    metrics = compute_metrics([2, 1, 2, 0], np.eye(3)[[0, 0, 0, 0]])
+    assert (metrics.majority, metrics.majority_label) == (1 / 2, 2)
+    tied = compute_metrics([2, 1], np.eye(3)[[0, 0]])
+    assert (tied.majority, tied.majority_label) == (1 / 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        # z² / n = 0.38415: (0.5 ± sqrt(0.38415 · 0.25 + 0.38415² / 4) / 1.38415)
+        (5, 10, 0.2366, 0.7634),
+        (0, 10, 0.0, 0.2775),  # z² / (n + z²)
+        (10, 10, 0.7225, 1.0),
+        # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+    ],
+)
+def test_the_interval_of_the_accuracy(hits, n, low, high):
+    assert wilson_interval(hits, n) == pytest.approx((low, high), abs=5e-5)
+    predicted = np.eye(2)[(np.arange(n) >= hits).astype(int)]
+    metrics = compute_metrics(np.zeros(n, int), predicted)
+    assert metrics.accuracy_interval == list(wilson_interval(hits, n))
 
 
 def test_metrics_are_json():

@@ -40,6 +40,17 @@ def test_strings_get_the_labels_that_evaluation_gives(trained_run, exported):
     np.testing.assert_array_equal(answers["label"], expected.argmax(axis=1))
 
 
+def test_no_texts(exported):
+    signatures = tf.saved_model.load(str(exported)).signatures
+    none = tf.constant([], tf.string)
+    shapes = {"probabilities": (0, 5), "label": (0,), "class_name": (0,)}
+    answers = signatures["serving_default"](none)
+    assert {name: tuple(value.shape) for name, value in answers.items()} == shapes
+    answers = signatures["explain"](none)
+    shapes |= {"tokens": (0, 0), "attention": (0, 0)}
+    assert {name: tuple(value.shape) for name, value in answers.items()} == shapes
+
+
 def test_explanations(exported):
     explain = tf.saved_model.load(str(exported)).signatures["explain"]
     answers = {name: value.numpy() for name, value in explain(tf.constant(["Don't!", ""])).items()}

@@ -2,6 +2,7 @@ import pytest
 import tensorflow as tf
 
 from sst_keras.errors import InputError, UsageError
+from sst_keras.serving import prediction
 from sst_keras.serving.export import export
 from sst_keras.serving.prediction import Predictor
 
@@ -34,7 +35,28 @@ def test_many_texts_in_their_order(predictor):
     assert predictions[599].probabilities == pytest.approx(
         predictor.predict([texts[599]])[0].probabilities, abs=1e-5
     )
-    assert predictor.predict([]) == []
+    assert predictor.predict([]) == predictor.predict([], explain=True) == []
+    assert predictor.predict(iter(texts[:2])) == predictor.predict(texts[:2])
+
+
+def test_batches_of_few_characters_give_the_same_answers(predictor, monkeypatch):
+    texts = ["good " * length for length in (9, 1, 40, 2, 3, 1, 2)]
+    expected = predictor.predict(texts, explain=True)
+    batches = []
+
+    def run(batch):
+        batches.append([len(text) for text in batch.numpy()])
+        return signature(batch)
+
+    signature = predictor._signatures["explain"]
+    monkeypatch.setattr(predictor, "_signatures", {"explain": run})
+    monkeypatch.setattr(prediction, "_BATCH_SIZE", 3)
+    monkeypatch.setattr(prediction, "_BATCH_CHARACTERS", 30)
+    for got, wanted in zip(predictor.predict(texts, explain=True), expected, strict=True):
+        assert (got.text, got.tokens) == (wanted.text, wanted.tokens)
+        assert got.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
+        assert got.attention == pytest.approx(wanted.attention, abs=1e-5)
+    assert batches == [[5, 5, 10], [10, 15], [45], [200]]
 
 
 def test_one_text(predictor):
@@ -42,6 +64,9 @@ def test_one_text(predictor):
     assert prediction.tokens == ("Great", "sound", ".")
     with pytest.raises(UsageError, match="a list of texts"):
         predictor.predict("Great sound.")  # would be one prediction per letter
+    for wrong in (None, 3, ["good", None]):
+        with pytest.raises(UsageError, match="a list of texts"):
+            predictor.predict(wrong)
 
 
 def test_what_is_no_export(tmp_path):

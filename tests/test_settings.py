@@ -16,7 +16,7 @@ from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read, la
 VOCABULARY, CLASSES, BATCHES, MODEL, START, STEP, LOSS = (
     "vocabulary", "classes", "batches", "model", "initial weights", "weights after a step", "loss",
 )  # fmt: skip
-EPOCHS, PATIENCE = "epochs", "patience"
+EPOCHS, PATIENCE, WEIGHTS = "epochs", "patience", "class weights"
 # Setting → another value, what must change, and the settings that the change needs.
 CHANGES = {
     "data.dataset": ("{csv}", CLASSES, {}),
@@ -36,6 +36,8 @@ CHANGES = {
     "data.vector_words": (0, VOCABULARY, {}),
     "data.max_length": (1, BATCHES, {}),
     "data.batch_size": (2, BATCHES, {}),
+    "data.batch_tokens": (3, BATCHES, {}),
+    "data.class_weights": ("balanced", WEIGHTS, {}),
     "embedding.vectors": (["none"], START, {}),
     "embedding.key_pattern": ("{word}_{tag}", VOCABULARY, {}),
     "embedding.dim": (7, START, {"embedding.vectors": ["none"]}),
@@ -151,6 +153,7 @@ def observe(tmp_path_factory):
             LOSS: loss,
             EPOCHS: seen["epochs"],
             PATIENCE: patience,
+            WEIGHTS: seen["class_weight"],
         }
 
     known = {}

@@ -14,7 +14,7 @@ from sst_keras.config import load_pipeline
 from sst_keras.corpora import load_corpus
 from sst_keras.history import TIME_COLUMNS, read_history
 from sst_keras.runs import new_run
-from sst_keras.training import train
+from sst_keras.training import balanced_weights, train
 
 SMALL = ["model.units=8", "training.epochs=2", "embedding.vectors=none", "embedding.dim=8"]
 
@@ -124,6 +124,52 @@ def test_dev_checks_do_not_change_training(tree_folder, tmp_path):
     assert metrics["last_epoch"]["test"]["accuracy"] == second.last["test"].metrics.accuracy
     assert metrics["checks"] == list(second.checks)
     assert not first.checks and "checks" not in first.run.metrics()
+
+
+def test_balanced_weights():
+    # Four texts, two classes with texts: 4 / (2 · 3), 4 / (2 · 1).
+    assert balanced_weights(np.array([0, 0, 2, 0]), 3) == pytest.approx([2 / 3, 0, 2])
+    assert balanced_weights(np.array([1, 0]), 2) == [1, 1]
+
+
+def test_class_weights_weigh_the_loss(tmp_path, caplog):
+    caplog.set_level("INFO")
+    (tmp_path / "own").mkdir()
+    for split in ("train", "dev", "test"):
+        rows = "a good film,good\na fine film,good\na nice film,good\na bad film,bad\n"
+        (tmp_path / "own" / f"{split}.csv").write_text(f"text,label\n{rows}", "utf-8")
+    settings = [
+        f"data.dataset='{tmp_path / 'own'}'", "training.learning_rate=0", "training.epochs=1",
+        "embedding.trainable=false", "embedding.dropout=0", "model.dropout=0", "data.min_count=1",
+    ]  # fmt: skip
+    result = run_pipeline(tmp_path / "run", *settings, "data.class_weights=balanced")
+    split = load_corpus(result.pipeline.data).train
+    losses = -np.log(Classifier.load(result.run).probabilities(split)[range(4), split.labels])
+    (row,) = result.history.rows
+    # One text of bad weighs as much as the three of good.
+    bad = int(split.labels.tolist().index(0))
+    good = [place for place in range(4) if place != bad]
+    expected = (losses[bad] + losses[good].mean()) / 2
+    assert row["loss"] == pytest.approx(expected, abs=1e-6)
+    assert row["dev_loss"] == pytest.approx(losses.mean(), abs=1e-6)
+    assert row["loss"] != pytest.approx(row["dev_loss"], abs=1e-6)
+    assert "Class weights: bad 2, good 0.667." in caplog.text
+    weights = result.run.environment()["class_weights"]
+    assert weights == pytest.approx([2, 2 / 3])
+
+
+def test_texts_far_longer_than_most_are_reported(tmp_path, caplog):
+    (tmp_path / "own").mkdir()
+    rows = "a good film,good\na bad film,bad\n" * 2 + f"{'word ' * 1001},good\n"
+    for split in ("train", "dev", "test"):
+        (tmp_path / "own" / f"{split}.csv").write_text(f"text,label\n{rows}", "utf-8")
+    settings = [f"data.dataset='{tmp_path / 'own'}'", "model.name=mlp", "training.epochs=1"]
+    run_pipeline(tmp_path / "run", *settings)
+    note = "The longest training text has 1,001 tokens, the median 3."
+    assert note in caplog.text and "data.max_length=500 would cut 1 of 5." in caplog.text
+    caplog.clear()
+    run_pipeline(tmp_path / "cut", *settings, "data.max_length=500")
+    assert note not in caplog.text
 
 
 @pytest.mark.slow

@@ -85,12 +85,16 @@ def print_evaluation(evaluation: Evaluation) -> None:
         scores.add_row(name, f"{row['support']:,}", *shares)
         confusion.add_row(name, *(f"{count:,}" for count in counts))
     Console().print(scores, confusion)
+    low, high = (100 * end for end in metrics.accuracy_interval)
     lines = {
-        "accuracy": f"{metrics.accuracy:.1%}",
+        "accuracy": f"{metrics.accuracy:.1%} ({low:.1f}-{high:.1f}%, 95 % interval of "
+        f"{metrics.n:,} texts)",
+        f"  always {evaluation.majority_class!r}": f"{metrics.majority:.1%}",
         "macro F1": f"{metrics.macro_f1:.1%}",
         "expected calibration error": f"{metrics.expected_calibration_error:.1%}",
     }
-    if len(names) > 2:  # With two classes, distances add nothing to accuracy.
+    # With two classes, distances add nothing to accuracy.
+    if evaluation.ordered and len(names) > 2:
         lines |= {
             "off by one class at most": f"{metrics.within_one_accuracy:.1%}",
             "mean absolute error": f"{metrics.mean_absolute_error:.3f} classes",
@@ -98,4 +102,6 @@ def print_evaluation(evaluation: Evaluation) -> None:
         }
     for name, value in lines.items():
         click.echo(f"{name:<27} {value}")
+    for warning in evaluation.warnings():
+        click.echo(warning)
     click.echo("")

@@ -79,11 +79,12 @@ def train(
     from sst_keras.cli.predict import print_predictions
     from sst_keras.serving.prediction import Predictor
 
-    dev, test = (result.best[split].metrics.accuracy for split in ("dev", "test"))
-    print_evaluation(result.best["test"])
+    dev, test = result.best["dev"], result.best["test"]
+    print_evaluation(test)
     click.echo(
-        f"Test accuracy {test:.1%}, dev {dev:.1%} (epoch {result.best_epoch} of "
-        f"{len(result.history.rows)}, the best on dev), {result.seconds:.0f} s.\n"
+        f"Test accuracy {test.metrics.accuracy:.1%} (always {test.majority_class!r}: "
+        f"{test.metrics.majority:.1%}), dev {dev.metrics.accuracy:.1%} (epoch {result.best_epoch} "
+        f"of {len(result.history.rows)}, the best on dev), {result.seconds:.0f} s.\n"
     )
     click.echo(f"The run {run.path}")
     for path in (run.history_file, run.metrics_file, run.model_file, *made):

@@ -1,14 +1,21 @@
 """Raw texts → `Prediction`s. An exported model needs only TensorFlow and its folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from sst_keras.errors import InputError, UsageError
+from sst_keras.input_pipeline import batch_sizes
 from sst_keras.runtime import tf
 
+# The most texts and characters per batch, padding included. Characters bound the tokens, of which
+# the texts must be cut first to be counted: English has one in five characters, no text has more
+# than one in each.
 _BATCH_SIZE = 512
+_BATCH_CHARACTERS = 2**17
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,8 @@ class Prediction:
     """A model's prediction for a text.
 
     Attributes:
-        label: The most probable class, from 0; `class_name` is its name.
+        label: The place of the most probable class, counted from 0, so the lowest of the stars 1 to
+            5 has the label 0. `class_name` is the name of this class, as in the data set.
         probabilities: Class name → probability, lowest class first.
         tokens: The text's tokens, if attention was asked for and the model has it.
         attention: The weight of each of the tokens; the weights sum to 1.
@@ -85,21 +93,31 @@ class Predictor:
         """Returns the prediction for one text, with attention if the model has it."""
         return self.predict([text], explain=True)[0]
 
-    def predict(self, texts: Sequence[str], explain: bool = False) -> list[Prediction]:
+    def predict(self, texts: Iterable[str], explain: bool = False) -> list[Prediction]:
         """Returns one prediction per text, in order. `explain` adds attention, if the model has it.
 
-        Anything but a list of strings raises a `UsageError`.
+        Texts of similar length are predicted together, long ones few at a time, to need less time
+        and memory. Anything but a list of strings raises a `UsageError`.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise UsageError(f"expected a list of texts. Received: {texts!r:.60}", setting="texts")
+        received = texts
+        # One text would be a list of letters, and a generator can be read only once.
+        texts = (
+            list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else [None]
+        )
+        if not all(isinstance(text, str) for text in texts):
+            message = f"expected a list of texts. Received: {received!r:.60}"
+            raise UsageError(message, setting="texts")
         run = self._signatures["explain" if explain and self.has_attention else "serving_default"]
-        predictions: list[Prediction] = []
-        for start in range(0, len(texts), _BATCH_SIZE):
-            batch = list(texts[start : start + _BATCH_SIZE])
-            answers = {name: value.numpy() for name, value in run(tf.constant(batch)).items()}
-            for row, text in enumerate(batch):
+        lengths = np.array([len(text) for text in texts], np.int64)
+        order = np.argsort(lengths, kind="stable")
+        sizes = batch_sizes(lengths[order], _BATCH_SIZE, _BATCH_CHARACTERS)
+        predictions: list[Any] = [None] * len(texts)
+        for batch in np.split(order, np.cumsum(sizes)[:-1]) if sizes else ():
+            answers = run(tf.constant([texts[place] for place in batch]))
+            answers = {name: value.numpy() for name, value in answers.items()}
+            for row, place in enumerate(batch):
                 answer = {name: values[row] for name, values in answers.items()}
-                predictions.append(self._prediction(text, answer))
+                predictions[place] = self._prediction(texts[place], answer)
         return predictions
 
     def _prediction(self, text: str, answer: Mapping[str, Any]) -> Prediction:

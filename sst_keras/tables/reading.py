@@ -198,8 +198,8 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
     except QuotingError as error:
         raise InputError(
             f"{path}, line {error.line + skipped}: the quotation marks are wrong ({error}). Double "
-            f"each quotation mark within a quoted field, or choose another quoting: none takes them "
-            f"as they are.",
+            f"each quotation mark within a quoted field, or choose another quoting: none takes "
+            f"them as they are.",
             setting="data.quoting",
         ) from None
 

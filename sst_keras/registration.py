@@ -1,0 +1,46 @@
+"""Registers the package's layers with Keras, so that `keras.models.load_model` knows them.
+
+`import sst_keras` is enough, before or after `import keras`, and does not load Keras: the layers
+are imported as soon as Keras is there. Keras itself imports no module that a model's file names.
+"""
+
+import importlib
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+_AWAITED = ("keras", "sst_keras.runtime")
+
+
+class _Finder:
+    """Finds the awaited modules as Python does, and registers the layers after one has loaded."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Returns the specification of an awaited module; None for any other."""
+        spec = PathFinder.find_spec(name, path) if name in _AWAITED else None
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_and_register(module: ModuleType) -> None:
+                load(module)
+                register()
+
+            spec.loader.exec_module = load_and_register
+        return spec
+
+
+def register() -> None:
+    """Imports the layers, if Keras is loaded, and with TensorFlow as its backend."""
+    keras, runtime = (sys.modules.get(name) for name in _AWAITED)
+    if runtime is not None and not hasattr(runtime, "keras"):
+        return  # The runtime itself is importing Keras; this runs again after it.
+    if keras is not None and keras.config.backend() == "tensorflow":
+        importlib.import_module("sst_keras.layers")
+        importlib.import_module("sst_keras.recurrent")
+
+
+def await_keras() -> None:
+    """Registers the layers now or when Keras is imported."""
+    register()
+    sys.meta_path.insert(0, _Finder)
