@@ -1,14 +1,17 @@
 """The tokenizer on raw review snippets, against the treebank's own tokens.
 
-    SST_KERAS_DATA=... python benchmarks/tokenizer.py [--json]
+    SST_KERAS_DATA=... python benchmarks/tokenizer.py [--texts FILE] [--json]
 
 A line of `sst/original/original_rt_snippets.txt` counts if it is one sentence of the treebank, that
 is, if the two are equal without white space, double quotes, escapes and mojibake.
+
+With a FILE of one text per line, it also measures how fast texts are read.
 """
 
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import os
 import re
@@ -66,9 +69,32 @@ def kind(expected: list[str], received: list[str]) -> str:
     return "other"
 
 
+def reading(path: Path) -> dict[str, float]:
+    """Measures how fast a file of one text per line becomes a corpus."""
+    from sst_keras.texts import TextReader
+
+    started, cpu = time.perf_counter(), time.process_time()
+    reader = TextReader()
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for lines in iter(lambda: list(itertools.islice(file, 4096)), []):
+            reader.add(lines)
+    texts = reader.finish()
+    return {
+        "texts": len(texts),
+        "tokens": len(texts.ids),
+        "texts_per_second": len(texts) / (time.perf_counter() - started),
+        "texts_per_cpu_second": len(texts) / (time.process_time() - cpu),
+    }
+
+
 @click.command()
+@click.option(
+    "--texts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of one text per line, to measure how fast it is read.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(as_json: bool) -> None:
+def main(texts: Path | None, as_json: bool) -> None:
     """Measure agreement with the treebank, and speed."""
     from sst_keras.runtime import tf
     from sst_keras.tokenizer import tokenize
@@ -76,10 +102,10 @@ def main(as_json: bool) -> None:
     if not os.environ.get("SST_KERAS_DATA"):
         raise click.UsageError("SST_KERAS_DATA must name the folder with sst/original/.")
     found = pairs(Path(os.environ["SST_KERAS_DATA"]))
-    texts = tf.constant([text for text, _, _ in found])
-    tokenize(texts[:10])
+    snippets = tf.constant([text for text, _, _ in found])
+    tokenize(snippets[:10])
     started = time.perf_counter()
-    rows = tokenize(texts)
+    rows = tokenize(snippets)
     seconds = time.perf_counter() - started
     ours = [[token.decode() for token in row] for row in rows.to_list()]
     hits = collections.Counter()
@@ -98,6 +124,7 @@ def main(as_json: bool) -> None:
         "agreement": agreement,
         "misses": {name: len(rows) for name, rows in misses.items()},
         "snippets_per_second": len(found) / seconds,
+        "reading": reading(texts) if texts else None,
     }
     if as_json:
         click.echo(json.dumps(result))
@@ -106,6 +133,10 @@ def main(as_json: bool) -> None:
     shares = (f"{place} {share:.2%}" for place, share in agreement.items())
     click.echo(f"Tokenized exactly as in the treebank: {', '.join(shares)}")
     click.echo(f"{result['snippets_per_second']:,.0f} snippets per second, in one batch")
+    if texts:
+        rate = "{texts:,} texts of {tokens:,} tokens: {texts_per_second:,.0f} per second, "
+        rate += "{texts_per_cpu_second:,.0f} per second of CPU time"
+        click.echo(rate.format(**result["reading"]))
     for name, rows in sorted(misses.items(), key=lambda item: -len(item[1])):
         click.echo(f"\n{name}: {len(rows)}")
         for tokens, output in rows[:5]:

@@ -1,6 +1,6 @@
 """Tokenized texts in columns: a number for each token, and each distinct token once.
 
-A million reviews of 200 bytes take 150 MB in this form. As string tensors they take a gigabyte.
+A million reviews of 36 tokens take 150 MB in this form. As string tensors they take 900 MB.
 """
 
 from collections import deque
@@ -159,9 +159,7 @@ class TextReader:
     def _receive(self) -> None:
         ids, lengths = self._pending.popleft().result()
         self._lengths.append(lengths)
-        stop = len(self._ids)
-        self._ids.resize(stop + len(ids), refcheck=False)  # in place, where memory allows
-        self._ids[stop:] = ids
+        _extend(self._ids, ids)
 
 
 class _Numbering:
@@ -223,7 +221,7 @@ class _Memory:
             lengths[np.repeat(other, np.diff(splits))] = 0
             lengths[begin[rows]] = tokens.row_lengths().numpy()
             starts[begin[rows]] = len(self._ids) + tokens.row_starts().numpy()
-            self._ids = np.append(self._ids, self._number(tokens.flat_values))
+            _extend(self._ids, self._number(tokens.flat_values))
         ids = _gather(self._ids, starts, _starts(lengths))
         if self._bytes > _MEMORY:
             self._forget()
@@ -238,10 +236,10 @@ class _Memory:
             ids = self._number(tokenize(text).flat_values)
             stops = np.flatnonzero(ids == 0)  # the separators
             starts = np.append(0, stops[:-1] + 1)
-            self._starts = np.append(self._starts, len(self._ids) + starts)
-            self._lengths = np.append(self._lengths, stops - starts)
-            self._ahead = np.append(self._ahead, looks_ahead(new).numpy())
-            self._ids = np.append(self._ids, ids)
+            _extend(self._starts, len(self._ids) + starts)
+            _extend(self._lengths, stops - starts)
+            _extend(self._ahead, looks_ahead(new).numpy())
+            _extend(self._ids, ids)
             self._bytes += len(new) * _CHUNK_BYTES + int(tf.reduce_sum(tf.strings.length(new)))
         return numbers
 
@@ -338,6 +336,13 @@ def _renumber(ids: np.ndarray, spellings: np.ndarray) -> Words:
     for start in blocks:
         ids[start : start + _BLOCK] = numbers[ids[start : start + _BLOCK]]
     return Words(spellings[order])
+
+
+def _extend(array: np.ndarray, values: np.ndarray) -> None:
+    """Appends values to an array, in place, so that there are not two copies of it."""
+    size = len(array)
+    array.resize(size + len(values), refcheck=False)
+    array[size:] = values
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:
