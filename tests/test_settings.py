@@ -16,7 +16,7 @@ from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read, la
 VOCABULARY, CLASSES, BATCHES, MODEL, START, STEP, LOSS = (
     "vocabulary", "classes", "batches", "model", "initial weights", "weights after a step", "loss",
 )  # fmt: skip
-EPOCHS, PATIENCE, WEIGHTS = "epochs", "patience", "class weights"
+EPOCHS, PATIENCE, WEIGHTS, SCALE = "epochs", "patience", "class weights", "scale"
 # Setting → another value, what must change, and the settings that the change needs.
 CHANGES = {
     "data.dataset": ("{csv}", CLASSES, {}),
@@ -29,6 +29,7 @@ CHANGES = {
     "data.header": ("3", CLASSES, {"data.dataset": "{odd}"}),
     "data.encoding": ("latin-1", VOCABULARY, {"data.dataset": "{odd}"}),
     "data.markup": ("keep", VOCABULARY, {"data.dataset": "{odd}"}),
+    "data.ordinal": ("no", SCALE, {}),
     "data.split_seed": (2, BATCHES, {"data.dataset": "{csv}"}),
     "data.examples": ("phrases", BATCHES, {}),
     "data.lowercase": (False, VOCABULARY, {}),
@@ -88,6 +89,7 @@ class Captured(Exception):
 @pytest.fixture(scope="module")
 def observe(tmp_path_factory):
     """Returns a function: settings → what `train` gives to Keras with them."""
+    from sst_keras.corpora import load_corpus
     from sst_keras.runtime import keras
     from sst_keras.training import train
 
@@ -151,6 +153,7 @@ def observe(tmp_path_factory):
             START: [weight.tolist() for weight in weights],
             STEP: [weight.tolist() for weight in model.get_weights()],
             LOSS: loss,
+            SCALE: load_corpus(run.pipeline.data).is_scale,
             EPOCHS: seen["epochs"],
             PATIENCE: patience,
             WEIGHTS: seen["class_weight"],

@@ -102,7 +102,7 @@ def test_a_byte_order_mark_and_line_breaks_within_quotes(tmp_path):
         (b"text,label\na,\nb,nan\n", r"No row has a label \(.*x.csv, line 2, 3\)"),
         (b"text,label\na,b,c\n", "line 2: expected 2 fields.*Received 3"),
         (b'text,label\n"a, b"c,1\n"d, e",1\n', "line 2: expected 2 fields"),
-        (b"text,label\n" + b'"a, b",1\n' * 40_000 + b'"c"d,2\n', "data.quoting: .*line 40001"),
+        (b"text,label\n" + b'"a, b",1\n' * 40_000 + b'"c"d,2\n', "data.quoting: .*line 40002"),
         (b"text,label\na,1\nb,1\n", "2 to 20 classes"),
         (b"PK\x03\x04rest", "an Excel workbook"),
         (b"text,label\n\xff\x00\xfe,1\n", "no other common encoding"),

@@ -165,8 +165,8 @@ def test_texts_far_longer_than_most_are_reported(tmp_path, caplog):
         (tmp_path / "own" / f"{split}.csv").write_text(f"text,label\n{rows}", "utf-8")
     settings = [f"data.dataset='{tmp_path / 'own'}'", "model.name=mlp", "training.epochs=1"]
     run_pipeline(tmp_path / "run", *settings)
-    note = "The longest training text has 1,001 tokens, the median 3."
-    assert note in caplog.text and "data.max_length=500 would cut 1 of 5." in caplog.text
+    note = "The longest text has 1,001 tokens, the median 3."
+    assert note in caplog.text and "data.max_length=500 would cut 3 of 15" in caplog.text
     caplog.clear()
     run_pipeline(tmp_path / "cut", *settings, "data.max_length=500")
     assert note not in caplog.text

@@ -267,7 +267,8 @@ def _notes(
     notes: list[str] = []
     for name, rows, size in zip(SIDES[1:], copies[1:], sizes[1:], strict=True):
         if rows:
-            notes.append(f"{rows} of {size} {name} rows repeat another {name} text.")
+            repeat = "repeats" if rows == 1 else "repeat"
+            notes.append(f"{rows} of {size} {name} rows {repeat} another {name} text.")
     if len(large):
         notes.append(
             f"{_count(len(large), 'text or group has', 'texts or groups have')} {large.sum()} of "
