@@ -22,7 +22,7 @@ PIPELINES = locations.bundled("pipelines")
 UNSTATED = {
     "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
     "data.max_length", "data.batch_size", "data.batch_tokens", "data.class_weights",
-    "model.matmul_dtype", "training.seed",
+    "model.matmul_dtype", "training.seed", "training.monitor",
     "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
 
