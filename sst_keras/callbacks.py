@@ -39,6 +39,8 @@ class HistoryLogger(keras.callbacks.Callback):
         """Writes the epoch's row."""
         row = {"epoch": epoch + 1, "loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= {"dev_loss": logs["val_loss"], "dev_accuracy": logs["val_accuracy"]}
+        if "val_macro_f1" in logs:
+            row["dev_macro_f1"] = logs["val_macro_f1"]
         optimizers = getattr(self.model.optimizer, "groups", (self.model.optimizer,))
         columns = ("learning_rate", "embedding_learning_rate")
         for column, optimizer in zip(columns, optimizers, strict=False):
@@ -52,18 +54,20 @@ class HistoryLogger(keras.callbacks.Callback):
 class BestModel(keras.callbacks.Callback):
     """Saves the model of the epoch that ranks best by `sst_keras.history.rank`.
 
+    `monitor` names the Keras metric whose value on dev is ranked.
+
     Training stops after `patience` epochs without a better one; with 0, it never does. `epoch` is
     the best epoch so far, from 1; 0 before the first.
     """
 
-    def __init__(self, path: Path, patience: int = 0) -> None:
+    def __init__(self, path: Path, patience: int = 0, monitor: str = "accuracy") -> None:
         super().__init__()
-        self.path, self.patience = path, patience
+        self.path, self.patience, self.monitor = path, patience, monitor
         self._best, self.epoch = (math.inf, math.inf), 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the epoch was the best so far."""
-        order = rank(logs["val_accuracy"], logs["val_loss"])
+        order = rank(logs[f"val_{self.monitor}"], logs["val_loss"])
         if order < self._best:
             self._best, self.epoch = order, epoch + 1
             self.save(self.model)

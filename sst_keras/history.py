@@ -15,12 +15,13 @@ COLUMNS = (
     "accuracy",  # 0 to 1, likewise
     "dev_loss",  # after the epoch
     "dev_accuracy",
+    "dev_macro_f1",  # only if the epoch is chosen by it
     "learning_rate",
     "embedding_learning_rate",  # only if the embeddings have their own
     "seconds",  # of training, without scoring dev
     "examples_per_second",
 )
-OPTIONAL_COLUMNS = ("embedding_learning_rate",)
+OPTIONAL_COLUMNS = ("dev_macro_f1", "embedding_learning_rate")
 TIME_COLUMNS = ("seconds", "examples_per_second")  # the only ones that differ from run to run
 
 
@@ -38,16 +39,17 @@ class History:
     def best_epoch(self) -> int:
         """The epoch that ranks first, from 1; 0 if no epoch has a dev accuracy."""
         scored = [row for row in self.rows if not math.isnan(row["dev_accuracy"])]
-        best = min(scored, key=lambda row: rank(row["dev_accuracy"], row["dev_loss"]), default=None)
+        chosen_by = "dev_macro_f1" if scored and "dev_macro_f1" in scored[0] else "dev_accuracy"
+        best = min(scored, key=lambda row: rank(row[chosen_by], row["dev_loss"]), default=None)
         return int(best["epoch"]) if best else 0
 
 
-def rank(accuracy: float, loss: float) -> tuple[float, float]:
-    """Returns a key that sorts epochs best first: higher dev accuracy, then lower dev loss.
+def rank(score: float, loss: float) -> tuple[float, float]:
+    """Returns a key that sorts epochs best first: higher score on dev, then lower dev loss.
 
     A loss of nan counts as infinite.
     """
-    return -accuracy, math.inf if math.isnan(loss) else loss
+    return -score, math.inf if math.isnan(loss) else loss
 
 
 def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:

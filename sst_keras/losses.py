@@ -1,4 +1,4 @@
-"""The losses by name, on logits and integer labels."""
+"""The losses by name, and the macro F1, on logits and integer labels."""
 
 from typing import Any
 
@@ -51,3 +51,20 @@ class Euclidean(_LogitsLoss):
 
 
 LOSSES = {"cross-entropy": CrossEntropy, "euclidean": Euclidean}
+
+
+class MacroF1(keras.metrics.F1Score):
+    """Unweighted mean of the classes' F1; a class never true and never predicted counts as 0.
+
+    It is `Metrics.macro_f1` of all batches since the last reset.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(average="macro", **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch of labels int32[batch] and logits float32[batch, classes]."""
+        classes = y_pred.shape[-1]
+        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), classes)
+        super().update_state(ops.one_hot(labels, classes), predicted, sample_weight)

@@ -156,6 +156,9 @@ class TrainingConfig:
     epochs: int = _setting(40, "the maximum number of passes over the training examples", low=1)
     patience: int = _setting(
         8, "stop after this many epochs without a better one on dev; 0: never", low=0)
+    monitor: str = _setting(
+        "accuracy", "the score on dev by which the epoch to keep is chosen; macro-f1 counts each "
+        "class the same", label="epoch chosen by", choices=("accuracy", "macro-f1"))
     loss: str = _setting("cross-entropy", "the loss", choices=("cross-entropy", "euclidean"))
     label_smoothing: float = _setting(
         0.0, "share of each label that is spread over all classes", low=0.0, high=0.99)

@@ -1,7 +1,7 @@
 """Training from start to end: the program. Start reading here.
 
-`train` reads the texts, builds the lexicon and the model, fits it, keeps the best epoch by dev
-accuracy, and scores it on dev and test. The rest of the package is what it calls.
+`train` reads the texts, builds the lexicon and the model, fits it, keeps the epoch with the best
+score on dev, and scores it on dev and test. The rest of the package is what it calls.
 """
 
 import logging
@@ -22,7 +22,7 @@ from sst_keras.evaluation import Evaluation, score
 from sst_keras.history import History
 from sst_keras.input_pipeline import evaluation_batches, training_batches
 from sst_keras.lexicon import Lexicon
-from sst_keras.losses import LOSSES
+from sst_keras.losses import LOSSES, MacroF1
 from sst_keras.models import build_model
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.runs import RunDirectory
@@ -110,7 +110,8 @@ def train(
     classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
     examples = corpus.training_split(data.examples)
     logger = HistoryLogger(run.history_file, len(examples))
-    best = BestModel(run.model_file, pipeline.training.patience)
+    monitor = pipeline.training.monitor.replace("-", "_")
+    best = BestModel(run.model_file, pipeline.training.patience, monitor)
     checks = DevChecks(lambda: score(classifier, corpus, "dev").metrics, dev_checks)
     extra = [checks, *callbacks] if dev_checks > 1 else callbacks
     try:
@@ -171,10 +172,13 @@ def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> ker
     model = build_model(
         pipeline.model, pipeline.embedding, words, len(corpus.class_names), lexicon.matrix
     )
+    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if training.monitor == "macro-f1":
+        metrics.append(MacroF1(name="macro_f1"))
     model.compile(
         optimizer=pipeline_optimizer(training, pipeline.embedding, model),
         loss=LOSSES[training.loss](label_smoothing=training.label_smoothing),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        metrics=metrics,
         jit_compile=False,  # On a CPU, XLA makes a recurrent layer several times slower.
         steps_per_execution=STEPS_PER_EXECUTION,
     )

@@ -43,7 +43,7 @@ def test_rate_of_the_embeddings_is_a_column_of_its_own(tmp_path):
     write_history(tmp_path / "history.csv", [row(embedding_learning_rate=0.02)])
     history = read_history(tmp_path / "history.csv")
     assert history.column("embedding_learning_rate") == [0.02]
-    assert tuple(history.rows[0]) == COLUMNS
+    assert tuple(history.rows[0]) == tuple(c for c in COLUMNS if c != "dev_macro_f1")
 
 
 def test_times_are_columns():
@@ -73,6 +73,12 @@ def test_nan_is_read_and_written(tmp_path):
 def test_best_epoch(scores, best):
     rows = (row(epoch, *score) for epoch, score in enumerate(scores, start=1))
     assert History(tuple(rows)).best_epoch == best
+
+
+def test_best_epoch_by_macro_f1():
+    scores = [(0.9, 0.2), (0.8, 0.5), (0.7, 0.5)]
+    rows = (row(n, accuracy) | {"dev_macro_f1": f1} for n, (accuracy, f1) in enumerate(scores, 1))
+    assert History(tuple(rows)).best_epoch == 2
 
 
 def test_rank_sorts_best_first():

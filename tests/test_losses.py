@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sst_keras.losses import LOSSES, CrossEntropy, Euclidean
+from sst_keras.losses import LOSSES, CrossEntropy, Euclidean, MacroF1
+from sst_keras.metrics import compute_metrics
 from sst_keras.runtime import keras
 
 LABELS = np.array([0, 1], "int32")
@@ -40,3 +41,15 @@ def test_extreme_logits_give_finite_losses_and_configs_read_back(loss):
     assert np.isfinite(float(loss()(np.array([1, 0]), logits)))
     again = loss.from_config(loss(label_smoothing=0.3).get_config())
     assert again.label_smoothing == 0.3
+
+
+def test_macro_f1_is_that_of_metrics():
+    labels = np.array([0, 0, 2, 2], "int32")
+    logits = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [-1, -3, -2, -2], [0, 0, 5, 0]], "float32")
+    metric = MacroF1(name="macro_f1")
+    metric.update_state(labels[:3], logits[:3])
+    metric.update_state(labels[3:], logits[3:])
+    # Predicted are 0, 0 (on a tie), 0, 2: F1 of 4/5 and 2/3, and 0 for two classes of four.
+    assert float(metric.result()) == pytest.approx((4 / 5 + 2 / 3) / 4)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert float(metric.result()) == pytest.approx(compute_metrics(labels, shares).macro_f1)

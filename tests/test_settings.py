@@ -16,7 +16,9 @@ from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read, la
 VOCABULARY, CLASSES, BATCHES, MODEL, START, STEP, LOSS = (
     "vocabulary", "classes", "batches", "model", "initial weights", "weights after a step", "loss",
 )  # fmt: skip
-EPOCHS, PATIENCE, WEIGHTS, SCALE = "epochs", "patience", "class weights", "scale"
+EPOCHS, PATIENCE, WEIGHTS, MONITOR, SCALE = (
+    "epochs", "patience", "class weights", "monitor", "scale",
+)  # fmt: skip
 # Setting → another value, what must change, and the settings that the change needs.
 CHANGES = {
     "data.dataset": ("{csv}", CLASSES, {}),
@@ -59,6 +61,7 @@ CHANGES = {
     "training.seed": (2, START, {}),
     "training.epochs": (3, EPOCHS, {}),
     "training.patience": (3, PATIENCE, {}),
+    "training.monitor": ("macro-f1", MONITOR, {}),
     "training.loss": ("euclidean", LOSS, {}),
     "training.label_smoothing": (0.1, LOSS, {}),
     "training.optimizer": ("sgd", STEP, {}),
@@ -142,7 +145,7 @@ def observe(tmp_path_factory):
         loss = float(model.loss(np.array([0]), logits))
         gradients = [2 * keras.ops.ones_like(weight) for weight in model.trainable_variables]
         model.optimizer.apply(gradients, model.trainable_variables)
-        (patience,) = (c.patience for c in seen["callbacks"] if hasattr(c, "patience"))
+        (best,) = (c for c in seen["callbacks"] if hasattr(c, "patience"))
         return {
             VOCABULARY: run.vocabulary_file.read_text("utf-8"),
             CLASSES: run.pipeline.data.labels,
@@ -155,7 +158,8 @@ def observe(tmp_path_factory):
             LOSS: loss,
             SCALE: load_corpus(run.pipeline.data).is_scale,
             EPOCHS: seen["epochs"],
-            PATIENCE: patience,
+            PATIENCE: best.patience,
+            MONITOR: best.monitor,
             WEIGHTS: seen["class_weight"],
         }
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sst_keras import training
+from sst_keras import callbacks, training
 from sst_keras.callbacks import TrainingDiverged
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
 from sst_keras.corpora import load_corpus
-from sst_keras.history import TIME_COLUMNS, read_history
+from sst_keras.history import TIME_COLUMNS, rank, read_history
 from sst_keras.runs import new_run
 from sst_keras.training import balanced_weights, train
 
@@ -156,6 +156,23 @@ def test_class_weights_weigh_the_loss(tmp_path, caplog):
     assert "Class weights: bad 2, good 0.667." in caplog.text
     weights = result.run.environment()["class_weights"]
     assert weights == pytest.approx([2, 2 / 3])
+
+
+def test_the_epoch_can_be_chosen_by_macro_f1(tree_folder, tmp_path, monkeypatch):
+    ranked = []
+    monkeypatch.setattr(callbacks, "rank", lambda *scores: ranked.append(scores) or rank(*scores))
+    settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "model.name=mlp"]
+    result = run_pipeline(tmp_path / "run", *settings, "training.monitor=macro-f1")
+    history = read_history(result.run.history_file)
+    assert history.rows == result.history.rows
+    f1 = history.column("dev_macro_f1")
+    assert ranked == list(zip(f1, history.column("dev_loss"), strict=True))
+    assert history.best_epoch == result.best_epoch
+    assert f1[result.best_epoch - 1] == pytest.approx(result.best["dev"].metrics.macro_f1)
+
+    plain = run_pipeline(tmp_path / "plain", *settings)
+    without = [{k: v for k, v in row.items() if k != "dev_macro_f1"} for row in rows_of(result)]
+    assert rows_of(plain) == without
 
 
 def test_texts_far_longer_than_most_are_reported(tmp_path, caplog):
