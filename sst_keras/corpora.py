@@ -75,7 +75,7 @@ class Corpus:
         class_names: The classes, lowest first.
         spans: Every labelled span of the training texts, including the complete ones, if the data
             set has spans and the settings ask for them.
-        is_scale: Whether the classes are known to be a scale, so that distances mean something.
+        ordered: Whether the order of the classes is a scale, so that distances mean something.
         findings: What was found in files of your own.
         notes: What a user should know about how the data were read, one sentence each.
     """
@@ -86,7 +86,7 @@ class Corpus:
     dev: Split
     test: Split
     spans: Split | None = None
-    is_scale: bool = True
+    ordered: bool = True
     findings: Findings = Findings()
     notes: tuple[str, ...] = ()
 
@@ -169,11 +169,11 @@ def load_corpus(
             splits = {name: Split(*columns) for name, columns in found.splits.items()}
             notes = found.findings.notes
             corpus = Corpus(
-                data.dataset, found.class_names, **splits, is_scale=found.is_scale,
+                data.dataset, found.class_names, **splits, ordered=found.ordered,
                 findings=found.findings, notes=notes,
             )  # fmt: skip
     if data.ordinal != "auto":
-        corpus = replace(corpus, is_scale=data.ordinal == "yes")
+        corpus = replace(corpus, ordered=data.ordinal == "yes")
     if data.labels and corpus.class_names != data.labels:
         raise InputError(
             f"expected the classes {', '.join(data.labels)}. {corpus.name} has "

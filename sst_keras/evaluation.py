@@ -168,7 +168,7 @@ def score(classifier: Classifier, corpus: Corpus, split: str) -> Evaluation:
     """Scores a classifier on a split of a data set."""
     examples = corpus.split(split)
     metrics = compute_metrics(examples.labels, classifier.probabilities(examples))
-    return Evaluation(corpus.name, split, corpus.class_names, metrics, ordered=corpus.is_scale)
+    return Evaluation(corpus.name, split, corpus.class_names, metrics, ordered=corpus.ordered)
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

@@ -9,7 +9,7 @@
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.folders import ClassFolders
 from sst_keras.tables.labels import Labels, read_labels
 from sst_keras.tables.reading import Table, open_table
-from sst_keras.tables.splits import contradictions, is_group_name, looks_like_group, split_rows
+from sst_keras.tables.splits import (
+    SPLITS,
+    contradictions,
+    is_group_name,
+    looks_like_group,
+    split_rows,
+)
 from sst_keras.texts import TextReader, Texts, contained, hash_words
 from sst_keras.vocabulary import UNKNOWN
 
-SPLITS = ("train", "dev", "test")
 _FEWEST_CLASSES, _MOST_CLASSES = 2, 20
 _MOST_SPELLINGS = 1000  # of labels; more are no labels, and would take long to compare
 _SHOWN = 5  # places or names in a message
@@ -79,7 +84,7 @@ class Reviews:
 
     splits: Mapping[str, tuple[Texts, np.ndarray]]
     class_names: tuple[str, ...]
-    is_scale: bool
+    ordered: bool
     findings: Findings
 
 
@@ -176,12 +181,11 @@ def read_reviews(
         *(note for table in rows.tables for note in table.notes()),
         *notes,
         *_label_notes(labels, rows, missing),
-        *([] if complete else _class_notes(members, classes, labels.classes, rows, data)),
+        *([] if complete else _class_notes(members, classes, labels.classes, data)),
         *_text_notes(texts, findings, members, data),
     ]
-    return Reviews(
-        splits, labels.classes, labels.ordered, _with_notes(findings, (*findings.read, *notes))
-    )
+    findings = replace(findings, notes=(*findings.read, *notes))
+    return Reviews(splits, labels.classes, labels.ordered, findings)
 
 
 @contextmanager
@@ -206,10 +210,6 @@ class _Numbering(dict):
     def numbers(self, strings: Sequence[str]) -> np.ndarray:
         """Returns int64[strings]."""
         return np.fromiter(map(self.__getitem__, strings), np.int64, len(strings))
-
-
-def _with_notes(findings: Findings, notes: Sequence[str]) -> Findings:
-    return Findings(**{**vars(findings), "notes": tuple(notes)})
 
 
 def _read_rows(
@@ -351,7 +351,6 @@ def _class_notes(
     members: Mapping[str, np.ndarray],
     classes: np.ndarray,
     names: Sequence[str],
-    rows: _Rows,
     data: DataConfig,
 ) -> list[str]:
     """Names the classes that a split lacks. A split of which train has no class is refused."""
@@ -457,4 +456,4 @@ def _not_english(texts: Texts) -> int:
 
 
 def _texts(count: int) -> str:
-    return f"{count:,} text{'s' if count > 1 else ''}"
+    return "1 text" if count == 1 else f"{count:,} texts"

@@ -97,7 +97,7 @@ def train(
     corpus = load_corpus(pipeline.data, data_dir)
     _report(pipeline, corpus)
     lexicon = Lexicon.build(pipeline, corpus, data_dir)
-    ordinal = pipeline.data.ordinal if corpus.is_scale else "no"
+    ordinal = pipeline.data.ordinal if corpus.ordered else "no"
     data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names, ordinal=ordinal)
     embedding = replace(pipeline.embedding, vectors=lexicon.vector_references)
     pipeline = replace(pipeline, data=data, embedding=embedding)

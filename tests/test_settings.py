@@ -156,7 +156,7 @@ def observe(tmp_path_factory):
             START: [weight.tolist() for weight in weights],
             STEP: [weight.tolist() for weight in model.get_weights()],
             LOSS: loss,
-            SCALE: load_corpus(run.pipeline.data).is_scale,
+            SCALE: load_corpus(run.pipeline.data).ordered,
             EPOCHS: seen["epochs"],
             PATIENCE: best.patience,
             MONITOR: best.monitor,

@@ -53,7 +53,7 @@ def check(as_json: bool, **source: object) -> None:
     corpus = options.read_corpus(**source)
     rows = describe(corpus)
     if as_json:
-        names = {"class_names": corpus.class_names, "ordered": corpus.is_scale}
+        names = {"class_names": corpus.class_names, "ordered": corpus.ordered}
         findings = corpus.findings.to_dict() | {"notes": corpus.notes}
         click.echo(to_json({"dataset": corpus.name, **names, "splits": rows, **findings}))
         return

@@ -1,13 +1,13 @@
 """The columns of a table: which has the text, which the label, and whether there is a header."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sst_keras.errors import UsageError
 from sst_keras.settings import DataConfig
+from sst_keras.tables.spelling import shown
 
 # What people call the two columns. They are tried if the table has no column of the default name.
 _KNOWN = {
@@ -36,9 +36,8 @@ class Columns(NamedTuple):
 
 
 def clean(name: str) -> str:
-    """Returns a name without white space and invisible characters around it, in lower case."""
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in name)
-    return " ".join(visible.split()).casefold()
+    """Returns a name in lower case, with single spaces and without invisible characters."""
+    return shown(name).casefold()
 
 
 def find_column(name: str, header: Sequence[str], setting: str) -> int | None:

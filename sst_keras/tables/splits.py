@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sst_keras.errors import InputError
 
-SIDES = ("train", "dev", "test")
+SPLITS = ("train", "dev", "test")
 _FEWEST = 10  # rows of some class
 _MOST = 2.5  # how many times their share of the parts dev and test may have
 _TOLERANCE = 0.02  # sizes that differ from the shares by more of all rows are reported
@@ -91,7 +91,7 @@ def split_rows(
     sizes = np.bincount(parts)
     side_of, large = _assign(_majority(labels, parts), sizes, seed, np.asarray(shares, float))
     if len(np.unique(side_of)) < len(asked):
-        _require(labels, sizes, [SIDES[side] for side in asked])
+        _require(labels, sizes, [SPLITS[side] for side in asked])
         _fill(side_of, sizes, asked)
     sides = side_of[parts]
     rows = np.bincount(sides, minlength=3)
@@ -265,7 +265,7 @@ def _notes(
     """
     total = sum(sizes)
     notes: list[str] = []
-    for name, rows, size in zip(SIDES[1:], copies[1:], sizes[1:], strict=True):
+    for name, rows, size in zip(SPLITS[1:], copies[1:], sizes[1:], strict=True):
         if rows:
             repeat = "repeats" if rows == 1 else "repeat"
             notes.append(f"{rows} of {size} {name} rows {repeat} another {name} text.")
