@@ -1,6 +1,7 @@
 """The scores of a classifier in NumPy: labels and probabilities → `Metrics`.
 
-The classes are an ordered scale, so some scores weigh a far miss more than a near one.
+Some scores measure distances between classes. They mean something only if the order of the classes
+is a scale; otherwise `sst_keras.evaluation` replaces them by None.
 """
 
 import math

@@ -303,13 +303,11 @@ def _text_rows(lines: Iterable[bytes], dim: int) -> Rows:
         else:
             parts = line.rsplit(None, dim)
             end = len(parts[0]) if len(parts) == dim + 1 else 0
-            if len(parts) == dim and line[:1].isspace():
-                yield _row(b"", line)
-                continue
-        if end == 0 and line[:1].isspace() and len(line.split()) == dim:
-            yield _row(b"", line)
-            continue
-        yield _row(line[:end].lstrip(), line[end:]) if end > 0 else (line, None)
+        if end > 0:
+            yield _row(line[:end].lstrip(), line[end:])
+        else:  # An empty word leaves white space before the numbers.
+            is_row = line[:1].isspace() and len(line.split()) == dim
+            yield _row(b"", line) if is_row else (line, None)
 
 
 def _row(word: bytes, numbers: bytes) -> tuple[bytes, bytes | None]:
