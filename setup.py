@@ -38,7 +38,7 @@ setup(
         "tensorflow-datasets>=4.9.10",
         "gensim>=4.4",
         "numpy>=2",
-        "scipy>=1.13",  # Student's t
+        "scipy>=1.13",  # Student's t; rows that belong together
         "matplotlib>=3.9",
         "markdown>=3.6",  # reports as HTML
         "click>=8.2",

@@ -76,7 +76,7 @@ class Corpus:
         spans: Every labelled span of the training texts, including the complete ones, if the data
             set has spans and the settings ask for them.
         ordered: Whether the order of the classes is a scale, so that distances mean something.
-        findings: What was found in files of your own.
+        findings: What was found in a user's own files.
         notes: What a user should know about how the data were read, one sentence each.
     """
 
@@ -124,7 +124,10 @@ class Corpus:
         return digest.hexdigest()
 
     def rows_fingerprint(self) -> str:
-        """Returns a number for classes, texts and labels that no split or order changes."""
+        """Returns a sha256 of classes, texts and labels, whatever the splits and the order.
+
+        Texts that are equal in lower case count as equal.
+        """
         total = 0
         for name in SPLITS:
             split = self.split(name)
@@ -143,7 +146,7 @@ def load_corpus(
     Args:
         data: The settings.
         data_dir: The folder that has `sst/`, instead of the environment's.
-        complete: Whether a single file of your own is read as test, instead of being split.
+        complete: Whether a user's single file is read as test, instead of being split.
 
     Raises:
         UsageError: If the data set does not exist, or lacks columns or files.
@@ -167,11 +170,14 @@ def load_corpus(
         else:
             found = read_reviews(sources, data, complete)
             splits = {name: Split(*columns) for name, columns in found.splits.items()}
-            notes = found.findings.notes
             corpus = Corpus(
-                data.dataset, found.class_names, **splits, ordered=found.ordered,
-                findings=found.findings, notes=notes,
-            )  # fmt: skip
+                data.dataset,
+                found.class_names,
+                **splits,
+                ordered=found.ordered,
+                findings=found.findings,
+                notes=found.findings.notes,
+            )
     if data.ordinal != "auto":
         corpus = replace(corpus, ordered=data.ordinal == "yes")
     if data.labels and corpus.class_names != data.labels:
@@ -264,10 +270,11 @@ def _read_trees(
     files: Mapping[str, Path], name: str, spans: bool, labels: tuple[str, ...] = ()
 ) -> Corpus:
     if missing := [split for split in SPLITS if split not in files]:
-        message = (
-            f"{name!r} has trees. Expected a folder with trees for {' and '.join(missing)}, too."
+        raise UsageError(
+            f"{name!r} has trees. Expected a folder that also has trees for "
+            f"{' and '.join(missing)}.",
+            setting="data.dataset",
         )
-        raise UsageError(message, setting="data.dataset")
     trees = {split: list(treebank.read_trees(files[split])) for split in SPLITS}
     for split in SPLITS:
         if not trees[split]:

@@ -16,6 +16,10 @@ from sst_keras.runs import RunDirectory
 from sst_keras.settings import DataConfig
 
 _ORDINAL = ("mean_absolute_error", "within_one_accuracy", "quadratic_weighted_kappa")
+# The settings with which a run also reads another data set.
+_KEPT = (
+    "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed", "markup",
+)  # fmt: skip
 _FEW = 100  # texts; with fewer, the interval of an accuracy of 50 % is wider than 19 points
 
 
@@ -117,10 +121,7 @@ def evaluate(
         corpus = load_corpus(own, data_dir)
         is_own_data = corpus.fingerprint() == run.environment().get("data_fingerprint")
         if not is_own_data:
-            changed = (
-                f"{corpus.name} has changed since the run was trained: its fingerprint differs."
-            )
-            notes = (changed,)
+            notes = (f"{corpus.name} has changed since the run was trained.",)
     else:
         corpus, is_own_data = _read_other(run, dataset, split, data_dir, reading)
         if not is_own_data:
@@ -139,17 +140,12 @@ def _read_other(
 ) -> tuple[Corpus, bool]:
     """Reads a data set by its path, and returns whether it is the run's own.
 
-    Its columns and classes are those of the run, and its format is found anew.
+    The run's columns and classes apply to it, but its format is found anew.
     """
-    own, known = (
-        replace(run.pipeline.data, examples="sentences", dataset=dataset),
-        run.environment(),
-    )
-    kept = (
-        "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed", "markup",
-    )  # fmt: skip
-    data = DataConfig(dataset=dataset, **{name: getattr(own, name) for name in kept})
-    data = replace(data, **{name: value for name, value in reading.items() if value})
+    own = replace(run.pipeline.data, examples="sentences", dataset=dataset)
+    known = run.environment()
+    kept = {name: getattr(own, name) for name in _KEPT}
+    data = DataConfig(dataset=dataset, **(kept | reading))
     corpus = load_corpus(data, data_dir, complete=split is None)
     if corpus.rows_fingerprint() == known.get("rows_fingerprint"):
         corpus = load_corpus(own, data_dir)  # the run's own file, split as in training

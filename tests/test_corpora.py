@@ -55,7 +55,7 @@ def test_wrong_folders(tree_folder, tmp_path):
     with pytest.raises(UsageError, match="no 'nowhere'|there is no"):
         load("nowhere")
     (tree_folder / "dev.txt").unlink()
-    with pytest.raises(UsageError, match="trees for dev, too"):
+    with pytest.raises(UsageError, match="has trees for dev"):
         load(tree_folder)
     with pytest.raises(UsageError, match="a file with train in its name"):
         load(tmp_path)

@@ -33,7 +33,7 @@ ALLOWED = {
     "datasets": {"treebank"},
     "texts": {"tokenizer", "vocabulary"},
     "reviews": {"tables", "texts", "vocabulary"},
-    "corpora": {"datasets", "reviews", "tables", "texts", "tokenizer", "treebank"},
+    "corpora": {"datasets", "reviews", "tables", "texts", "treebank"},
     "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
@@ -58,9 +58,10 @@ ALLOWED = {
 WITHOUT_TENSORFLOW = (
     "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
-    "plotting", "runs", "settings", "tables.folders", "tables.labels", "tables.reading",
-    "tables.splits", "treebank", "vectors.archives", "vectors.files", "vectors.keys",
-    "vectors.matching", "vectors.sets", "vocabulary", "datasets.sst5.source",
+    "plotting", "registration", "runs", "settings", "tables.columns", "tables.encodings",
+    "tables.folders", "tables.formats", "tables.labels", "tables.reading", "tables.scales",
+    "tables.spelling", "tables.splits", "treebank", "vectors.archives", "vectors.files",
+    "vectors.keys", "vectors.matching", "vectors.sets", "vocabulary", "datasets.sst5.source",
 )  # fmt: skip
 HEAVY = {
     "tensorflow", "keras", "gensim", "matplotlib", "numpy", "scipy", "tensorflow_datasets", "rich",

@@ -16,8 +16,6 @@ COMMANDS = (
     "train", "reproduce", "report", "evaluate", "plot", "export", "predict", "runs", "pipelines",
     "data", "vectors",
 )  # fmt: skip
-
-
 # Where a group of commands leaves the name of the command that runs, for error messages.
 SUBCOMMAND = "sst_keras.subcommand"
 

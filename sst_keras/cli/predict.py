@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 _READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
@@ -61,9 +60,7 @@ def predict(
         raise UsageError("expected a file whose rows are predicted, by --file.", setting="out")
     for text in texts:
         if _is_file(text):
-            raise UsageError(
-                f"expected a text. {text!r} is a file: did you mean --file {text}?",
-            )
+            raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
     # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
     lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     table = None
@@ -100,7 +97,7 @@ def _is_file(text: str) -> bool:
 
 
 def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
-    """Opens a table, or a file with a text per line if neither its name nor an option says so."""
+    """Opens a file. Each line is a text, unless the name or an option says that it is a table."""
     from sst_keras.tables.reading import is_table, open_lines, open_table
 
     if not path.is_file():

@@ -52,9 +52,9 @@ def train(
 ) -> None:
     """Train PIPELINE, score it, plot it and export it.
 
-    The model of the best epoch by dev accuracy is kept. PIPELINE is a name that `sst-keras
-    pipelines` lists, one of a sweep's, such as paper/V2.3, or the path of a TOML file. Without it,
-    lstm-attention is trained.
+    The model of the best epoch on dev is kept: best by accuracy, or as training.monitor says.
+    PIPELINE is a name that `sst-keras pipelines` lists, one of a sweep's, such as paper/V2.3, or
+    the path of a TOML file. Without it, lstm-attention is trained.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
