@@ -112,10 +112,10 @@ def evaluate(
     own = replace(run.pipeline.data, examples="sentences")
     notes: tuple[str, ...] = ()
     if dataset is None:
-        if Path(own.dataset).name != own.dataset and not Path(own.dataset).exists():
+        if own.dataset not in ("sst5", "sample") and not Path(own.dataset).exists():
             raise UsageError(
-                f"the run was trained on {own.dataset!r}, which no longer exists. Give the data "
-                f"set's current path.",
+                f"the run was trained on {own.dataset!r}, which is not in this folder. Give the "
+                f"data set's current path.",
                 setting="data.dataset",
             )
         corpus = load_corpus(own, data_dir)

@@ -3,7 +3,9 @@
 The `plot_` functions do not change matplotlib's state: `plot_history(...).savefig("history.png")`.
 """
 
+import logging
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from pathlib import Path
@@ -14,13 +16,17 @@ from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras import files
 from sst_keras.history import History, read_history
 from sst_keras.runs import RunDirectory
+
+log = logging.getLogger(__name__)
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish, without their pale yellow.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -32,6 +38,12 @@ PANELS = {
     "dev_loss": "Dev loss", "dev_accuracy": "Dev accuracy",
 }  # fmt: skip
 _PALE = "#E6E6E6"
+# Fonts of other scripts and of symbols, on common systems.
+_OTHER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB",
+    "WenQuanYi Zen Hei", "Arial Unicode MS", "Noto Sans Arabic", "Noto Sans Devanagari",
+    "Segoe UI Symbol", "Apple Symbols", "Noto Sans Symbols2", "Noto Emoji",
+)  # fmt: skip
 _LONGEST_NAME = 30  # characters of a class's name
 
 
@@ -203,9 +215,18 @@ def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> l
 def save_figures(figures: Mapping[str, Figure], folder: Path, dpi: int) -> list[Path]:
     """Writes figures to the files `<name>.png` of a folder; returns the files."""
     paths = {folder / f"{name}.png": figure for name, figure in figures.items()}
-    for path, figure in paths.items():
-        with files.whole_file(path) as partial:
-            figure.savefig(partial, dpi=dpi)
+    # Class names may have letters that matplotlib's own font lacks.
+    installed = set(get_font_names())
+    families = ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for path, figure in paths.items():
+            for text in figure.findobj(Text):
+                text.set_fontfamily(families)
+            with files.whole_file(path) as partial:
+                figure.savefig(partial, dpi=dpi)
+    if any("missing from font" in str(each.message) for each in caught):
+        log.warning("The plots have boxes where no installed font has a character of a class name.")
     return list(paths)
 
 

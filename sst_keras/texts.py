@@ -152,7 +152,9 @@ class TextReader:
         del self._waiting[:number]
         # The NUL character is white space to the tokenizer. With it, each text has a chunk.
         chunks = tf.strings.split(tf.strings.join([texts, "\0"], " "))
-        self._pending.append(self._thread.submit(self._memory.tokenize, texts, chunks))
+        # Most chunks are known already. To look them up here shares the work between the threads.
+        known = self._memory.find(chunks.flat_values)
+        self._pending.append(self._thread.submit(self._memory.tokenize, texts, chunks, known))
         if len(self._pending) > _PENDING:
             self._receive()
 
@@ -171,9 +173,13 @@ class _Numbering:
         )
         self.size = 0
 
+    def find(self, strings: tf.Tensor) -> np.ndarray:
+        """Returns the number of each string, int64[strings], -1 for new ones."""
+        return self.table.lookup(strings).numpy()
+
     def __call__(self, strings: tf.Tensor) -> tuple[np.ndarray, tf.Tensor]:
         """Returns the number of each string, int64[strings], and the new strings in order."""
-        numbers = self.table.lookup(strings).numpy()
+        numbers = self.find(strings)
         unknown = np.flatnonzero(numbers < 0)
         new, places = tf.unique(tf.gather(strings, unknown))
         numbers[unknown] = self.size + places.numpy()
@@ -205,12 +211,23 @@ class _Memory:
         """Returns object[words] of bytes, the spelling of each id."""
         return np.concatenate(self._spellings)
 
-    def tokenize(self, texts: tf.Tensor, chunks: tf.RaggedTensor) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, chunks: tf.Tensor) -> tuple[_Numbering, np.ndarray]:
+        """Returns the present memory, and the number in it of each chunk, -1 for new ones."""
+        memory = self._chunks
+        return memory, memory.find(chunks)
+
+    def tokenize(
+        self, texts: tf.Tensor, chunks: tf.RaggedTensor, known: tuple[_Numbering, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the ids of all tokens, int32[tokens], and how many each text has, int64[texts].
 
-        Each text has at least one chunk.
+        Each text has at least one chunk. `known` is what `find` returned for the chunks.
         """
-        numbers = self._look_up(chunks.flat_values)
+        memory, numbers = known
+        if memory is not self._chunks:  # It was forgotten meanwhile.
+            numbers = self._chunks.find(chunks.flat_values)
+        unknown = np.flatnonzero(numbers < 0)
+        numbers[unknown] = self._look_up(tf.gather(chunks.flat_values, unknown))
         begin, splits = chunks.row_starts().numpy(), chunks.row_splits.numpy()
         starts, lengths = self._starts[numbers], self._lengths[numbers]
         other = np.logical_or.reduceat(self._ahead[numbers], begin)

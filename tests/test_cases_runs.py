@@ -13,6 +13,8 @@ from test_cases import SHARED
 
 from sst_keras.cli import main
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "A neat kiosk, and cheap.",
     "A dull walk.\nWe left early.",

@@ -15,6 +15,8 @@ from sst_keras.errors import InputError
 from sst_keras.settings import DataConfig
 from sst_keras.tables.reading import open_table, rows_of
 
+pytestmark = pytest.mark.slow
+
 DELIMITERS = (",", "\t", ";", "|")
 NAMES = {",": ",", "\t": "tab", ";": ";", "|": "|"}
 QUOTED = {"all": csv.QUOTE_ALL, "text": csv.QUOTE_NONNUMERIC, "minimal": csv.QUOTE_MINIMAL}

@@ -84,7 +84,14 @@ def print_evaluation(evaluation: Evaluation) -> None:
         shares = (f"{row[score]:.1%}" for score in ("precision", "recall", "f1"))
         scores.add_row(name, f"{row['support']:,}", *shares)
         confusion.add_row(name, *(f"{count:,}" for count in counts))
-    Console().print(scores, confusion)
+    console = Console()
+    console.print(scores)
+    # A cell takes its digits, two spaces and a line; narrower ones would lose digits.
+    digits = max(len(f"{count:,}") for row in metrics.confusion_matrix for count in row)
+    if len(names) * (digits + 3) + 12 <= console.width:
+        console.print(confusion)
+    else:
+        click.echo("The confusion matrix is too wide for this screen: see the plot or --json.")
     low, high = (100 * end for end in metrics.accuracy_interval)
     lines = {
         "accuracy": f"{metrics.accuracy:.1%} ({low:.1f}-{high:.1f}%, 95 % interval of "

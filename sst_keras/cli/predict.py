@@ -25,7 +25,19 @@ log = logging.getLogger(__name__)
 _READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
-@click.command()
+class _WithTexts(click.Command):
+    """A command whose arguments are texts, which may begin like options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments. The error about an unknown option says what to do with a text."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            error.message += " If it is a text, put -- before the texts."
+            raise
+
+
+@click.command(cls=_WithTexts)
 @click.argument("model", metavar="RUN|EXPORT")
 @click.argument("texts", metavar="[TEXT...]", nargs=-1)
 @click.option(
@@ -130,7 +142,7 @@ def _exported(model: Path) -> Path:
 
 def _standard_input() -> list[str]:
     """Returns the lines of standard input. Only line feeds end a line."""
-    raw = click.get_binary_stream("stdin").read()
+    raw = click.open_file("-", "rb").read()
     try:
         lines = raw.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:

@@ -38,6 +38,7 @@ _ENDINGS = (
     ".kv",
 )  # fmt: skip
 _CACHE_FORMAT = "4"  # Raise it when the same file would be read differently.
+_LARGE = 100_000_000  # bytes of a file that takes seconds to read
 _FRESH = 2.0  # seconds in which a file may change again without a new modification time
 
 
@@ -220,6 +221,8 @@ def load_vectors(
             return vectors
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # missing or damaged: written again
+    if (size := archives.size(Path(path))) > _LARGE:
+        log.info(f"Vectors: reading {Path(path).name}, {size / 1e6:,.0f} MB ...")
     vectors = read_vectors(path, wanted, most_frequent, key_pattern)
     if vectors.words:
         words = np.frombuffer("\n".join(vectors.words).encode("utf-8"), np.uint8)
