@@ -23,6 +23,7 @@ from sst_keras.tables.reading import Table, open_table
 from sst_keras.tables.splits import (
     SPLITS,
     contradictions,
+    counted,
     is_group_name,
     looks_like_group,
     split_rows,
@@ -308,8 +309,7 @@ def _sides(
     except InputError as error:
         raise InputError(f"{data.dataset}: {error.message}") from None
     sides[train] = cut.sides
-    sizes = np.bincount(sides, minlength=3).tolist()
-    sizes = " / ".join(f"{size:,}" for size in sizes)
+    sizes = " / ".join(f"{size:,}" for size in np.bincount(sides, minlength=3))
     if splits == ("all",):
         how = "each group in one split" if data.group_column else "each class by itself"
         note = (
@@ -334,15 +334,15 @@ def _label_notes(labels: Labels, rows: _Rows, missing: np.ndarray) -> list[str]:
         notes.append(f"Classes with several spellings, and their rows: {'; '.join(joined)}.")
     if len(missing):
         words = ", ".join(repr(each) for each in labels.missing if each.strip())
-        count = "1 row has" if len(missing) == 1 else f"{len(missing):,} rows have"
+        was = "was" if len(missing) == 1 else "were"
         notes.append(
-            f"{count} no label{f' ({words})' if words else ''} and were left out: "
-            f"{rows.where(missing)}."
+            f"{counted(len(missing), 'row has', 'rows have')} no label"
+            f"{f' ({words})' if words else ''} and {was} left out: {rows.where(missing)}."
         )
     if not labels.ordered and len(labels.classes) > 2:
         notes.append(
-            f"The classes are {', '.join(labels.classes)}, in the order of the alphabet. No figure "
-            f"that relies on an order is given; data.labels can state one, lowest first."
+            f"The classes are {', '.join(labels.classes)}, in alphabetical order. No score that "
+            f"relies on an order is given. If they have one, state it by data.labels, lowest first."
         )
     return notes
 
@@ -366,11 +366,11 @@ def _class_notes(
         if split != "train" and len(members[split]) and not (counts["train"][count > 0]).any():
             raise InputError(
                 f"{data.dataset}: all {len(members[split]):,} {split} texts have the label "
-                f"{', '.join(foreign)}, which no training text has. Are they hidden? Move the file "
-                f"away, and {split} is cut from train."
+                f"{', '.join(foreign)}, which no training text has. If the true labels are hidden, "
+                f"move the file away: {split} is then cut from train."
             )
         lacking = [
-            f"{name} ({_texts(all_)} in total)"
+            f"{name} ({counted(all_, 'text', 'texts')} in total)"
             for name, here, all_ in zip(names, count, total, strict=True)
             if not here
         ]
@@ -386,24 +386,26 @@ def _text_notes(
     total = len(texts)
     if findings.repeats:
         notes.append(
-            f"{findings.repeats:,} of {total:,} rows repeat an earlier text, ignoring case and "
-            f"white space."
+            f"{findings.repeats:,} of {total:,} rows "
+            f"{'repeats' if findings.repeats == 1 else 'repeat'} an earlier text, ignoring case "
+            f"and white space."
         )
     if findings.contradicted:
-        notes.append(f"{_texts(findings.contradicted)} occur with different labels.")
+        texts_occur = counted(findings.contradicted, "text occurs", "texts occur")
+        notes.append(f"{texts_occur} with different labels.")
     for split, leak in findings.leaks.items():
         size = len(members[split])
         if leak["equal"]:
-            notes.append(f"{leak['equal']:,} of {size:,} {split} texts are training texts, too.")
+            notes.append(f"Of {size:,} {split} texts, {leak['equal']:,} are also in train.")
         if leak["within"]:
             notes.append(
-                f"{leak['within']:,} of {size:,} {split} texts occur word for word within a longer "
-                f"training text."
+                f"Of {size:,} {split} texts, {leak['within']:,} occur word for word within a "
+                f"longer training text."
             )
     if any(leak["within"] is None for leak in findings.leaks.values()):
         notes.append(
-            f"Train has more than {_MOST_TOKENS:,} tokens: whether dev and test texts are parts of "
-            f"its texts was not checked."
+            f"Train has more than {_MOST_TOKENS:,} tokens, so it was not checked whether dev and "
+            f"test texts occur within its texts."
         )
     if findings.group_columns:
         columns = ", ".join(findings.group_columns)
@@ -412,19 +414,21 @@ def _text_notes(
             f"in one split; otherwise the scores may be too high."
         )
     if blank := _blank(texts):
-        notes.append(f"{_texts(blank)} are blank; each is read as one unknown token.")
+        texts_are = counted(blank, "text is", "texts are")
+        notes.append(f"{texts_are} blank; a blank text is read as one unknown token.")
     median = float(np.median(texts.lengths))
     if findings.longest > max(_LONG, _FAR_LONGER * median) and not data.max_length:
         longer = int((texts.lengths > _LONG // 2).sum())
         notes.append(
             f"The longest text has {findings.longest:,} tokens, the median {median:,.0f}. Long "
-            f"texts take most of the time; data.max_length={_LONG // 2} would cut {longer:,} of "
-            f"{total:,} if they are training texts."
+            f"texts take most of the time: {longer:,} of {total:,} have more than {_LONG // 2} "
+            f"tokens, to which data.max_length={_LONG // 2} would cut those in train."
         )
     if findings.not_english > 0.01 * total:
+        texts = counted(findings.not_english, "text", "texts")
         notes.append(
-            f"{_texts(findings.not_english)} of {_ENOUGH} or more tokens have no common English "
-            f"word; they may be in another language."
+            f"{texts} of {_ENOUGH} or more tokens, without a common English word, may be in "
+            f"another language."
         )
     return notes
 
@@ -453,7 +457,3 @@ def _not_english(texts: Texts) -> int:
     common = np.isin(texts.words.hashes, hash_words(_ENGLISH))
     has_common = np.logical_or.reduceat(common[texts.ids], texts.starts[:-1])
     return int((~has_common & (texts.lengths >= _ENOUGH)).sum())
-
-
-def _texts(count: int) -> str:
-    return "1 text" if count == 1 else f"{count:,} texts"

@@ -183,7 +183,7 @@ def test_texts_far_longer_than_most_are_reported(tmp_path, caplog):
     settings = [f"data.dataset='{tmp_path / 'own'}'", "model.name=mlp", "training.epochs=1"]
     run_pipeline(tmp_path / "run", *settings)
     note = "The longest text has 1,001 tokens, the median 3."
-    assert note in caplog.text and "data.max_length=500 would cut 3 of 15" in caplog.text
+    assert note in caplog.text and "3 of 15 have more than 500 tokens" in caplog.text
     caplog.clear()
     run_pipeline(tmp_path / "cut", *settings, "data.max_length=500")
     assert note not in caplog.text

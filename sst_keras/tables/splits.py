@@ -17,7 +17,7 @@ from sst_keras.errors import InputError
 
 SPLITS = ("train", "dev", "test")
 _FEWEST = 10  # rows of some class
-_MOST = 2.5  # how many times their share of the parts dev and test may have
+_MOST = 2.5  # dev and test have at most this many times their share of the parts
 _TOLERANCE = 0.02  # sizes that differ from the shares by more of all rows are reported
 _FEWEST_VALUES, _ROWS_PER_VALUE = 3, 1.5
 
@@ -70,9 +70,9 @@ def split_rows(
 
     The shares count rows. A part that is larger than half of dev or test goes to train, the largest
     first, until train is full. The other parts of each class (a part's most frequent one) are
-    shuffled and cut where that is nearest to the shares; what one class has too much, the next one
-    gets less. If large parts take more than the share of train, dev and test still get theirs, but
-    each at most about a quarter of the parts.
+    shuffled and cut where that is nearest to the shares. A split that gets too many rows of one
+    class gets fewer of the next. If large parts take more than the share of train, dev and test
+    still get theirs, but each at most about a quarter of the parts.
 
     Args:
         labels: int32[rows], classes from 0.
@@ -130,7 +130,7 @@ def looks_like_group(name: str, values: np.ndarray) -> bool:
 
 
 def is_group_name(name: str) -> bool:
-    """Returns whether a column is called like one that says what its rows belong to."""
+    """Returns whether the name of a column says that its rows belong to something."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     if not words:
         return False
@@ -268,19 +268,21 @@ def _notes(
     for name, rows, size in zip(SPLITS[1:], copies[1:], sizes[1:], strict=True):
         if rows:
             repeat = "repeats" if rows == 1 else "repeat"
-            notes.append(f"{rows} of {size} {name} rows {repeat} another {name} text.")
+            notes.append(f"{rows:,} of {size:,} {name} rows {repeat} another {name} text.")
     if len(large):
         notes.append(
-            f"{_count(len(large), 'text or group has', 'texts or groups have')} {large.sum()} of "
-            f"{total} rows, too many for dev or test; those rows are in train."
+            f"{counted(len(large), 'text or group has', 'texts or groups have')} {large.sum():,} "
+            f"of {total:,} rows, too many for dev or test; those rows are in train."
         )
     off = max(abs(size - share * total) for size, share in zip(sizes, shares, strict=True))
     if off > max(1, _TOLERANCE * total):
         wanted = "/".join(f"{100 * share:.3g}" for share in shares)
         reason = "rows that belong together are together" if together else "some classes are rare"
-        notes.append(f"The rows are split {'/'.join(map(str, sizes))}, not {wanted} %: {reason}.")
+        found = "/".join(f"{size:,}" for size in sizes)
+        notes.append(f"The rows are split {found}, not {wanted} %: {reason}.")
     return tuple(notes)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def counted(number: int, one: str, many: str) -> str:
+    """Returns a number and what it counts, such as `1 text is` or `2,000 texts are`."""
+    return f"{number:,} {one if number == 1 else many}"
