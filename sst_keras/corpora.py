@@ -21,10 +21,12 @@ import numpy as np
 from sst_keras import locations, treebank
 from sst_keras.datasets.sst5 import source as sst5_source
 from sst_keras.errors import InputError, UsageError
-from sst_keras.reviews import SPLITS, Findings, read_reviews
+from sst_keras.findings import Findings
+from sst_keras.reviews import read_reviews
 from sst_keras.runtime import tf
 from sst_keras.settings import DataConfig
 from sst_keras.tables.folders import ClassFolders, find_sources
+from sst_keras.tables.splits import SPLITS
 from sst_keras.texts import Texts
 
 log = logging.getLogger(__name__)
