@@ -72,7 +72,9 @@ def predict(
         raise UsageError("expected a file whose rows are predicted, by --file.", setting="out")
     for text in texts:
         if _is_file(text):
-            raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
+            raise UsageError(
+                f"expected a text. {text!r} is a file: did you mean --file {text}?",
+            )
     # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
     lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     table = None

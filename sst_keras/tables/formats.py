@@ -14,26 +14,13 @@ from sst_keras.tables.columns import Columns, find_column, find_columns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 
 _SAMPLE = 1 << 18  # characters
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 _ONE_COLUMN = "\x1f"  # separates nothing, because no text contains it
-_DELIMITERS = {
-    ",": "commas",
-    "\t": "tabs",
-    ";": "semicolons",
-    "|": "vertical bars",
-    _ONE_COLUMN: "one column",
-}
 _QUOTING = {
     "none": "no quoting",
     "double": "double quotes",
     "single": "single quotes",
     "backslash": "double quotes with backslashes",
-}
-_KINDS = {
-    "json-lines": "JSON Lines",
-    "json": "a JSON array",
-    "labelled": "fastText's labels",
-    "numbered": "a number before each text",
-    "lines": "one text per line",
 }
 _LABELLED = re.compile(r"\s*__label__\S")
 _NUMBERED = re.compile(r"[+-]?\d+(?:\.\d+)?[ \t]+\S")
@@ -73,9 +60,13 @@ class Format(NamedTuple):
     columns: Columns | None = None
 
     def __str__(self) -> str:
+        names = {"json-lines": "JSON Lines", "json": "a JSON array"}
+        names |= {"labelled": "fastText's labels", "numbered": "a number before each text"}
+        names["lines"] = "one text per line"
         if self.kind != "table":
-            return f"{_KINDS[self.kind]}, {self.encoding}"
+            return f"{names[self.kind]}, {self.encoding}"
         delimiter = _DELIMITERS.get(self.delimiter, repr(self.delimiter))
+        delimiter = "one column" if self.delimiter == _ONE_COLUMN else delimiter
         header = f"header in line {self.line}" if self.line > 1 else ""
         header = header if self.columns.header is not None else "no header"
         parts = (delimiter, _QUOTING[self.quoting], str(self.encoding), header)
@@ -239,7 +230,7 @@ def _sample_rows(
         for line, row in split_lines(lines[skipped:], found):
             rows.append((line + skipped, row))
     except QuotingError:
-        # The sample may end within a row. If that row is half of the sample, the quoting is wrong.
+        # The sample may end within a row, but a row that takes half of it is no row.
         end = rows[-1][0] if rows else 0
         is_cut = sum(map(len, lines)) > _SAMPLE and end > len(lines) / 2
         return rows if is_cut else []
@@ -256,9 +247,9 @@ def _trimmed(row: list[str], width: int) -> list[str]:
 def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataConfig) -> Format:
     """Settles the quoting of a table by all its lines.
 
-    Quotation marks are ordinary characters, except around a complete field, if every line then has
-    as many fields as the header. A delimiter or a line break within quotes makes that impossible:
-    then quotation marks quote.
+    If every line has as many fields as the header when quotation marks are ordinary characters,
+    they are ordinary, but for those around a complete field. A quoted field with a delimiter or a
+    line break in it makes that impossible: then quotation marks quote.
     """
     width = len(found.columns.names)
     lines = islice(read_lines(path, found.encoding), max(found.line - 1, 0), None)
@@ -292,9 +283,9 @@ def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataCo
 
 
 def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataConfig) -> bool:
-    """Whether quotation marks quote in a table that is also consistent if they do not.
+    """Whether quotation marks quote in a table that is consistent without, too.
 
-    They quote if they tear fields otherwise, and torn rows have labels that no other row has.
+    Then some fields are torn, and the labels of torn rows are none that other rows have.
     """
     places = [place for place in (plain.columns.label,) if place is not None]
     both = []
@@ -309,7 +300,7 @@ def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataC
 
 
 def _is_plain(line: str, width: int, delimiter: str) -> bool:
-    """Whether a line with more than `width` fields has only empty ones beyond them."""
+    """Whether a line that has other than `width` fields only has empty fields at its end."""
     fields = line.rstrip("\r\n").split(delimiter)
     quoted = (field for field in fields if field.startswith('"'))
     return len(_trimmed(fields, width)) == width and all(map(WELL_QUOTED.fullmatch, quoted))
@@ -342,11 +333,11 @@ def _no_columns(
         message = f"{path} has {len(lines)} lines. Expected a header in line {data.header}."
         return UsageError(message, setting="data.header")
     names = " and ".join(repr(getattr(data, setting)) for setting in settings)
-    if missing[best]:
+    for setting in missing[best]:
         return UsageError(
             f"{path}: expected columns {names}. Line {line} has {len(row)} fields: {shown}. Name "
             f"the columns. If the file has no header, give them by their numbers, from 1. If the "
             f"header is below other lines, give its line.",
-            setting=f"data.{missing[best][0]}",
+            setting=f"data.{setting}",
         )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

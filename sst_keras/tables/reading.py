@@ -74,12 +74,10 @@ class Table:
         Raises:
             InputError: If a row cannot be read. The message names its line.
         """
-        if self.format.kind == "table":
-            blocks = _table_blocks(self, size)
-        else:
-            rows = {"labelled": _labelled_rows, "numbered": _numbered_rows, "lines": _line_rows}
-            blocks = _blocks(rows.get(self.format.kind, _json_rows)(self), size)
-        for block in blocks:
+        read = {"table": _table_blocks, "labelled": _labelled_rows, "numbered": _numbered_rows}
+        read |= {"lines": _line_rows}
+        found = read.get(self.format.kind, _json_rows)(self, size)
+        for block in found if self.format.kind == "table" else _blocks(found, size):
             self._undo_markup(block.texts, block.lines)
             try:
                 "".join(block.texts).encode("utf-8")
@@ -222,7 +220,7 @@ def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
     return row[:width]
 
 
-def _labelled_rows(table: Table) -> Iterator[tuple]:
+def _labelled_rows(table: Table, size: int) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         words = content.split(None, 1)
         if not words:
@@ -241,13 +239,13 @@ def _labelled_rows(table: Table) -> Iterator[tuple]:
         yield line, text, label, "", (label, text)
 
 
-def _line_rows(table: Table) -> Iterator[tuple]:
+def _line_rows(table: Table, size: int) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         text = content.rstrip("\r\n")
         yield line, text, "", "", (text,)
 
 
-def _numbered_rows(table: Table) -> Iterator[tuple]:
+def _numbered_rows(table: Table, size: int) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         words = content.split(None, 1)
         if words:
@@ -255,7 +253,7 @@ def _numbered_rows(table: Table) -> Iterator[tuple]:
             yield line, text, words[0], "", (words[0], text)
 
 
-def _json_rows(table: Table) -> Iterator[tuple]:
+def _json_rows(table: Table, size: int) -> Iterator[tuple]:
     group = table.data.group_column and find_column(
         table.data.group_column, table.names, "data.group_column"
     )
@@ -336,7 +334,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _json_text(value: Any, name: str, place: str) -> str:
-    """Returns a text. The strings of a list are its tokens."""
+    """Returns a text. A list of strings is a text that is cut into tokens."""
     if isinstance(value, str):
         return value
     if value is None:
