@@ -9,19 +9,21 @@ from typing import NamedTuple
 from sst_keras.errors import UsageError
 from sst_keras.settings import DataConfig
 
-# What people call the two columns. They are tried if the table has no column of the default name.
+# What people call the two columns, without spaces, hyphens and underscores. They are tried if the
+# table has no column of the default name.
 _KNOWN = {
     "text": (
-        "review", "review_text", "reviewtext", "review_body", "review_content", "reviews",
-        "sentence", "phrase", "body", "content", "comment", "comments", "tweet", "message",
+        "review", "reviewtext", "reviewbody", "reviewcontent", "reviews", "sentence", "phrase",
+        "body", "content", "comment", "comments", "commenttext", "tweet", "tweettext", "message",
     ),
     "label": (
-        "labels", "stars", "star", "star_rating", "rating", "ratings", "score", "sentiment",
+        "labels", "stars", "star", "starrating", "rating", "ratings", "score", "sentiment",
         "class", "polarity", "target", "overall",
     ),
 }  # fmt: skip
 _FEW = 20  # different values that a column of labels has at most
 _SHORT = 24  # characters that a label has at most, where no header says what is the label
+_LONGEST_NAME, _NAME_WORDS = 40, 5  # characters and words
 _HEADER_LINES = 10  # among which a header is looked for
 
 
@@ -52,7 +54,8 @@ def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
     """
     exact = [place for place, each in enumerate(header) if each == name]
     similar = [place for place, each in enumerate(header) if clean(each) == clean(name)]
-    usual = [place for place, each in enumerate(header) if clean(each) in _KNOWN.get(name, ())]
+    known = _KNOWN.get(name, ())
+    usual = [place for place, each in enumerate(header) if re.sub("[ _-]", "", clean(each)) in known]
     for places in (exact, similar):
         if len(places) > 1:
             raise UsageError(
@@ -136,7 +139,7 @@ def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) 
     if data.group_column:
         group = find_column(data.group_column, numbers, "data.group_column")
     has_header = _has_header(body, text) if label is None else not _is_label(body, label)
-    if data.header == "auto" and has_header:
+    if data.header == "auto" and has_header and _is_name(body[0][text]):
         return Columns(tuple(rows[0]), text, label, group, 0)  # numbers name columns below a header
     return Columns(numbers, text, label, group, None)
 
@@ -154,6 +157,11 @@ def _has_header(rows: Sequence[Sequence[str]], text: int) -> bool:
     counts = sorted(len(row[text].split()) for row in others)
     is_short = len(first[text].split()) <= 2 < counts[len(counts) // 2] if counts else False
     return bool(others) and (is_numbered or is_short)
+
+
+def _is_name(field: str) -> bool:
+    """Whether a field may be a column's name rather than a text."""
+    return len(field) <= _LONGEST_NAME and len(field.split()) <= _NAME_WORDS
 
 
 def _is_label(rows: Sequence[Sequence[str]], place: int) -> bool:
