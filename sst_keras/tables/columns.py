@@ -55,7 +55,8 @@ def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
     exact = [place for place, each in enumerate(header) if each == name]
     similar = [place for place, each in enumerate(header) if clean(each) == clean(name)]
     known = _KNOWN.get(name, ())
-    usual = [place for place, each in enumerate(header) if re.sub("[ _-]", "", clean(each)) in known]
+    glued = [re.sub("[ _-]", "", clean(each)) for each in header]
+    usual = [place for place, each in enumerate(glued) if each in known]
     for places in (exact, similar):
         if len(places) > 1:
             raise UsageError(
@@ -85,6 +86,10 @@ def find_columns(
     if data.header not in ("auto", "none"):
         return None if not rows else _named(rows[0], 0, data, with_label)
     by_number = data.text_column.isdigit() and (data.label_column.isdigit() or not with_label)
+    first = [name.strip() for name in rows[0]] if rows else []
+    if data.header == "auto" and len(first) > 1 and first == [*map(str, range(len(first)))]:
+        # pandas names columns by their numbers from 0.
+        return _named(first, 0, data, with_label)
     if data.header == "auto" and not by_number:
         for place, row in enumerate(rows[:_HEADER_LINES]):
             try:
@@ -93,9 +98,18 @@ def find_columns(
                 if place == 0:
                     raise
                 continue
+            if columns and _has_row_names(row, rows[place + 1 :]):
+                return _named(["", *row], place, data, with_label)
             if columns:
                 return columns
     return _unnamed(rows, data, with_label)
+
+
+def _has_row_names(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each row begins with its number, for which the header has no name, as R writes it."""
+    numbers = {row[0] for row in rows if row}
+    is_wider = all(len(row) == len(header) + 1 and row[-1].strip() for row in rows)
+    return bool(rows) and is_wider and len(numbers) == len(rows) and all(map(str.isdigit, numbers))
 
 
 def _named(header: Sequence[str], place: int, data: DataConfig, with_label: bool) -> Columns | None:

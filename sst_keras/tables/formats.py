@@ -1,6 +1,7 @@
 """What a file of texts is, found from its content: CSV of some dialect, JSON, or labelled lines."""
 
 import csv
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ _QUOTING = {
     "single": "single quotes",
     "backslash": "double quotes with backslashes",
 }
-_LABELLED = re.compile(r"\s*__label__\S")
+_LABELLED = re.compile(r"\s*__label__[^\s,;]+(?:\s|$)")
 _NUMBERED = re.compile(r"[+-]?\d+(?:\.\d+)?[ \t]+\S")
 # A quoted field, with each quotation mark in it doubled or after a backslash.
 WELL_QUOTED = re.compile(r'"(?:[^"\\]|""|\\.)*"', re.DOTALL)
@@ -40,8 +41,9 @@ class Format(NamedTuple):
     """How a file is read.
 
     Attributes:
-        kind: `table`, `json-lines`, `json` (an array), `labelled` (fastText's `__label__`),
-            `numbered` (a number, then the text) or `lines` (texts only).
+        kind: `table`, `json-lines`, `json` (an array), `json-objects` (over several lines),
+            `labelled` (fastText's `__label__`), `numbered` (a number, then the text) or `lines`
+            (texts only).
         delimiter: What separates the fields of a `table`.
         quoting: A choice of `data.quoting` other than auto.
         skips_space: Whether a space after the delimiter does not count.
@@ -60,7 +62,7 @@ class Format(NamedTuple):
     columns: Columns | None = None
 
     def __str__(self) -> str:
-        names = {"json-lines": "JSON Lines", "json": "a JSON array"}
+        names = {"json-lines": "JSON Lines", "json": "a JSON array", "json-objects": "JSON objects"}
         names |= {"labelled": "fastText's labels", "numbered": "a number before each text"}
         names["lines"] = "one text per line"
         if self.kind != "table":
@@ -87,7 +89,7 @@ def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format
     if opening == "[" and re.match(r"\s*\[\s*(?:[\[{]|$)", first):
         return Format("json", encoding)
     if opening == "{":
-        return Format("json-lines", encoding)
+        return Format("json-lines" if _is_json(first) else "json-objects", encoding)
     if _LABELLED.match(first):
         return Format("labelled", encoding)
     found = _find_table(path, lines, encoding, data, with_label)
@@ -97,6 +99,14 @@ def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format
     if found is None:
         raise _no_columns(path, lines, encoding, data, with_label)
     return found
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _are_numbered(lines: Sequence[str], data: DataConfig) -> bool:
@@ -338,10 +348,8 @@ def _lacks(header: Sequence[str], name: str, setting: str) -> bool:
     return find_column(name, [each.strip() for each in header], f"data.{setting}") is None
 
 
-def _first_row(
-    lines: Sequence[str], delimiter: str, encoding: Encoding
-) -> tuple[int, list[str]]:
-    """Returns the first row, with quotation marks as CSV has them if they are right, and its line."""
+def _first_row(lines: Sequence[str], delimiter: str, encoding: Encoding) -> tuple[int, list[str]]:
+    """Returns the first row and its line, with quotation marks as CSV has them if possible."""
     try:
         return next(split_lines(lines, Format("table", encoding, delimiter)))
     except QuotingError:
@@ -368,12 +376,17 @@ def _no_columns(
     if data.header.isdigit() and int(data.header) > len(lines):
         message = f"{path} has {len(lines)} lines. Expected a header in line {data.header}."
         return UsageError(message, setting="data.header")
+    hint = ""
+    if missing[best] == ["label_column"]:
+        hint = " If the file has no labels, it can be predicted, but neither trained on nor scored."
+    elif len(row) == 1 and data.delimiter == "auto" and with_label:
+        hint = " If another character separates the fields, give it as the delimiter."
     names = " and ".join(repr(getattr(data, setting)) for setting in settings)
     for setting in missing[best]:
         return UsageError(
             f"{path}: expected columns {names}. Line {line} has {len(row)} fields: {shown}. Name "
             f"the columns. If the file has no header, give them by their numbers, from 1. If the "
-            f"header is below other lines, give its line.",
+            f"header is below other lines, give its line.{hint}",
             setting=f"data.{setting}",
         )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

@@ -1,6 +1,5 @@
 """A file of texts → blocks of rows: text, label, group, and the line where each row starts."""
 
-import html
 import json
 import re
 from collections import Counter
@@ -15,15 +14,14 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.columns import find_column
 from sst_keras.tables.encodings import find_encoding, read_lines
 from sst_keras.tables.formats import Format, QuotingError, find_format, split_lines
+from sst_keras.tables.notation import only_entry, undo_markup, undo_python
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
 _BLOCK = 8192  # rows
 _SHOWN = 5  # lines in a note
+_PYTHON = "had a list or bytes in Python's notation, which were undone"
+_REPEATED = "repeated the header and had no text"
 _UNDONE = "had markup or written-out line breaks, which were undone"
-_WRITTEN_BREAKS = re.compile(r"\\r\\n|\\n|\\r")
-_BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>", re.IGNORECASE)
-_TAGS = re.compile(r"</?(?:i|b|u|em|strong|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
-_ENTITIES = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
 
 
 class Block(NamedTuple):
@@ -44,13 +42,68 @@ class Block(NamedTuple):
     rows: list[Sequence[Any]]
 
 
+class Source:
+    """What is read as rows, and counts of what is unusual in them.
+
+    Attributes:
+        path: The file or folder.
+        data: The settings.
+        counts: What was met → the number of rows and their first lines.
+    """
+
+    path: Path
+    data: DataConfig
+    counts: dict[str, tuple[int, list[int]]]
+
+    def place(self, line: int) -> str:
+        """Returns where a row is, for messages."""
+        return f"{self.path}, line {line}"
+
+    def count(self, what: str, *lines: int) -> None:
+        """Counts rows that are unusual."""
+        number, first = self.counts.get(what, (0, []))
+        self.counts[what] = number + len(lines), [*first, *lines][:_SHOWN]
+
+    def notes(self) -> list[str]:
+        """Returns a sentence on each unusual thing that was met."""
+        notes = []
+        for what, (number, lines) in self.counts.items():
+            rows = "1 row" if number == 1 else f"{number:,} rows"
+            shown = self._where(lines) + (", ..." if number > len(lines) else "")
+            notes.append(f"{self.path.name}: {rows} {what} ({shown}).")
+        return notes
+
+    def _where(self, lines: Sequence[int]) -> str:
+        return f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
+
+    def undo(self, texts: list[str], lines: Sequence[int]) -> None:
+        """Undoes markup and Python's notation in place, and counts the texts that have it."""
+        if self.data.markup == "keep":
+            return
+        unmarked, unlisted = [], []
+        for place, text in enumerate(texts):
+            if text.endswith(("'", '"', "]")) and text.lstrip()[:1] in ("[", "b"):
+                text = undo_python(text)
+                if texts[place] != text:
+                    texts[place] = text
+                    unlisted.append(lines[place])
+            if "<" in text or "&" in text or "\\" in text:
+                texts[place] = undo_markup(text)
+                if texts[place] != text:
+                    unmarked.append(lines[place])
+        for what, changed in ((_UNDONE, unmarked), (_PYTHON, unlisted)):
+            if changed:
+                self.count(what, *changed)
+
+
 @dataclass
-class Table:
+class Table(Source):
     """A file that is read as rows. Iterating over `blocks` reads it and counts what is unusual.
 
     Attributes:
         names: The names of all columns.
-        counts: What was met → the number of rows and their first lines.
+        text: The name of the text's column.
+        label: The name of the label's column, or None.
     """
 
     path: Path
@@ -78,7 +131,9 @@ class Table:
         read |= {"lines": _line_rows}
         found = read.get(self.format.kind, _json_rows)(self, size)
         for block in found if self.format.kind == "table" else _blocks(found, size):
-            self._undo_markup(block.texts, block.lines)
+            self.undo(block.texts, block.lines)
+            if self.format.kind == "table":
+                self._read_lists(block)
             try:
                 "".join(block.texts).encode("utf-8")
                 "".join(block.labels).encode("utf-8")
@@ -90,46 +145,23 @@ class Table:
                 raise InputError(f"{place}: expected text in UTF-8. Received {half!r}.") from None
             yield block
 
-    def place(self, line: int) -> str:
-        """Returns where a row is, for messages."""
-        return f"{self.path}, line {line}"
-
-    def count(self, what: str, *lines: int) -> None:
-        """Counts rows that are unusual."""
-        number, first = self.counts.get(what, (0, []))
-        self.counts[what] = number + len(lines), [*first, *lines][:_SHOWN]
-
-    def notes(self) -> list[str]:
-        """Returns a sentence on each unusual thing that was met."""
-        notes = []
-        for what, (number, lines) in self.counts.items():
-            rows = "1 row" if number == 1 else f"{number:,} rows"
-            shown = ", ".join(map(str, lines)) + (", ..." if number > len(lines) else "")
-            notes.append(f"{self.path.name}: {rows} {what} (line{'s' * (number > 1)} {shown}).")
-        return notes
-
-    def _undo_markup(self, texts: list[str], lines: list[int]) -> None:
-        """Changes texts in place and counts them."""
-        if self.data.markup == "keep":
-            return
+    def _read_lists(self, block: Block) -> None:
+        """Replaces each label that is a list of one, such as `['good']`, by its entry."""
         changed = []
-        for place, text in enumerate(texts):
-            if "<" in text or "&" in text or "\\" in text:
-                texts[place] = undo_markup(text)
-                if texts[place] != text:
-                    changed.append(lines[place])
+        for place, label in enumerate(block.labels):
+            if not label.startswith("["):
+                continue
+            entry = only_entry(label)
+            if entry is None:
+                raise InputError(
+                    f"{self.place(block.lines[place])}: expected one label in {self.label!r}. "
+                    f"Received: {label[:60]}"
+                )
+            if entry != label:
+                block.labels[place] = entry
+                changed.append(block.lines[place])
         if changed:
-            self.count(_UNDONE, *changed)
-
-
-def undo_markup(text: str) -> str:
-    r"""Returns a text with tags as spaces, `&amp;` as `&`, a written-out `\n` as a space."""
-    if "\\" in text:
-        text = _WRITTEN_BREAKS.sub(" ", text).replace('\\"', '"').replace("\\'", "'")
-    if "<" in text:
-        text = _BREAKS.sub(" ", text)
-        text = _TAGS.sub("", text) if "</" in text else text
-    return _ENTITIES.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+            self.count("had a list of one label, whose entry was taken", *changed)
 
 
 def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
@@ -153,8 +185,8 @@ def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
         place = find_column(name, names, f"data.{setting}") if name else None
         if place is None and name and (with_label or setting == "text_column"):
             raise UsageError(
-                f"{path}: expected a column {name!r}. Received: {', '.join(names)}. Name the "
-                f"column of this file.",
+                f"{path}: expected a column {name!r}. Received: {_shown(names)}. Name the column "
+                f"of this file.",
                 setting=f"data.{setting}",
             )
         chosen[setting] = None if place is None else names[place]
@@ -191,6 +223,8 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             if set(map(len, rows)) != {width}:
                 pairs = zip(rows, lines, strict=True)
                 rows = [_fitted(row, width, table, number) for row, number in pairs]
+            if columns.header is not None and columns.names[text] in (row[text] for row in rows):
+                lines, rows = _without_headers(lines, rows, table)
             texts = [row[text] for row in rows]
             labels = [""] * len(rows) if label is None else [row[label] for row in rows]
             groups = [""] * len(rows) if group is None else [row[group] for row in rows]
@@ -202,6 +236,18 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             f"them as they are.",
             setting="data.quoting",
         ) from None
+
+
+def _without_headers(
+    lines: list[int], rows: list[list[str]], table: Table
+) -> tuple[list[int], list[list[str]]]:
+    """Leaves out rows that are the header again, as in tables that were joined."""
+    names = list(table.names)
+    kept = [place for place, row in enumerate(rows) if [each.strip() for each in row] != names]
+    left_out = sorted({*range(len(rows))} - {*kept})
+    if left_out:
+        table.count(_REPEATED, *(lines[place] for place in left_out))
+    return [lines[place] for place in kept], [rows[place] for place in kept]
 
 
 def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
@@ -236,6 +282,7 @@ def _labelled_rows(table: Table, size: int) -> Iterator[tuple]:
                 f"{table.path}, line {line}: expected one label per text. Received several."
             )
         label = words[0].removeprefix("__label__")
+        text = text.removeprefix(", ")  # which fastText's own recipes put between the fields
         yield line, text, label, "", (label, text)
 
 
@@ -271,17 +318,35 @@ def _json_rows(table: Table, size: int) -> Iterator[tuple]:
 def _json_names(path: Path, found: Format) -> tuple[str, ...]:
     """Returns the names in a file's first objects, in the order in which they come."""
     names: dict[str, None] = {}
-    for _, row in islice(_json_objects(path, found), 100):
+    rows = [row for _, row in islice(_json_objects(path, found), 100)]
+    if len(rows) == 1 and any(map(_holds_rows, rows[0].values())):
+        raise InputError(
+            f"{path}: expected an array of JSON objects, or one per line. Received one object, "
+            f"which holds others: {_shown(list(rows[0]))}. Write an object per text, for example "
+            f"by pandas' to_json(orient='records')."
+        )
+    for row in rows:
         names |= dict.fromkeys(row)
     if not names:
         raise InputError(f"{path}: expected JSON objects with a text and a label. Received none.")
     return tuple(names)
 
 
+def _holds_rows(value: Any) -> bool:
+    first = next(iter(value), None) if isinstance(value, list) else None
+    return isinstance(value, dict) or isinstance(first, dict | list)
+
+
+def _shown(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:40] for name in names[:12])
+    return f"{shown}, ... ({len(names):,})" if len(names) > 12 else shown
+
+
 def _json_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the objects of JSON Lines, or of one JSON array, and the line where each starts."""
-    if found.kind == "json":
-        yield from _array_objects(path, "".join(read_lines(path, found.encoding)))
+    """Yields the objects of JSON Lines, or of other JSON, and the line where each starts."""
+    if found.kind in ("json", "json-objects"):
+        content = "".join(read_lines(path, found.encoding))
+        yield from _all_objects(path, content, found.kind == "json")
         return
     for line, content in enumerate(read_lines(path, found.encoding), start=1):
         if content.strip():
@@ -289,21 +354,24 @@ def _json_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str,
             yield line, _object(_DECODER.decode, content, place)[0]
 
 
-def _array_objects(path: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _all_objects(
+    path: Path, content: str, is_array: bool
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yields the objects of an array, or objects one after the other, over any lines."""
     decode = _DECODER.raw_decode
     gap = re.compile(r"[\s,]*")
-    place, line = content.index("[") + 1, 1
+    place, line = content.index("[") + 1 if is_array else 0, 1
     line += content.count("\n", 0, place)
     while True:
         start = gap.match(content, place).end()
         line += content.count("\n", place, start)
-        if content[start : start + 1] in ("]", ""):
+        if content[start : start + 1] in ("]" if is_array else "", ""):
             break
         row, end = _object(lambda text, at=start: decode(text, at), content, f"{path}, line {line}")
         yield line, row
         line += content.count("\n", start, end)
         place = end
-    if content[start : start + 1] != "]":
+    if is_array and content[start : start + 1] != "]":
         raise InputError(f"{path}: expected a complete JSON array. Its end is missing.")
 
 
