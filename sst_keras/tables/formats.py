@@ -86,7 +86,7 @@ def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format
     lines = _sample(read_lines(path, encoding))
     first = next((line for line in lines if line.strip()), "")
     opening = first.lstrip()[:1]
-    if opening == "[" and re.match(r"\s*\[\s*(?:[\[{]|$)", first):
+    if opening == "[" and (re.match(r"\s*\[\s*(?:[\[{]|$)", first) or _is_json(first)):
         return Format("json", encoding)
     if opening == "{":
         return Format("json-lines" if _is_json(first) else "json-objects", encoding)
@@ -120,17 +120,30 @@ def _are_numbered(lines: Sequence[str], data: DataConfig) -> bool:
 
 
 def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
-    """Yields the fields of each row of a `table` that is not blank, and the line where it starts.
+    """Yields the fields of each row of a `table`, and the line where it starts.
 
-    `lines` are the file's, from the first. Wrong quotation marks raise a `QuotingError`.
+    `lines` are the file's, from the first. A blank line is a row in a table of one column, unless
+    all lines below it are blank. Wrong quotation marks raise a `QuotingError`.
     """
+    is_one_column = found.columns is not None and len(found.columns.names) == 1
+    blank: list[int] = []
+    for number, fields in _all_rows(lines, found):
+        if fields:
+            while blank:
+                yield blank.pop(0), [""]
+            yield number, fields
+        elif is_one_column:
+            blank.append(number)
+
+
+def _all_rows(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
+    """Yields the fields of each line, none for a blank one, and the line where it starts."""
     if found.quoting == "none":
         for number, line in enumerate(lines, start=1):
             fields = line.rstrip("\r\n").split(found.delimiter)
             if found.unwraps and '"' in line:
                 fields = list(map(_unwrap, fields))
-            if line.strip():
-                yield number, fields
+            yield number, fields if line.strip() else []
         return
     csv.field_size_limit(2**31 - 1)
     has_escapes = found.quoting == "backslash"
@@ -145,8 +158,7 @@ def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list
     start = 1
     try:
         for fields in reader:
-            if fields:
-                yield start, fields
+            yield start, fields
             start = reader.line_num + 1
     except csv.Error as error:
         raise QuotingError(start, error) from None
@@ -384,9 +396,10 @@ def _no_columns(
     names = " and ".join(repr(getattr(data, setting)) for setting in settings)
     for setting in missing[best]:
         return UsageError(
-            f"{path}: expected columns {names}. Line {line} has {len(row)} fields: {shown}. Name "
-            f"the columns. If the file has no header, give them by their numbers, from 1. If the "
-            f"header is below other lines, give its line.{hint}",
+            f"{path}: expected column{'s' * with_label} {names}. Line {line} has {len(row)} "
+            f"field{'s' * (len(row) > 1)}: {shown}. Name the columns. If the file has no header, "
+            f"give them by their numbers, from 1. If the header is below other lines, give its "
+            f"line.{hint}",
             setting=f"data.{setting}",
         )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

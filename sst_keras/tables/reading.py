@@ -1,9 +1,6 @@
 """A file of texts → blocks of rows: text, label, group, and the line where each row starts."""
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,9 +12,10 @@ from sst_keras.tables.columns import find_column
 from sst_keras.tables.encodings import find_encoding, read_lines
 from sst_keras.tables.formats import Format, QuotingError, find_format, split_lines
 from sst_keras.tables.notation import only_entry, undo_markup, undo_python
+from sst_keras.tables.objects import label_of, object_names, read_objects, shown_names, text_of
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
-_BLOCK = 8192  # rows
+_BLOCK, _SAMPLE = 8192, 100  # rows
 _SHOWN = 5  # lines in a note
 _PYTHON = "had a list or bytes in Python's notation, which were undone"
 _REPEATED = "repeated the header and had no text"
@@ -173,20 +171,22 @@ def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
     """
     found = find_format(path, data, with_label)
     if found.kind == "table":
+        if not with_label:
+            found = found._replace(columns=found.columns._replace(label=None, group=None))
         columns = found.columns
         label = None if columns.label is None else columns.names[columns.label]
         return Table(path, found, columns.names, columns.names[columns.text], label, data)
     if found.kind in ("labelled", "numbered"):
         return Table(path, found, (), "", None, data)
-    names = _json_names(path, found)
-    chosen = {}
-    for setting in ("text_column", "label_column", "group_column"):
+    names = object_names(path, found)
+    chosen = dict.fromkeys(("text_column", "label_column", "group_column"))
+    for setting in chosen if with_label else ("text_column",):
         name = getattr(data, setting)
         place = find_column(name, names, f"data.{setting}") if name else None
-        if place is None and name and (with_label or setting == "text_column"):
+        if place is None and name:
             raise UsageError(
-                f"{path}: expected a column {name!r}. Received: {_shown(names)}. Name the column "
-                f"of this file.",
+                f"{path}: expected a column {name!r}. Received: {shown_names(names)}. Name the "
+                f"column of this file.",
                 setting=f"data.{setting}",
             )
         chosen[setting] = None if place is None else names[place]
@@ -199,9 +199,30 @@ def open_lines(path: Path, data: DataConfig) -> Table:
     return Table(path, found, ("text",), "", None, data)
 
 
-def is_table(path: Path) -> bool:
+def is_table_name(name: str) -> bool:
     """Whether a file's name is that of a table: CSV, TSV or JSON."""
-    return path.name.lower().removesuffix(".gz").endswith(TABLES)
+    return name.lower().removesuffix(".gz").endswith(TABLES)
+
+
+def is_table(path: Path, data: DataConfig) -> bool:
+    """Whether a file is a table by its name, or by its content: JSON, labels, a header of columns.
+
+    Raises:
+        InputError: If the file cannot be read as text.
+    """
+    if is_table_name(path.name):
+        return True
+    try:
+        table = open_table(path, data, with_label=False)
+        rows = rows_of(islice(table.blocks(_SAMPLE), 1)).rows
+    except (InputError, UsageError):
+        return False
+    if table.format.kind != "table":
+        return True
+    # Lines of text rarely have the same number of commas, and a header as well.
+    has_header = table.format.columns.header is not None
+    is_even = not table.counts and all(len(row) == len(table.names) for row in rows)
+    return has_header and is_even and len(table.names) > 1 and len(rows) > 1
 
 
 def _blocks(rows: Iterator[tuple], size: int) -> Iterator[Block]:
@@ -305,134 +326,17 @@ def _json_rows(table: Table, size: int) -> Iterator[tuple]:
         table.data.group_column, table.names, "data.group_column"
     )
     group_name = "" if group in ("", None) else table.names[group]
-    for line, row in _json_objects(table.path, table.format):
+    for line, row in read_objects(table.path, table.format):
         place = f"{table.path}, line {line}"
         if table.text not in row:
             raise InputError(f"{place}: expected {table.text!r}. Received: {', '.join(row)[:80]}")
-        text = _json_text(row[table.text], table.text, place)
-        label = _json_label(row.get(table.label), table.label, place) if table.label else ""
-        value = _json_label(row.get(group_name), group_name, place) if group_name else ""
+        text = text_of(row[table.text], table.text, place)
+        label = label_of(row.get(table.label), table.label, place) if table.label else ""
+        value = label_of(row.get(group_name), group_name, place) if group_name else ""
         yield line, text, label, value, [row.get(name) for name in table.names]
-
-
-def _json_names(path: Path, found: Format) -> tuple[str, ...]:
-    """Returns the names in a file's first objects, in the order in which they come."""
-    names: dict[str, None] = {}
-    rows = [row for _, row in islice(_json_objects(path, found), 100)]
-    if len(rows) == 1 and any(map(_holds_rows, rows[0].values())):
-        raise InputError(
-            f"{path}: expected an array of JSON objects, or one per line. Received one object, "
-            f"which holds others: {_shown(list(rows[0]))}. Write an object per text, for example "
-            f"by pandas' to_json(orient='records')."
-        )
-    for row in rows:
-        names |= dict.fromkeys(row)
-    if not names:
-        raise InputError(f"{path}: expected JSON objects with a text and a label. Received none.")
-    return tuple(names)
-
-
-def _holds_rows(value: Any) -> bool:
-    first = next(iter(value), None) if isinstance(value, list) else None
-    return isinstance(value, dict) or isinstance(first, dict | list)
-
-
-def _shown(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:40] for name in names[:12])
-    return f"{shown}, ... ({len(names):,})" if len(names) > 12 else shown
-
-
-def _json_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the objects of JSON Lines, or of other JSON, and the line where each starts."""
-    if found.kind in ("json", "json-objects"):
-        content = "".join(read_lines(path, found.encoding))
-        yield from _all_objects(path, content, found.kind == "json")
-        return
-    for line, content in enumerate(read_lines(path, found.encoding), start=1):
-        if content.strip():
-            place = f"{path}, line {line}"
-            yield line, _object(_DECODER.decode, content, place)[0]
-
-
-def _all_objects(
-    path: Path, content: str, is_array: bool
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the objects of an array, or objects one after the other, over any lines."""
-    decode = _DECODER.raw_decode
-    gap = re.compile(r"[\s,]*")
-    place, line = content.index("[") + 1 if is_array else 0, 1
-    line += content.count("\n", 0, place)
-    while True:
-        start = gap.match(content, place).end()
-        line += content.count("\n", place, start)
-        if content[start : start + 1] in ("]" if is_array else "", ""):
-            break
-        row, end = _object(lambda text, at=start: decode(text, at), content, f"{path}, line {line}")
-        yield line, row
-        line += content.count("\n", start, end)
-        place = end
-    if is_array and content[start : start + 1] != "]":
-        raise InputError(f"{path}: expected a complete JSON array. Its end is missing.")
-
-
-def _object(read: Any, content: str, place: str) -> tuple[Mapping[str, Any], int]:
-    """Returns a JSON object and where it ends, if `read` returns that."""
-    try:
-        found = read(content)
-    except (ValueError, RecursionError) as error:
-        problem = "nested too deep" if isinstance(error, RecursionError) else error
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else problem
-        raise InputError(f"{place}: expected a JSON object ({problem}).") from None
-    row, end = found if isinstance(found, tuple) else (found, 0)
-    if not isinstance(row, dict):
-        shown = f"{row!r:.60}"
-        raise InputError(f"{place}: expected a JSON object per row. Received: {shown}")
-    return row, end
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"{name!r} is in it twice")
-    return row
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
-
-
-def _json_text(value: Any, name: str, place: str) -> str:
-    """Returns a text. A list of strings is a text that is cut into tokens."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, list) and all(isinstance(token, str) for token in value):
-        return " ".join(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return json.dumps(value)
-    raise InputError(
-        f"{place}: expected a string or a list of strings in {name!r}. Received: "
-        f"{json.dumps(value)[:60]}"
-    )
-
-
-def _json_label(value: Any, name: str, place: str) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise InputError(
-        f"{place}: expected one label in {name!r}: a string or a number. Received: "
-        f"{json.dumps(value)[:60]}"
-    )
 
 
 def rows_of(blocks: Iterable[Block]) -> Block:
     """Returns blocks as one."""
-    columns = zip(*blocks, strict=True)
+    columns = list(zip(*blocks, strict=True)) or [[]] * len(Block._fields)
     return Block(*([each for part in column for each in part] for column in columns))
