@@ -9,7 +9,7 @@
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from sst_keras.errors import InputError
 from sst_keras.settings import DataConfig
-from sst_keras.tables.folders import ClassFolders
+from sst_keras.tables.folders import ClassFolders, other_tables, passed_over
 from sst_keras.tables.labels import Labels, read_labels
 from sst_keras.tables.reading import Table, open_table
 from sst_keras.tables.splits import contradictions, is_group_name, looks_like_group, split_rows
@@ -172,8 +172,10 @@ def read_reviews(
         longest=int(texts.lengths.max()),
         not_english=_not_english(texts),
     )
+    others = other_tables(Path(data.dataset), sources)
     notes = [
         *(note for table in rows.tables for note in table.notes()),
+        *([f"{passed_over(others)}: no split is in the name."] if others else []),
         *notes,
         *_label_notes(labels, rows, missing),
         *([] if complete else _class_notes(members, classes, labels.classes, rows, data)),
@@ -220,7 +222,8 @@ def _read_rows(
     spellings, groups = _Numbering(), _Numbering({"": -1})
     columns: dict[str, list[np.ndarray]] = {"file": [], "line": [], "spelling": [], "group": []}
     for number, source in enumerate(sources.values()):
-        table = source if isinstance(source, ClassFolders) else open_table(source, data)
+        is_folder = isinstance(source, ClassFolders)
+        table = replace(source, data=data) if is_folder else open_table(source, data)
         tables.append(table)
         others = {
             name: _Numbering()
