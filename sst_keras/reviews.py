@@ -24,7 +24,7 @@ from sst_keras.findings import (
     text_notes,
 )
 from sst_keras.settings import DataConfig
-from sst_keras.tables.folders import ClassFolders
+from sst_keras.tables.folders import ClassFolders, other_tables, passed_over
 from sst_keras.tables.labels import Labels, read_labels
 from sst_keras.tables.reading import Table, open_table
 from sst_keras.tables.splits import (
@@ -140,8 +140,10 @@ def read_reviews(
         longest=int(texts.lengths.max()),
         not_english=not_english(texts),
     )
+    others = other_tables(Path(data.dataset), sources)
     notes = [
         *(note for table in rows.tables for note in table.notes()),
+        *([f"{passed_over(others)}: no split is in the name."] if others else []),
         *notes,
         *label_notes(labels, len(missing), rows.where(missing)),
         *([] if complete else class_notes(members, classes, labels.classes, data)),
@@ -183,7 +185,8 @@ def _read_rows(
     spellings, groups = _Numbering(), _Numbering({"": -1})
     columns: dict[str, list[np.ndarray]] = {"file": [], "line": [], "spelling": [], "group": []}
     for number, source in enumerate(sources.values()):
-        table = source if isinstance(source, ClassFolders) else open_table(source, data)
+        is_folder = isinstance(source, ClassFolders)
+        table = replace(source, data=data) if is_folder else open_table(source, data)
         tables.append(table)
         others = {
             name: _Numbering()

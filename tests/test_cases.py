@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cases import label_cases, shared_cases, split_cases, table_cases
+from cases import label_cases, program_cases, shared_cases, split_cases, table_cases
 from cases.expecting import Refused, differences
 from click.testing import CliRunner
 
 from sst_keras.cli import main
 
-CASES = [*label_cases.CASES, *table_cases.CASES, *split_cases.CASES]
+CASES = [*label_cases.CASES, *table_cases.CASES, *split_cases.CASES, *program_cases.CASES]
 SHARED = Path(__file__).parents[2] / "shared/cases"
 
 

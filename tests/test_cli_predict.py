@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 
 import pytest
@@ -55,3 +57,51 @@ def test_wrong_calls(predict, tmp_path):
     assert result.exit_code == 1 and "--encoding" in result.stderr and "0xe9" in result.stderr
     nowhere = CliRunner().invoke(main, ["predict", str(tmp_path / "gone"), "text"])
     assert nowhere.exit_code == 2 and "no run" in nowhere.stderr
+
+
+TEXTS = ["Good, and long.", "", "Not good.", 'It said "no", twice.']
+
+
+def as_csv(header, rows, **dialect):
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n", **dialect).writerows([header, *rows])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a table in a text file", as_csv(("id", "text"), enumerate(TEXTS))),
+        ("tabs in a text file", as_csv(("text", "id"), ((x, 0) for x in TEXTS), delimiter="\t")),
+        ("JSON in a text file", "".join(json.dumps({"text": x}) + "\n" for x in TEXTS)),
+        ("a list of texts", json.dumps(TEXTS)),
+        ("labels that are not read", "".join(json.dumps({"text": x, "label": {}}) for x in TEXTS)),
+        ("several labels", as_csv(("text", "label"), ((x, "[1, 2]") for x in TEXTS))),
+        ("lines", "".join(f"{x}\n" for x in TEXTS)),
+    ],
+)
+def test_a_file_is_what_its_content_is(predict, tmp_path, name, content):
+    (tmp_path / "texts.txt").write_text(content, "utf-8")
+    result = predict("--file", str(tmp_path / "texts.txt"), "--json")
+    assert [row["text"] for row in json.loads(result.stdout)["predictions"]] == TEXTS
+
+
+def test_an_empty_cell_of_the_only_column_is_a_row(predict, tmp_path):
+    (tmp_path / "texts.csv").write_text('text\n"Good, and long."\n\nNot good.\n\n\n', "utf-8")
+    result = predict("--file", str(tmp_path / "texts.csv"), "--json")
+    texts = [row["text"] for row in json.loads(result.stdout)["predictions"]]
+    assert texts == ["Good, and long.", "", "Not good."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such.csv"], "--file"),
+        (["--file", "-", "--text-column", "review"], "--text-column"),
+        (["Good.", "--encoding", "cp1252"], "--encoding"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(predict, arguments, message):
+    result = predict(*arguments, text="Good.\n")
+    assert result.exit_code == 2
+    assert message in result.stderr

@@ -72,9 +72,16 @@ def predict(
         raise UsageError("expected a file whose rows are predicted, by --file.", setting="out")
     for text in texts:
         if _is_file(text):
+            raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
+        if _names_table(text):
             raise UsageError(
-                f"expected a text. {text!r} is a file: did you mean --file {text}?",
+                f"expected a text. {text!r} is the name of a table, but there is no such file. Did "
+                f"you mean --file with another path?"
             )
+    if file in (None, "-"):
+        for name in (name for name, value in reading.items() if value):
+            message = "expected a file to read with this option, by --file."
+            raise UsageError(message, setting=f"data.{name}")
     # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
     lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     table = None
@@ -110,6 +117,12 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _names_table(text: str) -> bool:
+    from sst_keras.tables.reading import is_table_name
+
+    return len(text.split()) == 1 and is_table_name(text)
+
+
 def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
     """Opens a file. Each line is a text, unless the name or an option says that it is a table."""
     from sst_keras.tables.reading import is_table, open_lines, open_table
@@ -118,10 +131,10 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
         raise UsageError(f"there is no file {str(path)!r}.", setting="file")
     data = options.changed(Pipeline(), reading).data
     given = {name for name, value in reading.items() if value} - {"encoding", "markup"}
-    if not is_table(path) and not given:
-        return open_lines(path, data)
     if "text_column" not in given and not find_export(model):
         data = replace(data, text_column=open_run(model).pipeline.data.text_column)
+    if not given and not is_table(path, data):
+        return open_lines(path, data)
     return open_table(path, data, with_label=False)
 
 

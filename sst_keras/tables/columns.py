@@ -9,19 +9,21 @@ from sst_keras.errors import UsageError
 from sst_keras.settings import DataConfig
 from sst_keras.tables.spelling import shown
 
-# What people call the two columns. They are tried if the table has no column of the default name.
+# What people call the two columns, without spaces, hyphens and underscores. They are tried if the
+# table has no column of the default name.
 _KNOWN = {
     "text": (
-        "review", "review_text", "reviewtext", "review_body", "review_content", "reviews",
-        "sentence", "phrase", "body", "content", "comment", "comments", "tweet", "message",
+        "review", "reviewtext", "reviewbody", "reviewcontent", "reviews", "sentence", "phrase",
+        "body", "content", "comment", "comments", "commenttext", "tweet", "tweettext", "message",
     ),
     "label": (
-        "labels", "stars", "star", "star_rating", "rating", "ratings", "score", "sentiment",
+        "labels", "stars", "star", "starrating", "rating", "ratings", "score", "sentiment",
         "class", "polarity", "target", "overall",
     ),
 }  # fmt: skip
 _FEW = 20  # different values that a column of labels has at most
 _SHORT = 24  # characters that a label has at most, where no header says what is the label
+_LONGEST_NAME, _NAME_WORDS = 40, 5  # characters and words
 _HEADER_LINES = 10  # among which a header is looked for
 
 
@@ -51,7 +53,9 @@ def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
     """
     exact = [place for place, each in enumerate(header) if each == name]
     similar = [place for place, each in enumerate(header) if clean(each) == clean(name)]
-    usual = [place for place, each in enumerate(header) if clean(each) in _KNOWN.get(name, ())]
+    known = _KNOWN.get(name, ())
+    glued = [re.sub("[ _-]", "", clean(each)) for each in header]
+    usual = [place for place, each in enumerate(glued) if each in known]
     for places in (exact, similar):
         if len(places) > 1:
             raise UsageError(
@@ -81,6 +85,10 @@ def find_columns(
     if data.header not in ("auto", "none"):
         return None if not rows else _named(rows[0], 0, data, with_label)
     by_number = data.text_column.isdigit() and (data.label_column.isdigit() or not with_label)
+    first = [name.strip() for name in rows[0]] if rows else []
+    if data.header == "auto" and len(first) > 1 and first == [*map(str, range(len(first)))]:
+        # pandas names columns by their numbers from 0.
+        return _named(first, 0, data, with_label)
     if data.header == "auto" and not by_number:
         for place, row in enumerate(rows[:_HEADER_LINES]):
             try:
@@ -89,9 +97,18 @@ def find_columns(
                 if place == 0:
                     raise
                 continue
+            if columns and _has_row_names(row, rows[place + 1 :]):
+                return _named(["", *row], place, data, with_label)
             if columns:
                 return columns
     return _unnamed(rows, data, with_label)
+
+
+def _has_row_names(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each row begins with its number, for which the header has no name, as R writes it."""
+    numbers = {row[0] for row in rows if row}
+    is_wider = all(len(row) == len(header) + 1 and row[-1].strip() for row in rows)
+    return bool(rows) and is_wider and len(numbers) == len(rows) and all(map(str.isdigit, numbers))
 
 
 def _named(header: Sequence[str], place: int, data: DataConfig, with_label: bool) -> Columns | None:
@@ -135,7 +152,7 @@ def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) 
     if data.group_column:
         group = find_column(data.group_column, numbers, "data.group_column")
     has_header = _has_header(body, text) if label is None else not _is_label(body, label)
-    if data.header == "auto" and has_header:
+    if data.header == "auto" and has_header and _is_name(body[0][text]):
         return Columns(tuple(rows[0]), text, label, group, 0)  # numbers name columns below a header
     return Columns(numbers, text, label, group, None)
 
@@ -153,6 +170,11 @@ def _has_header(rows: Sequence[Sequence[str]], text: int) -> bool:
     counts = sorted(len(row[text].split()) for row in others)
     is_short = len(first[text].split()) <= 2 < counts[len(counts) // 2] if counts else False
     return bool(others) and (is_numbered or is_short)
+
+
+def _is_name(field: str) -> bool:
+    """Whether a field may be a column's name rather than a text."""
+    return len(field) <= _LONGEST_NAME and len(field.split()) <= _NAME_WORDS
 
 
 def _is_label(rows: Sequence[Sequence[str]], place: int) -> bool:

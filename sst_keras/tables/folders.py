@@ -1,12 +1,14 @@
 """A path → the files of train, dev and test, whatever they are called, or a folder per class."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sst_keras.errors import InputError, UsageError
-from sst_keras.tables.reading import TABLES, Block
+from sst_keras.errors import UsageError
+from sst_keras.settings import DataConfig
+from sst_keras.tables.encodings import find_encoding, read_lines
+from sst_keras.tables.reading import TABLES, Block, Source
 
 _NAMES = {
     "train": "train", "training": "train",
@@ -17,14 +19,23 @@ _NAMES = {
 _SUFFIXES = (*TABLES, ".txt")
 _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 _BLOCK = 2048  # files
+_SHOWN = 5  # names in a note
 
 
 @dataclass
-class ClassFolders:
-    """A folder with a folder of text files per class. It is read like a `reading.Table`."""
+class ClassFolders(Source):
+    """A folder with a folder of text files per class. It is read like a `reading.Table`.
+
+    Attributes:
+        classes: Class → its files.
+        others: Files in the classes' folders that are no text files.
+    """
 
     path: Path
     classes: dict[str, list[Path]]
+    others: list[Path]
+    data: DataConfig = DataConfig()
+    counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     names = ("text", "label")
     _files: list[Path] = field(default_factory=list)
 
@@ -41,10 +52,11 @@ class ClassFolders:
         self._files = [file for file, _ in pairs]
         for start in range(0, len(pairs), size):
             part = pairs[start : start + size]
-            texts = [_read_text(file) for file, _ in part]
-            labels = [label for _, label in part]
             lines = list(range(start + 1, start + 1 + len(part)))
+            texts = [self._read(file, line) for line, (file, _) in zip(lines, part, strict=True)]
+            labels = [label for _, label in part]
             rows = list(zip(texts, labels, strict=True))
+            self.undo(texts, lines)
             yield Block(lines, texts, labels, [""] * len(part), rows)
 
     def place(self, line: int) -> str:
@@ -52,19 +64,35 @@ class ClassFolders:
         return str(self._files[line - 1])
 
     def notes(self) -> list[str]:
-        """Returns nothing: no file is passed over."""
-        return []
+        """Returns a sentence on each unusual thing that was met."""
+        notes = super().notes()
+        if self.others:
+            notes.append(
+                f"{self.path.name}: {passed_over(self.others)} because only .txt and .txt.gz "
+                f"directly in the folder of a class is read."
+            )
+        return notes
+
+    def _where(self, lines: Sequence[int]) -> str:
+        files = [self._files[line - 1] for line in lines]
+        return ", ".join(f"{file.parent.name}/{file.name}" for file in files)
+
+    def _read(self, file: Path, line: int) -> str:
+        if self.data.encoding == "auto":
+            try:
+                return file.read_bytes().decode("utf-8-sig")
+            except UnicodeDecodeError:
+                pass
+        encoding = find_encoding(file, self.data.encoding)
+        if encoding.codec not in ("utf-8", "utf-8-sig"):
+            self.count(f"had the encoding {encoding}", line)
+        return "".join(read_lines(file, encoding))
 
 
-def _read_text(file: Path) -> str:
-    raw = file.read_bytes()
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file}: expected UTF-8. Received the byte {raw[error.start]:#04x}. Convert the "
-            f"files, for example: iconv -f cp1252 -t utf-8"
-        ) from None
+def passed_over(files: Sequence[Path]) -> str:
+    """Returns which files were passed over, as the start of a sentence."""
+    shown = ", ".join(each.name for each in files[:_SHOWN]) + (", ..." * (len(files) > _SHOWN))
+    return f"{len(files):,} file{'s were' if len(files) > 1 else ' was'} passed over ({shown})"
 
 
 def find_sources(path: Path) -> dict[str, Path | ClassFolders]:
@@ -95,8 +123,8 @@ def find_sources(path: Path) -> dict[str, Path | ClassFolders]:
     if "train" not in found:
         received = ", ".join(each.name for each in entries[:8]) or "nothing"
         raise UsageError(
-            f"expected a file with train in its name, as CSV, TSV, JSONL, or trees, or a folder "
-            f"per class, in {str(path)!r}. Received: {received}.",
+            f"expected a file with the word train in its name, as CSV, TSV, JSONL, or trees, or a "
+            f"folder per class, in {str(path)!r}. Received: {received}.",
             setting="data.dataset",
         )
     return {"all": found["train"]} if len(found) == 1 else found
@@ -105,6 +133,8 @@ def find_sources(path: Path) -> dict[str, Path | ClassFolders]:
 def _stem(file: Path) -> str | None:
     """Returns a file's name without the suffixes of a table, in lower case; None if it has none."""
     name = file.name.lower().removesuffix(".gz")
+    if name.rpartition(".")[2] in _NAMES:  # as fastText calls its files
+        return name
     return next((name.removesuffix(each) for each in _SUFFIXES if name.endswith(each)), None)
 
 
@@ -112,7 +142,8 @@ def _by_split(entries: list[Path], folder: Path) -> Iterator[tuple[str, Path]]:
     found: dict[str, Path] = {}
     for entry in entries:
         stem = entry.name.lower() if entry.is_dir() else _stem(entry)
-        splits = {_NAMES[part] for part in re.split(r"[._\- ]", stem) if part in _NAMES}
+        words = (re.sub("(?:set|data)$", "", word) for word in re.findall(r"[^\W\d_]+", stem))
+        splits = {_NAMES[word] for word in words if word in _NAMES}
         if len(splits) != 1:
             continue
         split = splits.pop()
@@ -128,14 +159,33 @@ def _by_split(entries: list[Path], folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _classes(folder: Path) -> ClassFolders | None:
     """Returns the folders of a folder that hold text files, if there are two or more."""
-    classes = {
-        each.name: files
-        for each in sorted(folder.iterdir())
-        if each.is_dir()
-        and each.name.lower() not in _UNLABELLED
-        and (files := sorted(each.glob("*.txt")))
-    }
-    return ClassFolders(folder, classes) if len(classes) > 1 else None
+    classes: dict[str, list[Path]] = {}
+    others: list[Path] = []
+    for each in sorted(folder.iterdir()):
+        if not each.is_dir() or each.name.lower() in _UNLABELLED or each.name.startswith("."):
+            continue
+        entries = sorted(entry for entry in each.iterdir() if not entry.name.startswith("."))
+        files = [entry for entry in entries if entry.is_file() and _is_text(entry)]
+        if files:
+            classes[each.name] = files
+        others += sorted({*entries} - {*files})
+    return ClassFolders(folder, classes, others) if len(classes) > 1 else None
+
+
+def _is_text(file: Path) -> bool:
+    return file.name.lower().removesuffix(".gz").endswith(".txt")
+
+
+def other_tables(path: Path, sources: Mapping[str, Path | ClassFolders]) -> list[Path]:
+    """Returns the tables in a folder that are none of its `sources`."""
+    if not path.is_dir() or not all(isinstance(each, Path) for each in sources.values()):
+        return []
+    tables = [
+        each
+        for each in sorted(path.iterdir())
+        if each.is_file() and each.name.lower().removesuffix(".gz").endswith(TABLES)
+    ]
+    return [each for each in tables if each not in sources.values()]
 
 
 def _only_file(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """What a file of texts is, found from its content: CSV of some dialect, JSON, or labelled lines."""
 
 import csv
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ _QUOTING = {
     "single": "single quotes",
     "backslash": "double quotes with backslashes",
 }
-_LABELLED = re.compile(r"\s*__label__\S")
+_LABELLED = re.compile(r"\s*__label__[^\s,;]+(?:\s|$)")
 _NUMBERED = re.compile(r"[+-]?\d+(?:\.\d+)?[ \t]+\S")
 # A quoted field, with each quotation mark in it doubled or after a backslash.
 WELL_QUOTED = re.compile(r'"(?:[^"\\]|""|\\.)*"', re.DOTALL)
@@ -40,8 +41,9 @@ class Format(NamedTuple):
     """How a file is read.
 
     Attributes:
-        kind: `table`, `json-lines`, `json` (an array), `labelled` (fastText's `__label__`),
-            `numbered` (a number, then the text) or `lines` (texts only).
+        kind: `table`, `json-lines`, `json` (an array), `json-objects` (over several lines),
+            `labelled` (fastText's `__label__`), `numbered` (a number, then the text) or `lines`
+            (texts only).
         delimiter: What separates the fields of a `table`.
         quoting: A choice of `data.quoting` other than auto.
         skips_space: Whether a space after the delimiter does not count.
@@ -60,7 +62,7 @@ class Format(NamedTuple):
     columns: Columns | None = None
 
     def __str__(self) -> str:
-        names = {"json-lines": "JSON Lines", "json": "a JSON array"}
+        names = {"json-lines": "JSON Lines", "json": "a JSON array", "json-objects": "JSON objects"}
         names |= {"labelled": "fastText's labels", "numbered": "a number before each text"}
         names["lines"] = "one text per line"
         if self.kind != "table":
@@ -84,33 +86,64 @@ def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format
     lines = _sample(read_lines(path, encoding))
     first = next((line for line in lines if line.strip()), "")
     opening = first.lstrip()[:1]
-    if opening == "[" and re.match(r"\s*\[\s*(?:[\[{]|$)", first):
+    if opening == "[" and (re.match(r"\s*\[\s*(?:[\[{]|$)", first) or _is_json(first)):
         return Format("json", encoding)
     if opening == "{":
-        return Format("json-lines", encoding)
+        return Format("json-lines" if _is_json(first) else "json-objects", encoding)
     if _LABELLED.match(first):
         return Format("labelled", encoding)
     found = _find_table(path, lines, encoding, data, with_label)
-    if (found is None or found.columns.header is None) and with_label and data.header == "auto":
-        if lines and all(_NUMBERED.match(line) for line in lines if line.strip()):
-            return Format("numbered", encoding)
+    has_header = found is not None and found.columns.header is not None
+    if not has_header and with_label and _are_numbered(lines, data):
+        return Format("numbered", encoding)
     if found is None:
         raise _no_columns(path, lines, encoding, data, with_label)
     return found
 
 
-def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
-    """Yields the fields of each row of a `table` that is not blank, and the line where it starts.
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
-    `lines` are the file's, from the first. Wrong quotation marks raise a `QuotingError`.
+
+def _are_numbered(lines: Sequence[str], data: DataConfig) -> bool:
+    """Whether each line is a number and a text, and the settings say nothing else."""
+    named = (data.text_column, data.label_column, data.delimiter, data.header)
+    if any(name.isdigit() for name in named[:2]) or named[2:] != ("auto", "auto"):
+        return False
+    rows = [line.strip() for line in lines if line.strip()]
+    is_table = all(row.count("\t") > 1 for row in rows)  # with more columns than these two
+    return bool(rows) and not is_table and all(map(_NUMBERED.match, rows))
+
+
+def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
+    """Yields the fields of each row of a `table`, and the line where it starts.
+
+    `lines` are the file's, from the first. A blank line is a row in a table of one column, unless
+    all lines below it are blank. Wrong quotation marks raise a `QuotingError`.
     """
+    is_one_column = found.columns is not None and len(found.columns.names) == 1
+    blank: list[int] = []
+    for number, fields in _all_rows(lines, found):
+        if fields:
+            while blank:
+                yield blank.pop(0), [""]
+            yield number, fields
+        elif is_one_column:
+            blank.append(number)
+
+
+def _all_rows(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
+    """Yields the fields of each line, none for a blank one, and the line where it starts."""
     if found.quoting == "none":
         for number, line in enumerate(lines, start=1):
             fields = line.rstrip("\r\n").split(found.delimiter)
             if found.unwraps and '"' in line:
                 fields = list(map(_unwrap, fields))
-            if line.strip():
-                yield number, fields
+            yield number, fields if line.strip() else []
         return
     csv.field_size_limit(2**31 - 1)
     has_escapes = found.quoting == "backslash"
@@ -125,8 +158,7 @@ def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list
     start = 1
     try:
         for fields in reader:
-            if fields:
-                yield start, fields
+            yield start, fields
             start = reader.line_num + 1
     except csv.Error as error:
         raise QuotingError(start, error) from None
@@ -168,7 +200,7 @@ def _find_table(
             if columns is None:
                 continue
             body = rows[0 if columns.header is None else columns.header + 1 :]
-            share = _share_of_usual_rows([row for _, row in body], columns, quoting)
+            share = _share_of_usual_rows([row for _, row in body], columns, found)
             if share > best_share:
                 line = 0 if columns.header is None else rows[columns.header][0]
                 best, best_share = found._replace(line=line, columns=columns), share
@@ -177,19 +209,24 @@ def _find_table(
     return _with_quoting(path, best, lines, data)
 
 
-def _share_of_usual_rows(rows: Sequence[list[str]], columns: Columns, quoting: str) -> float:
+def _share_of_usual_rows(rows: Sequence[list[str]], columns: Columns, found: Format) -> float:
     """Returns the share of the rows that have the most frequent width, 0 if the header has less.
 
-    Rows with a torn field do not count, unless they are as wide as a header.
+    Rows with a torn field do not count, unless they are as wide as a header and the field is not
+    cut by the delimiter. Rows that are shorter than the header count half.
     """
+    quoting, delimiter = found.quoting, found.delimiter
     if not rows:
         return 1.0
     width = len(columns.names)
     usual, count = Counter(map(len, rows)).most_common(1)[0]
-    fits = all(len(_trimmed(row, width)) == width for row in rows if len(row) == usual)
-    if quoting == "none" and (usual != width or columns.header is None):
-        count -= sum(_is_torn(row) for row in rows if len(row) == usual)
-    return count / len(rows) if fits else 0.0
+    fits = all(len(_trimmed(row, width)) <= width for row in rows if len(row) == usual)
+    if quoting == "none":
+        is_wrong = usual != width or columns.header is None
+        usual_rows = [row for row in rows if len(row) == usual]
+        count -= sum(_is_torn(row) and (is_wrong or _is_cut(row, delimiter)) for row in usual_rows)
+    share = count / len(rows) if fits else 0.0
+    return share if usual >= width else share / 2
 
 
 def _is_torn(row: Sequence[str]) -> bool:
@@ -198,6 +235,16 @@ def _is_torn(row: Sequence[str]) -> bool:
     Delimiters or line breaks within quotes may have torn it. The other fields are unwrapped.
     """
     return any(field.startswith('"') for field in row)
+
+
+def _is_cut(row: Sequence[str], delimiter: str) -> bool:
+    """Whether fields of a row are a well quoted one if they are joined by the delimiter."""
+    for place, field in enumerate(row):
+        if field.startswith('"'):
+            rest = delimiter.join(row[place:])
+            quoted = WELL_QUOTED.match(rest)
+            return bool(quoted) and rest[quoted.end() :][:1] in ("", delimiter)
+    return False
 
 
 def _delimiters(path: Path, data: DataConfig) -> list[str]:
@@ -285,7 +332,8 @@ def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataCo
 def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataConfig) -> bool:
     """Whether quotation marks quote in a table that is consistent without, too.
 
-    Then some fields are torn, and the labels of torn rows are none that other rows have.
+    Then some fields are torn. Most of these are cut by the delimiter, or the labels of torn rows
+    are none that other rows have.
     """
     places = [place for place in (plain.columns.label,) if place is not None]
     both = []
@@ -293,6 +341,8 @@ def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataC
         rows = [row for line, row in _sample_rows(lines, found, data) if line > found.line]
         both.append([row for row in rows if len(row) == len(found.columns.names)])
     torn = [row for row in both[0] if _is_torn(row)]
+    if 2 * sum(_is_cut(row, plain.delimiter) for row in torn) > len(torn):
+        return True
     if not torn or not both[1]:
         return False
     known = {row[place].strip() for row in both[1] for place in places}
@@ -310,16 +360,22 @@ def _lacks(header: Sequence[str], name: str, setting: str) -> bool:
     return find_column(name, [each.strip() for each in header], f"data.{setting}") is None
 
 
+def _first_row(lines: Sequence[str], delimiter: str, encoding: Encoding) -> tuple[int, list[str]]:
+    """Returns the first row and its line, with quotation marks as CSV has them if possible."""
+    try:
+        return next(split_lines(lines, Format("table", encoding, delimiter)))
+    except QuotingError:
+        plain = Format("table", encoding, delimiter, "none", unwraps=True)
+        return next(split_lines(lines, plain))
+
+
 def _no_columns(
     path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
 ) -> InputError:
     """Returns the error about a table whose columns were not found."""
     if not any(line.strip() for line in lines):
         return InputError(f"{path}: expected a text and a label per row. Received no rows.")
-    rows = [
-        next(split_lines(lines, Format("table", encoding, delimiter, "none", unwraps=True)))
-        for delimiter in _delimiters(path, data)
-    ]
+    rows = [_first_row(lines, delimiter, encoding) for delimiter in _delimiters(path, data)]
     settings = ["text_column", "label_column"] if with_label else ["text_column"]
     missing = [
         [setting for setting in settings if _lacks(row, getattr(data, setting), setting)]
@@ -332,12 +388,18 @@ def _no_columns(
     if data.header.isdigit() and int(data.header) > len(lines):
         message = f"{path} has {len(lines)} lines. Expected a header in line {data.header}."
         return UsageError(message, setting="data.header")
+    hint = ""
+    if missing[best] == ["label_column"]:
+        hint = " If the file has no labels, it can be predicted, but neither trained on nor scored."
+    elif len(row) == 1 and data.delimiter == "auto" and with_label:
+        hint = " If another character separates the fields, give it as the delimiter."
     names = " and ".join(repr(getattr(data, setting)) for setting in settings)
     for setting in missing[best]:
         return UsageError(
-            f"{path}: expected columns {names}. Line {line} has {len(row)} fields: {shown}. Name "
-            f"the columns. If the file has no header, give them by their numbers, from 1. If the "
-            f"header is below other lines, give its line.",
+            f"{path}: expected column{'s' * with_label} {names}. Line {line} has {len(row)} "
+            f"field{'s' * (len(row) > 1)}: {shown}. Name the columns. If the file has no header, "
+            f"give them by their numbers, from 1. If the header is below other lines, give its "
+            f"line.{hint}",
             setting=f"data.{setting}",
         )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

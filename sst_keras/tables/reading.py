@@ -1,10 +1,6 @@
 """A file of texts → blocks of rows: text, label, group, and the line where each row starts."""
 
-import html
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,15 +11,15 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.columns import find_column
 from sst_keras.tables.encodings import find_encoding, read_lines
 from sst_keras.tables.formats import Format, QuotingError, find_format, split_lines
+from sst_keras.tables.notation import only_entry, undo_markup, undo_python
+from sst_keras.tables.objects import label_of, object_names, read_objects, shown_names, text_of
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
-_BLOCK = 8192  # rows
+_BLOCK, _SAMPLE = 8192, 100  # rows
 _SHOWN = 5  # lines in a note
+_PYTHON = "had a list or bytes in Python's notation, which were undone"
+_REPEATED = "repeated the header and had no text"
 _UNDONE = "had markup or written-out line breaks, which were undone"
-_WRITTEN_BREAKS = re.compile(r"\\r\\n|\\n|\\r")
-_BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>", re.IGNORECASE)
-_TAGS = re.compile(r"</?(?:i|b|u|em|strong|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
-_ENTITIES = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
 
 
 class Block(NamedTuple):
@@ -44,13 +40,68 @@ class Block(NamedTuple):
     rows: list[Sequence[Any]]
 
 
+class Source:
+    """What is read as rows, and counts of what is unusual in them.
+
+    Attributes:
+        path: The file or folder.
+        data: The settings.
+        counts: What was met → the number of rows and their first lines.
+    """
+
+    path: Path
+    data: DataConfig
+    counts: dict[str, tuple[int, list[int]]]
+
+    def place(self, line: int) -> str:
+        """Returns where a row is, for messages."""
+        return f"{self.path}, line {line}"
+
+    def count(self, what: str, *lines: int) -> None:
+        """Counts rows that are unusual."""
+        number, first = self.counts.get(what, (0, []))
+        self.counts[what] = number + len(lines), [*first, *lines][:_SHOWN]
+
+    def notes(self) -> list[str]:
+        """Returns a sentence on each unusual thing that was met."""
+        notes = []
+        for what, (number, lines) in self.counts.items():
+            rows = "1 row" if number == 1 else f"{number:,} rows"
+            shown = self._where(lines) + (", ..." if number > len(lines) else "")
+            notes.append(f"{self.path.name}: {rows} {what} ({shown}).")
+        return notes
+
+    def _where(self, lines: Sequence[int]) -> str:
+        return f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
+
+    def undo(self, texts: list[str], lines: Sequence[int]) -> None:
+        """Undoes markup and Python's notation in place, and counts the texts that have it."""
+        if self.data.markup == "keep":
+            return
+        unmarked, unlisted = [], []
+        for place, text in enumerate(texts):
+            if text.endswith(("'", '"', "]")) and text.lstrip()[:1] in ("[", "b"):
+                text = undo_python(text)
+                if texts[place] != text:
+                    texts[place] = text
+                    unlisted.append(lines[place])
+            if "<" in text or "&" in text or "\\" in text:
+                texts[place] = undo_markup(text)
+                if texts[place] != text:
+                    unmarked.append(lines[place])
+        for what, changed in ((_UNDONE, unmarked), (_PYTHON, unlisted)):
+            if changed:
+                self.count(what, *changed)
+
+
 @dataclass
-class Table:
+class Table(Source):
     """A file that is read as rows. Iterating over `blocks` reads it and counts what is unusual.
 
     Attributes:
         names: The names of all columns.
-        counts: What was met → the number of rows and their first lines.
+        text: The name of the text's column.
+        label: The name of the label's column, or None.
     """
 
     path: Path
@@ -78,7 +129,9 @@ class Table:
         read |= {"lines": _line_rows}
         found = read.get(self.format.kind, _json_rows)(self, size)
         for block in found if self.format.kind == "table" else _blocks(found, size):
-            self._undo_markup(block.texts, block.lines)
+            self.undo(block.texts, block.lines)
+            if self.format.kind == "table":
+                self._read_lists(block)
             try:
                 "".join(block.texts).encode("utf-8")
                 "".join(block.labels).encode("utf-8")
@@ -90,46 +143,23 @@ class Table:
                 raise InputError(f"{place}: expected text in UTF-8. Received {half!r}.") from None
             yield block
 
-    def place(self, line: int) -> str:
-        """Returns where a row is, for messages."""
-        return f"{self.path}, line {line}"
-
-    def count(self, what: str, *lines: int) -> None:
-        """Counts rows that are unusual."""
-        number, first = self.counts.get(what, (0, []))
-        self.counts[what] = number + len(lines), [*first, *lines][:_SHOWN]
-
-    def notes(self) -> list[str]:
-        """Returns a sentence on each unusual thing that was met."""
-        notes = []
-        for what, (number, lines) in self.counts.items():
-            rows = "1 row" if number == 1 else f"{number:,} rows"
-            shown = ", ".join(map(str, lines)) + (", ..." if number > len(lines) else "")
-            notes.append(f"{self.path.name}: {rows} {what} (line{'s' * (number > 1)} {shown}).")
-        return notes
-
-    def _undo_markup(self, texts: list[str], lines: list[int]) -> None:
-        """Changes texts in place and counts them."""
-        if self.data.markup == "keep":
-            return
+    def _read_lists(self, block: Block) -> None:
+        """Replaces each label that is a list of one, such as `['good']`, by its entry."""
         changed = []
-        for place, text in enumerate(texts):
-            if "<" in text or "&" in text or "\\" in text:
-                texts[place] = undo_markup(text)
-                if texts[place] != text:
-                    changed.append(lines[place])
+        for place, label in enumerate(block.labels):
+            if not label.startswith("["):
+                continue
+            entry = only_entry(label)
+            if entry is None:
+                raise InputError(
+                    f"{self.place(block.lines[place])}: expected one label in {self.label!r}. "
+                    f"Received: {label[:60]}"
+                )
+            if entry != label:
+                block.labels[place] = entry
+                changed.append(block.lines[place])
         if changed:
-            self.count(_UNDONE, *changed)
-
-
-def undo_markup(text: str) -> str:
-    r"""Returns a text with tags as spaces, `&amp;` as `&`, a written-out `\n` as a space."""
-    if "\\" in text:
-        text = _WRITTEN_BREAKS.sub(" ", text).replace('\\"', '"').replace("\\'", "'")
-    if "<" in text:
-        text = _BREAKS.sub(" ", text)
-        text = _TAGS.sub("", text) if "</" in text else text
-    return _ENTITIES.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+            self.count("had a list of one label, whose entry was taken", *changed)
 
 
 def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
@@ -141,19 +171,21 @@ def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
     """
     found = find_format(path, data, with_label)
     if found.kind == "table":
+        if not with_label:
+            found = found._replace(columns=found.columns._replace(label=None, group=None))
         columns = found.columns
         label = None if columns.label is None else columns.names[columns.label]
         return Table(path, found, columns.names, columns.names[columns.text], label, data)
     if found.kind in ("labelled", "numbered"):
         return Table(path, found, (), "", None, data)
-    names = _json_names(path, found)
-    chosen = {}
-    for setting in ("text_column", "label_column", "group_column"):
+    names = object_names(path, found)
+    chosen = dict.fromkeys(("text_column", "label_column", "group_column"))
+    for setting in chosen if with_label else ("text_column",):
         name = getattr(data, setting)
         place = find_column(name, names, f"data.{setting}") if name else None
-        if place is None and name and (with_label or setting == "text_column"):
+        if place is None and name:
             raise UsageError(
-                f"{path}: expected a column {name!r}. Received: {', '.join(names)}. Name the "
+                f"{path}: expected a column {name!r}. Received: {shown_names(names)}. Name the "
                 f"column of this file.",
                 setting=f"data.{setting}",
             )
@@ -167,9 +199,30 @@ def open_lines(path: Path, data: DataConfig) -> Table:
     return Table(path, found, ("text",), "", None, data)
 
 
-def is_table(path: Path) -> bool:
+def is_table_name(name: str) -> bool:
     """Whether a file's name is that of a table: CSV, TSV or JSON."""
-    return path.name.lower().removesuffix(".gz").endswith(TABLES)
+    return name.lower().removesuffix(".gz").endswith(TABLES)
+
+
+def is_table(path: Path, data: DataConfig) -> bool:
+    """Whether a file is a table by its name, or by its content: JSON, labels, a header of columns.
+
+    Raises:
+        InputError: If the file cannot be read as text.
+    """
+    if is_table_name(path.name):
+        return True
+    try:
+        table = open_table(path, data, with_label=False)
+        rows = rows_of(islice(table.blocks(_SAMPLE), 1)).rows
+    except (InputError, UsageError):
+        return False
+    if table.format.kind != "table":
+        return True
+    # Lines of text rarely have the same number of commas, and a header as well.
+    has_header = table.format.columns.header is not None
+    is_even = not table.counts and all(len(row) == len(table.names) for row in rows)
+    return has_header and is_even and len(table.names) > 1 and len(rows) > 1
 
 
 def _blocks(rows: Iterator[tuple], size: int) -> Iterator[Block]:
@@ -191,6 +244,8 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             if set(map(len, rows)) != {width}:
                 pairs = zip(rows, lines, strict=True)
                 rows = [_fitted(row, width, table, number) for row, number in pairs]
+            if columns.header is not None and columns.names[text] in (row[text] for row in rows):
+                lines, rows = _without_headers(lines, rows, table)
             texts = [row[text] for row in rows]
             labels = [""] * len(rows) if label is None else [row[label] for row in rows]
             groups = [""] * len(rows) if group is None else [row[group] for row in rows]
@@ -202,6 +257,18 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             f"them as they are.",
             setting="data.quoting",
         ) from None
+
+
+def _without_headers(
+    lines: list[int], rows: list[list[str]], table: Table
+) -> tuple[list[int], list[list[str]]]:
+    """Leaves out rows that are the header again, as in tables that were joined."""
+    names = list(table.names)
+    kept = [place for place, row in enumerate(rows) if [each.strip() for each in row] != names]
+    left_out = sorted({*range(len(rows))} - {*kept})
+    if left_out:
+        table.count(_REPEATED, *(lines[place] for place in left_out))
+    return [lines[place] for place in kept], [rows[place] for place in kept]
 
 
 def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
@@ -236,6 +303,7 @@ def _labelled_rows(table: Table, size: int) -> Iterator[tuple]:
                 f"{table.path}, line {line}: expected one label per text. Received several."
             )
         label = words[0].removeprefix("__label__")
+        text = text.removeprefix(", ")  # which fastText's own recipes put between the fields
         yield line, text, label, "", (label, text)
 
 
@@ -258,113 +326,17 @@ def _json_rows(table: Table, size: int) -> Iterator[tuple]:
         table.data.group_column, table.names, "data.group_column"
     )
     group_name = "" if group in ("", None) else table.names[group]
-    for line, row in _json_objects(table.path, table.format):
+    for line, row in read_objects(table.path, table.format):
         place = f"{table.path}, line {line}"
         if table.text not in row:
             raise InputError(f"{place}: expected {table.text!r}. Received: {', '.join(row)[:80]}")
-        text = _json_text(row[table.text], table.text, place)
-        label = _json_label(row.get(table.label), table.label, place) if table.label else ""
-        value = _json_label(row.get(group_name), group_name, place) if group_name else ""
+        text = text_of(row[table.text], table.text, place)
+        label = label_of(row.get(table.label), table.label, place) if table.label else ""
+        value = label_of(row.get(group_name), group_name, place) if group_name else ""
         yield line, text, label, value, [row.get(name) for name in table.names]
-
-
-def _json_names(path: Path, found: Format) -> tuple[str, ...]:
-    """Returns the names in a file's first objects, in the order in which they come."""
-    names: dict[str, None] = {}
-    for _, row in islice(_json_objects(path, found), 100):
-        names |= dict.fromkeys(row)
-    if not names:
-        raise InputError(f"{path}: expected JSON objects with a text and a label. Received none.")
-    return tuple(names)
-
-
-def _json_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the objects of JSON Lines, or of one JSON array, and the line where each starts."""
-    if found.kind == "json":
-        yield from _array_objects(path, "".join(read_lines(path, found.encoding)))
-        return
-    for line, content in enumerate(read_lines(path, found.encoding), start=1):
-        if content.strip():
-            place = f"{path}, line {line}"
-            yield line, _object(_DECODER.decode, content, place)[0]
-
-
-def _array_objects(path: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    decode = _DECODER.raw_decode
-    gap = re.compile(r"[\s,]*")
-    place, line = content.index("[") + 1, 1
-    line += content.count("\n", 0, place)
-    while True:
-        start = gap.match(content, place).end()
-        line += content.count("\n", place, start)
-        if content[start : start + 1] in ("]", ""):
-            break
-        row, end = _object(lambda text, at=start: decode(text, at), content, f"{path}, line {line}")
-        yield line, row
-        line += content.count("\n", start, end)
-        place = end
-    if content[start : start + 1] != "]":
-        raise InputError(f"{path}: expected a complete JSON array. Its end is missing.")
-
-
-def _object(read: Any, content: str, place: str) -> tuple[Mapping[str, Any], int]:
-    """Returns a JSON object and where it ends, if `read` returns that."""
-    try:
-        found = read(content)
-    except (ValueError, RecursionError) as error:
-        problem = "nested too deep" if isinstance(error, RecursionError) else error
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else problem
-        raise InputError(f"{place}: expected a JSON object ({problem}).") from None
-    row, end = found if isinstance(found, tuple) else (found, 0)
-    if not isinstance(row, dict):
-        shown = f"{row!r:.60}"
-        raise InputError(f"{place}: expected a JSON object per row. Received: {shown}")
-    return row, end
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"{name!r} is in it twice")
-    return row
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
-
-
-def _json_text(value: Any, name: str, place: str) -> str:
-    """Returns a text. A list of strings is a text that is cut into tokens."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, list) and all(isinstance(token, str) for token in value):
-        return " ".join(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return json.dumps(value)
-    raise InputError(
-        f"{place}: expected a string or a list of strings in {name!r}. Received: "
-        f"{json.dumps(value)[:60]}"
-    )
-
-
-def _json_label(value: Any, name: str, place: str) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise InputError(
-        f"{place}: expected one label in {name!r}: a string or a number. Received: "
-        f"{json.dumps(value)[:60]}"
-    )
 
 
 def rows_of(blocks: Iterable[Block]) -> Block:
     """Returns blocks as one."""
-    columns = zip(*blocks, strict=True)
+    columns = list(zip(*blocks, strict=True)) or [[]] * len(Block._fields)
     return Block(*([each for part in column for each in part] for column in columns))
