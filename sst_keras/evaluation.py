@@ -1,6 +1,6 @@
 """A classifier on a split of a data set → `Evaluation`: accuracy, F1, confusion, calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,7 @@ def evaluate(
         raise UsageError(f"expected one of {', '.join(SPLITS)}. Received: {split!r}", "split")
     own = replace(run.pipeline.data, examples="sentences")
     notes: tuple[str, ...] = ()
+    classifier = Classifier.load(run)
     if dataset is None:
         if own.dataset not in ("sst5", "sample") and not Path(own.dataset).exists():
             raise UsageError(
@@ -123,16 +124,19 @@ def evaluate(
         if not is_own_data:
             notes = (f"{corpus.name} has changed since the run was trained.",)
     else:
-        corpus, is_own_data = _read_other(run, dataset, split, data_dir, reading)
+        own = replace(own, labels=classifier.class_names)
+        corpus, is_own_data = _read_other(run, own, dataset, split, data_dir, reading)
         if not is_own_data:
-            notes = _trained_on(run, corpus.split(split or "test"))
-    evaluation = score(Classifier.load(run), corpus, split or "test")
+            notes = _other_names(corpus.class_names, own.labels)
+            notes += _trained_on(run, corpus.split(split or "test"))
+    evaluation = score(classifier, corpus, split or "test")
     name = evaluation.split if len(corpus.train) else "all"
     return replace(evaluation, split=name, is_own_data=is_own_data, notes=(*corpus.notes, *notes))
 
 
 def _read_other(
     run: RunDirectory,
+    own: DataConfig,
     dataset: str,
     split: str | None,
     data_dir: str | Path | None,
@@ -142,14 +146,35 @@ def _read_other(
 
     The run's columns and classes apply to it, but its format is found anew.
     """
-    own = replace(run.pipeline.data, examples="sentences", dataset=dataset)
-    known = run.environment()
+    own, known = replace(own, dataset=dataset), run.environment()
     kept = {name: getattr(own, name) for name in _KEPT}
     data = DataConfig(dataset=dataset, **(kept | reading))
+    _check_names(data.labels, own.labels)
     corpus = load_corpus(data, data_dir, complete=split is None)
     if corpus.rows_fingerprint() == known.get("rows_fingerprint"):
         corpus = load_corpus(own, data_dir)  # the run's own file, split as in training
     return corpus, corpus.fingerprint() == known.get("data_fingerprint")
+
+
+def _check_names(given: Sequence[str], names: Sequence[str]) -> None:
+    """Raises a `UsageError` if names of classes cannot be other names of the run's classes."""
+    places = {name.casefold(): place for place, name in enumerate(names)}
+    is_moved = any(places.get(name.casefold(), place) != place for place, name in enumerate(given))
+    if len(given) != len(names) or is_moved:
+        raise UsageError(
+            f"expected the run's classes in its order, {', '.join(names)}, or other names for them "
+            f"in this order. Received: {', '.join(given)}.",
+            setting="data.labels",
+        )
+
+
+def _other_names(found: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note on classes of a data set that have other names than the run's."""
+    pairs = zip(found, names, strict=True)
+    renamed = [f"{a} = {b}" for a, b in pairs if a.casefold() != b.casefold()]
+    if not renamed:
+        return ()
+    return (f"Classes of the data set and the model's classes: {', '.join(renamed)}.",)
 
 
 def _trained_on(run: RunDirectory, examples: Split) -> tuple[str, ...]:

@@ -96,7 +96,6 @@ def test_an_empty_cell_of_the_only_column_is_a_row(predict, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no-such.csv"], "--file"),
         (["--file", "-", "--text-column", "review"], "--text-column"),
         (["Good.", "--encoding", "cp1252"], "--encoding"),
     ],

@@ -39,6 +39,18 @@ def test_other_classes_are_refused(trained_run, tmp_path):
         evaluate(trained_run, dataset=str(tmp_path / "x.csv"))
 
 
+def test_classes_may_have_other_names_but_no_other_order(trained_run, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("text,label\n" + "".join(f"t{i},{i % 5 + 1}\n" for i in range(40)))
+    evaluation = evaluate(trained_run, dataset=str(path), labels=tuple("12345"))
+    assert evaluation.class_names == tuple("12345") and evaluation.metrics.n == 40
+    assert "1 = very negative" in evaluation.notes[-1]
+    names = ("Very positive", "positive", "neutral", "negative", "very negative")
+    for labels in (names, ("1", "2"), tuple("123456")):
+        with pytest.raises(UsageError, match="data.labels: .*in its order, very negative, neg"):
+            evaluate(trained_run, dataset=str(path), labels=labels)
+
+
 def test_data_that_moved(run_copy, tree_folder):
     text = run_copy.pipeline_file.read_text("utf-8")
     run_copy.pipeline_file.write_text(text.replace('"sample"', '"gone/trees"', 1), "utf-8")

@@ -73,11 +73,6 @@ def predict(
     for text in texts:
         if _is_file(text):
             raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
-        if _names_table(text):
-            raise UsageError(
-                f"expected a text. {text!r} is the name of a table, but there is no such file. Did "
-                f"you mean --file with another path?"
-            )
     if file in (None, "-"):
         for name in (name for name, value in reading.items() if value):
             message = "expected a file to read with this option, by --file."
@@ -115,12 +110,6 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # too long for a path, or with a NUL
         return False
-
-
-def _names_table(text: str) -> bool:
-    from sst_keras.tables.reading import is_table_name
-
-    return len(text.split()) == 1 and is_table_name(text)
 
 
 def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:

@@ -19,9 +19,9 @@ def object_names(path: Path, found: Format) -> tuple[str, ...]:
     rows = [row for _, row in islice(read_objects(path, found), 100)]
     if len(rows) == 1 and any(map(_holds_rows, rows[0].values())):
         raise InputError(
-            f"{path}: expected an array of JSON objects, or one per line. Received one object, "
-            f"which holds others: {shown_names(list(rows[0]))}. Write an object per text, for "
-            f"example by pandas' to_json(orient='records')."
+            f"{path}, line 1: expected an array of JSON objects, or one per line. Received one "
+            f"object, which holds others: {shown_names(list(rows[0]))}. Write an object per text, "
+            f"for example by pandas' to_json(orient='records')."
         )
     for row in rows:
         names |= dict.fromkeys(row)

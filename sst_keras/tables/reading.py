@@ -199,18 +199,13 @@ def open_lines(path: Path, data: DataConfig) -> Table:
     return Table(path, found, ("text",), "", None, data)
 
 
-def is_table_name(name: str) -> bool:
-    """Whether a file's name is that of a table: CSV, TSV or JSON."""
-    return name.lower().removesuffix(".gz").endswith(TABLES)
-
-
 def is_table(path: Path, data: DataConfig) -> bool:
     """Whether a file is a table by its name, or by its content: JSON, labels, a header of columns.
 
     Raises:
         InputError: If the file cannot be read as text.
     """
-    if is_table_name(path.name):
+    if path.name.lower().removesuffix(".gz").endswith(TABLES):
         return True
     try:
         table = open_table(path, data, with_label=False)
