@@ -28,7 +28,7 @@ CHANGES = {
     "data.labels": (["good", "bad"], CLASSES, {"data.dataset": "{csv}"}),
     "data.delimiter": ("|", CLASSES, {"data.dataset": "{odd}"}),
     "data.quoting": ("none", VOCABULARY, {"data.dataset": "{odd}"}),
-    "data.header": ("3", CLASSES, {"data.dataset": "{odd}"}),
+    "data.header": ("3", BATCHES, {"data.dataset": "{odd}"}),
     "data.encoding": ("latin-1", VOCABULARY, {"data.dataset": "{odd}"}),
     "data.markup": ("keep", VOCABULARY, {"data.dataset": "{odd}"}),
     "data.ordinal": ("no", SCALE, {}),

@@ -15,8 +15,22 @@ from sst_keras.tables.columns import Columns, find_column, find_columns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 
 _SAMPLE = 1 << 18  # characters
-_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+_KINDS = {
+    "json-lines": "JSON Lines",
+    "json": "a JSON array",
+    "json-objects": "JSON objects",
+    "labelled": "fastText's labels",
+    "numbered": "a number before each text",
+    "lines": "one text per line",
+}
 _ONE_COLUMN = "\x1f"  # separates nothing, because no text contains it
+_DELIMITERS = {
+    ",": "commas",
+    "\t": "tabs",
+    ";": "semicolons",
+    "|": "vertical bars",
+    _ONE_COLUMN: "one column",
+}
 _QUOTING = {
     "none": "no quoting",
     "double": "double quotes",
@@ -62,13 +76,9 @@ class Format(NamedTuple):
     columns: Columns | None = None
 
     def __str__(self) -> str:
-        names = {"json-lines": "JSON Lines", "json": "a JSON array", "json-objects": "JSON objects"}
-        names |= {"labelled": "fastText's labels", "numbered": "a number before each text"}
-        names["lines"] = "one text per line"
         if self.kind != "table":
-            return f"{names[self.kind]}, {self.encoding}"
+            return f"{_KINDS[self.kind]}, {self.encoding}"
         delimiter = _DELIMITERS.get(self.delimiter, repr(self.delimiter))
-        delimiter = "one column" if self.delimiter == _ONE_COLUMN else delimiter
         header = f"header in line {self.line}" if self.line > 1 else ""
         header = header if self.columns.header is not None else "no header"
         parts = (delimiter, _QUOTING[self.quoting], str(self.encoding), header)
@@ -277,7 +287,7 @@ def _sample_rows(
         for line, row in split_lines(lines[skipped:], found):
             rows.append((line + skipped, row))
     except QuotingError:
-        # The sample may end within a row, but a row that takes half of it is no row.
+        # The sample may end within a row. If that row is half of the sample, the quoting is wrong.
         end = rows[-1][0] if rows else 0
         is_cut = sum(map(len, lines)) > _SAMPLE and end > len(lines) / 2
         return rows if is_cut else []
@@ -350,7 +360,7 @@ def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataC
 
 
 def _is_plain(line: str, width: int, delimiter: str) -> bool:
-    """Whether a line that has other than `width` fields only has empty fields at its end."""
+    """Whether a line with more than `width` fields has only empty ones beyond them."""
     fields = line.rstrip("\r\n").split(delimiter)
     quoted = (field for field in fields if field.startswith('"'))
     return len(_trimmed(fields, width)) == width and all(map(WELL_QUOTED.fullmatch, quoted))
@@ -394,12 +404,12 @@ def _no_columns(
     elif len(row) == 1 and data.delimiter == "auto" and with_label:
         hint = " If another character separates the fields, give it as the delimiter."
     names = " and ".join(repr(getattr(data, setting)) for setting in settings)
-    for setting in missing[best]:
+    if missing[best]:
         return UsageError(
             f"{path}: expected column{'s' * with_label} {names}. Line {line} has {len(row)} "
             f"field{'s' * (len(row) > 1)}: {shown}. Name the columns. If the file has no header, "
             f"give them by their numbers, from 1. If the header is below other lines, give its "
             f"line.{hint}",
-            setting=f"data.{setting}",
+            setting=f"data.{missing[best][0]}",
         )
     return UsageError(f"{path}: expected a text and a label in each row. Line {line}: {shown}.")

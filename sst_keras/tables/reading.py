@@ -125,12 +125,12 @@ class Table(Source):
         Raises:
             InputError: If a row cannot be read. The message names its line.
         """
-        read = {"table": _table_blocks, "labelled": _labelled_rows, "numbered": _numbered_rows}
-        read |= {"lines": _line_rows}
-        found = read.get(self.format.kind, _json_rows)(self, size)
-        for block in found if self.format.kind == "table" else _blocks(found, size):
+        is_table = self.format.kind == "table"
+        rows = {"labelled": _labelled_rows, "numbered": _numbered_rows, "lines": _line_rows}
+        read = rows.get(self.format.kind, _json_rows)
+        for block in _table_blocks(self, size) if is_table else _blocks(read(self), size):
             self.undo(block.texts, block.lines)
-            if self.format.kind == "table":
+            if is_table:
                 self._read_lists(block)
             try:
                 "".join(block.texts).encode("utf-8")
@@ -282,7 +282,7 @@ def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
     return row[:width]
 
 
-def _labelled_rows(table: Table, size: int) -> Iterator[tuple]:
+def _labelled_rows(table: Table) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         words = content.split(None, 1)
         if not words:
@@ -302,13 +302,13 @@ def _labelled_rows(table: Table, size: int) -> Iterator[tuple]:
         yield line, text, label, "", (label, text)
 
 
-def _line_rows(table: Table, size: int) -> Iterator[tuple]:
+def _line_rows(table: Table) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         text = content.rstrip("\r\n")
         yield line, text, "", "", (text,)
 
 
-def _numbered_rows(table: Table, size: int) -> Iterator[tuple]:
+def _numbered_rows(table: Table) -> Iterator[tuple]:
     for line, content in enumerate(read_lines(table.path, table.format.encoding), start=1):
         words = content.split(None, 1)
         if words:
@@ -316,7 +316,7 @@ def _numbered_rows(table: Table, size: int) -> Iterator[tuple]:
             yield line, text, words[0], "", (words[0], text)
 
 
-def _json_rows(table: Table, size: int) -> Iterator[tuple]:
+def _json_rows(table: Table) -> Iterator[tuple]:
     group = table.data.group_column and find_column(
         table.data.group_column, table.names, "data.group_column"
     )
