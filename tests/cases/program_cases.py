@@ -103,4 +103,9 @@ FOLDERS = [
                (f"{ROWS[38][0]} Really.", "bad"), ROWS[39]]),
 ]  # fmt: skip
 
-CASES = QUOTED + COLUMNS + NOTATION + FOLDERS
+ENCODINGS = [
+    Case("plain text that is said to be UTF-16", {"x.csv": csv(ROWS)},
+         refused("--encoding", "utf-16", code=1), "--encoding utf-16"),
+]  # fmt: skip
+
+CASES = ENCODINGS + QUOTED + COLUMNS + NOTATION + FOLDERS
