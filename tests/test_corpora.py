@@ -57,7 +57,7 @@ def test_wrong_folders(tree_folder, tmp_path):
     (tree_folder / "dev.txt").unlink()
     with pytest.raises(UsageError, match="trees for dev, too"):
         load(tree_folder)
-    with pytest.raises(UsageError, match="a file with train in its name"):
+    with pytest.raises(UsageError, match="a file with the word train in its name"):
         load(tmp_path)
     with pytest.raises(UsageError, match="Expected a folder"):
         load(tree_folder / "train.txt")

@@ -79,6 +79,8 @@ NOTATION = [
 ]  # fmt: skip
 
 FOLDERS = [
+    Case("texts in brackets", {"x.txt": tsv((f"({x})", y) for x, y in ROWS)}, READ,
+         rows=[(f"({x})", y) for x, y in ROWS]),
     Case("fastText's names", {f"x.{name}": lines(part, "__label__{label} , {text}")
          for name, part in zip(("train", "valid", "test"), PARTS, strict=True)},
          {"total": {"texts": 60}}, rows=ALL),
