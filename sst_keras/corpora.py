@@ -211,13 +211,19 @@ def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
     return rows
 
 
+# A text may begin with a bracket, too: "(Great fun.)".
+_TREE = re.compile(
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*\(\s*(?:[^\s()]*\s*\(|-?\d+\s|[^\s()]*\s*[\r\n])"
+)
+
+
 def _are_trees(sources: Mapping[str, Path | ClassFolders]) -> bool:
-    """Whether a file begins with a bracket, as trees do."""
+    """Whether a file begins as trees do: with a bracket and a label or another bracket."""
     for path in sources.values():
         if isinstance(path, Path) and path.name.lower().endswith(".txt"):
             with path.open("rb") as file:
                 first = file.read(256).replace(b"\0", b"")  # as in UTF-16
-                if re.match(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*\(", first):
+                if _TREE.match(first):
                     return True
     return False
 

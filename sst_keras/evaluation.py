@@ -115,7 +115,7 @@ def evaluate(
     if dataset is None:
         if own.dataset not in ("sst5", "sample") and not Path(own.dataset).exists():
             raise UsageError(
-                f"the run was trained on {own.dataset!r}, which is not in this folder. Give the "
+                f"the run was trained on {own.dataset!r}, which does not exist here. Give the "
                 f"data set's current path.",
                 setting="data.dataset",
             )

@@ -104,6 +104,9 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
             f"({error.reason}) after {before!r}.",
             setting="data.encoding",
         ) from None
+    except UnicodeError as error:  # such as UTF-16 without its mark
+        message = f"{path}: expected {encoding}, but it cannot be read as that ({error})."
+        raise InputError(message, setting="data.encoding") from None
     except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
         raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
 

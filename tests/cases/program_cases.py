@@ -79,6 +79,8 @@ NOTATION = [
 ]  # fmt: skip
 
 FOLDERS = [
+    Case("texts in brackets", {"x.txt": tsv((f"({x})", y) for x, y in ROWS)}, READ,
+         rows=[(f"({x})", y) for x, y in ROWS]),
     Case("fastText's names", {f"x.{name}": lines(part, "__label__{label} , {text}")
          for name, part in zip(("train", "valid", "test"), PARTS, strict=True)},
          {"total": {"texts": 60}}, rows=ALL),
@@ -103,4 +105,9 @@ FOLDERS = [
                (f"{ROWS[38][0]} Really.", "bad"), ROWS[39]]),
 ]  # fmt: skip
 
-CASES = QUOTED + COLUMNS + NOTATION + FOLDERS
+ENCODINGS = [
+    Case("plain text that is said to be UTF-16", {"x.csv": csv(ROWS)},
+         refused("--encoding", "utf-16", code=1), "--encoding utf-16"),
+]  # fmt: skip
+
+CASES = ENCODINGS + QUOTED + COLUMNS + NOTATION + FOLDERS
