@@ -108,10 +108,11 @@ def observe(tmp_path_factory):
         for x in very
     ]
     (folder / "own.csv").write_text("\n".join(["text,title,label,stars,product", *rows]), "utf-8")
-    # With commas or bars, the header in line 1 or 3, quotation marks, an accent and markup.
+    # With commas or bars, the header in line 1 or 3 and a third class between, quotation marks, an
+    # accent and markup.
     names = "text,label,and|text|label"
     odd = [f'"{x}good caf\u00e9 &amp; film",{"ab"[len(x) % 2]},|{x}film|{len(x) % 2}' for x in very]
-    (folder / "odd.csv").write_text("\n".join([names, odd[0], names, *odd]), "utf-8")
+    (folder / "odd.csv").write_text("\n".join([names, '"good",c,|film|1', names, *odd]), "utf-8")
     words = ("a", "film", "great", "other", "words", "great_ADJ", "more_ADV")
     lines = [f"{word} {number}.0 0.5 -0.25" for number, word in enumerate(words)]
     (folder / "vectors.txt").write_text("\n".join(lines), "utf-8")
