@@ -10,7 +10,7 @@ import numpy as np
 from sst_keras import files
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.metrics import Metrics, compute_metrics
 from sst_keras.runs import RunDirectory
 from sst_keras.settings import DataConfig
@@ -149,8 +149,19 @@ def _read_other(
     own, known = replace(own, dataset=dataset), run.environment()
     kept = {name: getattr(own, name) for name in _KEPT}
     data = DataConfig(dataset=dataset, **(kept | reading))
+    if split is None and "group_column" not in reading:
+        data = replace(data, group_column="")  # Nothing is split.
     _check_names(data.labels, own.labels)
-    corpus = load_corpus(data, data_dir, complete=split is None)
+    try:
+        corpus = load_corpus(data, data_dir, complete=split is None)
+    except InputError as error:
+        if error.setting != "data.labels" or "labels" in reading:
+            raise
+        raise type(error)(
+            f"{error.message} These are the run's classes. If the data set has other names for "
+            f"them, give those in the same order.",
+            setting=error.setting,
+        ) from None
     if corpus.rows_fingerprint() == known.get("rows_fingerprint"):
         corpus = load_corpus(own, data_dir)  # the run's own file, split as in training
     return corpus, corpus.fingerprint() == known.get("data_fingerprint")

@@ -97,16 +97,19 @@ def label_notes(labels: Labels, missing: int, places: str) -> list[str]:
     if joined:
         notes.append(f"Classes with several spellings, and their rows: {'; '.join(joined)}.")
     if missing:
-        words = ", ".join(repr(each) for each in labels.missing if each.strip())
+        words = ", ".join(
+            f"{repr(each) if each.strip() else 'empty'} ({count:,})"
+            for each, count in labels.missing.items()
+        )
         was = "was" if missing == 1 else "were"
         notes.append(
-            f"{counted(missing, 'row has', 'rows have')} no label"
-            f"{f' ({words})' if words else ''} and {was} left out: {places}."
+            f"{counted(missing, 'row has', 'rows have')} no label and {was} left out: {words}; "
+            f"{places}."
         )
     if not labels.ordered and len(labels.classes) > 2:
         notes.append(
-            f"The classes are {', '.join(labels.classes)}, in alphabetical order. No score that "
-            f"relies on an order is given. If they have one, state it by data.labels, lowest first."
+            f"The classes are in alphabetical order: {', '.join(labels.classes)}. Metrics that "
+            f"need an order are omitted. If there is one, give it by data.labels, lowest first."
         )
     return notes
 
@@ -188,8 +191,8 @@ def text_notes(
     if findings.group_columns:
         columns = ", ".join(findings.group_columns)
         notes.append(
-            f"Rows with the same {columns} seem to belong together. data.group_column keeps them "
-            f"in one split; otherwise the scores may be too high."
+            f"Many rows share a value of {columns}. Name one as data.group_column to keep such "
+            f"rows in one split; otherwise the scores may be too optimistic."
         )
     if blank := _blank(texts):
         texts_are = counted(blank, "text is", "texts are")

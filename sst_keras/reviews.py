@@ -136,7 +136,7 @@ def read_reviews(
         repeats=int((np.diff(np.sort(keys)) == 0).sum()),
         contradicted=contradictions(classes, keys),
         leaks={} if complete else leaks(splits, {name: keys[m] for name, m in members.items()}),
-        group_columns=() if data.group_column else rows.proposed,
+        group_columns=() if data.group_column or complete else rows.proposed,
         longest=int(texts.lengths.max()),
         not_english=not_english(texts),
     )
@@ -276,7 +276,7 @@ def _sides(
     sides[train] = cut.sides
     sizes = " / ".join(f"{size:,}" for size in np.bincount(sides, minlength=3))
     if splits == ("all",):
-        how = "each group in one split" if data.group_column else "each class by itself"
+        how = "each group in one split" if data.group_column else "stratified by class"
         note = (
             f"Split into train / dev / test = {sizes} by data.split_seed {data.split_seed}, {how}."
         )

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
+from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
 from sst_keras.evaluation import Evaluation, evaluate, save_evaluation
 from sst_keras.metrics import compute_metrics
+from sst_keras.runs import new_run
+from sst_keras.training import train
 
 NAMES = ("bad", "fair", "good")
 
@@ -107,3 +110,15 @@ def test_classes_without_an_order_have_no_distances():
     assert ordered["mean_absolute_error"] == 1.0
     assert {name for name in ordered if ordered[name] != nominal[name]} == distances
     assert all(nominal[name] is None for name in distances)
+
+
+def test_a_column_of_groups_is_not_needed_where_nothing_is_split(tmp_path):
+    rows = [f"text number {number},{'ab'[number % 2]},{number // 2}" for number in range(60)]
+    (tmp_path / "x.csv").write_text("\n".join(["text,label,product", *rows]), "utf-8")
+    settings = [f"data.dataset='{tmp_path / 'x.csv'}'", "data.group_column=product"]
+    quick = ["embedding.vectors=none", "embedding.dim=4", "model.units=4", "training.epochs=1"]
+    pipeline = load_pipeline("mlp", settings + quick)
+    run = train(pipeline, new_run(pipeline, tmp_path / "run")).run
+    (tmp_path / "new.csv").write_text("text,label\ntext number 1,b\nother,a\n", "utf-8")
+    evaluation = evaluate(run, dataset=str(tmp_path / "new.csv"))
+    assert evaluation.metrics.n == 2 and evaluation.split == "all"

@@ -49,8 +49,8 @@ run = click.argument("run", metavar="RUN")
 
 # How your own files are read: options of the same name as the settings.
 READING = (
-    "text_column", "label_column", "group_column", "labels", "split_seed", "delimiter", "quoting",
-    "header", "encoding", "markup",
+    "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed", "delimiter",
+    "quoting", "header", "encoding", "markup",
 )  # fmt: skip
 _METAVARS = {
     "labels": "A,B,...", "split_seed": "N", "delimiter": "CHARACTER", "header": "LINE|none",

@@ -96,7 +96,9 @@ def predict(
         click.echo(f"{out}: {rows:,} rows with their predictions")
         return
     if table:
-        lines = [text for block in table.blocks() for text in block.texts]
+        for block in table.blocks():
+            table.count_blank(block)
+            lines += block.texts
         _report(table)
     predictions = predictor.predict(lines, explain=True)
     if as_json:
@@ -117,7 +119,8 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
     from sst_keras.tables.reading import is_table, open_lines, open_table
 
     if not path.is_file():
-        raise UsageError(f"there is no file {str(path)!r}.", setting="file")
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise UsageError(f"expected a file. {str(path)!r} {problem}.", setting="file")
     data = options.changed(Pipeline(), reading).data
     given = {name for name, value in reading.items() if value} - {"encoding", "markup"}
     if "text_column" not in given and not find_export(model):

@@ -45,6 +45,7 @@ def score_table(predictor: Predictor, table: Table, out: Path) -> int:
         with _writer(out, file, [*names, *new]) as write:
             for block in table.blocks():
                 predictions = predictor.predict(block.texts)
+                table.count_blank(block)
                 complete = block.rows if table.names else [(text,) for text in block.texts]
                 for row, prediction in zip(complete, predictions, strict=True):
                     write([*_padded(row, len(names)), *_answer(prediction)])

@@ -140,7 +140,7 @@ def _unnamed(rows: Sequence[Sequence[str]], data: DataConfig, with_label: bool) 
     numbers = tuple(str(number) for number in range(1, width + 1))
     text = find_column(data.text_column, numbers, "data.text_column")
     label = find_column(data.label_column, numbers, "data.label_column")
-    if text is None and label is None and width == 2 and with_label:
+    if text is None and label is None and width == 2:
         labels = [place for place in (0, 1) if _is_label(body, place)]
         if len(labels) == 1:
             label, text = labels[0], 1 - labels[0]

@@ -201,7 +201,7 @@ def _find_table(
     path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
 ) -> Format | None:
     """Returns the delimiter, quoting and columns that make the most of the rows equally wide."""
-    best, best_share = None, -1.0
+    best, best_rank = None, (False, -1.0)
     for delimiter in _delimiters(path, data):
         for quoting, skips_space in _quotings(data):
             found = Format("table", encoding, delimiter, quoting, skips_space)
@@ -211,9 +211,11 @@ def _find_table(
                 continue
             body = rows[0 if columns.header is None else columns.header + 1 :]
             share = _share_of_usual_rows([row for _, row in body], columns, found)
-            if share > best_share:
+            # A header with the columns says more than rows that decimal commas make equally wide.
+            rank = columns.header is not None and share > 0, share
+            if rank > best_rank:
                 line = 0 if columns.header is None else rows[columns.header][0]
-                best, best_share = found._replace(line=line, columns=columns), share
+                best, best_rank = found._replace(line=line, columns=columns), rank
     if best is None or data.quoting != "auto":
         return best
     return _with_quoting(path, best, lines, data)

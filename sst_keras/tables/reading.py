@@ -143,6 +143,12 @@ class Table(Source):
                 raise InputError(f"{place}: expected text in UTF-8. Received {half!r}.") from None
             yield block
 
+    def count_blank(self, block: Block) -> None:
+        """Counts the blank texts of a block, for a note in prediction."""
+        rows = zip(block.lines, block.texts, strict=True)
+        if blank := [line for line, text in rows if not text.strip()]:
+            self.count("had a blank text, whose prediction means nothing", *blank)
+
     def _read_lists(self, block: Block) -> None:
         """Replaces each label that is a list of one, such as `['good']`, by its entry."""
         changed = []
@@ -214,10 +220,9 @@ def is_table(path: Path, data: DataConfig) -> bool:
         return False
     if table.format.kind != "table":
         return True
-    # Lines of text rarely have the same number of commas, and a header as well.
-    has_header = table.format.columns.header is not None
+    # Lines of text rarely have the same number of commas, and a header or labels as well.
     is_even = not table.counts and all(len(row) == len(table.names) for row in rows)
-    return has_header and is_even and len(table.names) > 1 and len(rows) > 1
+    return is_even and len(table.names) > 1 and len(rows) > 1
 
 
 def _blocks(rows: Iterator[tuple], size: int) -> Iterator[Block]:

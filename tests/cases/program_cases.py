@@ -27,6 +27,10 @@ QUOTED = [
 ]  # fmt: skip
 
 COLUMNS = [
+    Case("decimal commas between semicolons, from a European spreadsheet",
+         {"x.csv": "\ufeff" + csv(((n, text, f"{1 + n % 5},0") for n, text, _ in NUMBERED),
+                                  ("Nr", "Review text", "Rating"), delimiter=";")},
+         {"class_names": list(FIVE), "total": {"texts": 40}}),
     Case("names of several words", {"x.csv": csv(ROWS, ("Review Text", "Star-Rating"))}, READ,
          rows=ROWS),
     Case("columns that pandas numbered", {"x.csv": csv(ROWS, (0, 1))}, READ,
