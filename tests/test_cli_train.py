@@ -109,7 +109,7 @@ def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):
 def test_own_reviews(train, tmp_path):
     rows = [("awful", "a dreadful film"), ("fine", "a fair film"), ("great", "a superb film")] * 20
     text = "".join(f"{label};{words} {number}\n" for number, (label, words) in enumerate(rows))
-    (tmp_path / "mine.csv").write_text("stars;review\n" + text)
+    (tmp_path / "mine.csv").write_text("grade;opinion\n" + text)
     result = train("--dataset", "mine.csv", *QUICK)
     assert result.exit_code == 2 and "--text-column" in result.stderr
     (tmp_path / "mine.csv").write_text("stars,review\n" + text.replace(";", ","))
