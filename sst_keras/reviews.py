@@ -129,12 +129,15 @@ def read_reviews(
     members = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
     splits = {name: (texts.take(each), classes[each]) for name, each in members.items()}
     left_out = {"reason": "no label", "rows": len(missing), "places": rows.places(missing)}
+    order = np.argsort(keys)
+    is_equal = keys[order[1:]] == keys[order[:-1]]  # to the text before it in this order
+    repeated = np.union1d(order[1:][is_equal], order[:-1][is_equal])
     findings = Findings(
         read=tuple(table.about for table in rows.tables),
         joined=labels.joined,
         left_out=(left_out,) if len(missing) else (),
-        repeats=int((np.diff(np.sort(keys)) == 0).sum()),
-        contradicted=contradictions(classes, keys),
+        repeats=int(is_equal.sum()),
+        contradicted=contradictions(classes[repeated], keys[repeated]),
         leaks={} if complete else leaks(splits, {name: keys[m] for name, m in members.items()}),
         group_columns=() if data.group_column or complete else rows.proposed,
         longest=int(texts.lengths.max()),

@@ -312,18 +312,21 @@ def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataCo
     """
     width = len(found.columns.names)
     lines = islice(read_lines(path, found.encoding), max(found.line - 1, 0), None)
-    has_quotes = has_escapes = False
-    is_plain = True
-    for line in lines:
-        if is_plain and line.count(found.delimiter) != width - 1 and line.strip():
-            is_plain = _is_plain(line, width, found.delimiter)
-        if '"' in line:
-            has_quotes = True
-            has_escapes = has_escapes or '\\"' in line
+    has_escapes = False
+    shows_quotes = has_quotes = any('"' in line for line in sample)
+    start = max(found.line - 1, 0)
+    is_plain = all(_is_plain(line, width, found.delimiter) for line in sample[start:])
+    if has_quotes and not is_plain:  # All that the other lines can add are escapes.
+        has_escapes = any('\\"' in line for line in lines)
+    else:
+        for line in lines:
+            is_plain = is_plain and _is_plain(line, width, found.delimiter)
+            if '"' in line:
+                has_quotes = True
+                has_escapes = has_escapes or '\\"' in line
     plain = found._replace(quoting="none", unwraps=has_quotes, skips_space=False)
     if not has_quotes:
         return plain
-    shows_quotes = any('"' in line for line in sample)
     quoted = plain._replace(quoting="double") if found.quoting == "none" else found
     if is_plain:
         return quoted if _are_quoted(sample, plain, quoted, data) else plain
@@ -362,7 +365,9 @@ def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataC
 
 
 def _is_plain(line: str, width: int, delimiter: str) -> bool:
-    """Whether a line with more than `width` fields has only empty ones beyond them."""
+    """Whether a line is blank or has `width` fields, and beyond them only empty ones."""
+    if line.count(delimiter) == width - 1 or not line.strip():
+        return True
     fields = line.rstrip("\r\n").split(delimiter)
     quoted = (field for field in fields if field.startswith('"'))
     return len(_trimmed(fields, width)) == width and all(map(WELL_QUOTED.fullmatch, quoted))
