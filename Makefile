@@ -13,7 +13,7 @@ PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist wor
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
 
-check: $(VENV)/installed-test  ## Check style and run the quick tests, in under a minute.
+check: $(VENV)/installed-test  ## Check style and run the quick tests.
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(PYTEST) -m "not slow"
