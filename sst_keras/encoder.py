@@ -5,9 +5,7 @@ import numpy as np
 from sst_keras.corpora import Split
 from sst_keras.runtime import tf
 from sst_keras.texts import Texts
-from sst_keras.vocabulary import Vocabulary
-
-_UNKNOWN_ID = 1
+from sst_keras.vocabulary import UNKNOWN_ID, Vocabulary
 
 
 class TokenEncoder(tf.Module):
@@ -17,10 +15,10 @@ class TokenEncoder(tf.Module):
         super().__init__()
         self.lowercase = lowercase
         # Padding has no entry: a text that contains "<pad>" contains an unknown word.
-        words = tf.constant(vocabulary.tokens[_UNKNOWN_ID:])
-        ids = tf.range(_UNKNOWN_ID, len(vocabulary), dtype=tf.int32)
+        words = tf.constant(vocabulary.tokens[UNKNOWN_ID:])
+        ids = tf.range(UNKNOWN_ID, len(vocabulary), dtype=tf.int32)
         self.table = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(words, ids), default_value=_UNKNOWN_ID
+            tf.lookup.KeyValueTensorInitializer(words, ids), default_value=UNKNOWN_ID
         )
 
     def __call__(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:

@@ -42,6 +42,36 @@ class Embedding(keras.layers.Embedding):
         return ops.cast(tf.gather(matrix.value, ops.cast(inputs, "int32")), self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable(_PACKAGE)
+class WordDropout(keras.layers.Layer):
+    """Replaces each word by the unknown word with probability `rate` in training.
+
+    Iyyer et al., "Deep Unordered Composition Rivals Syntactic Methods for Text Classification", ACL
+    2015, drop words from their averages in this way. Padding stays.
+    """
+
+    def __init__(self, rate: float, unknown_id: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate, self.unknown_id = rate, unknown_id
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns int32[batch, time] for ids int32[batch, time]; padding is 0."""
+        if not training:
+            return inputs
+        drawn = keras.random.uniform(ops.shape(inputs), seed=self.seed_generator)
+        dropped = ops.logical_and(drawn < self.rate, inputs != 0)
+        return ops.where(dropped, self.unknown_id, inputs)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns the shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "unknown_id": self.unknown_id}
+
+
 class _MaskConsumer(keras.layers.Layer):
     """A layer that takes a mask. Its output has none: the layers that follow read all of it."""
 

@@ -93,7 +93,12 @@ class Lexicon:
         sources = tuple(_read_source(name, pipeline, counts, data_dir) for name in names)
         vocabulary = _vocabulary(pipeline, counts, [source.vectors for source in sources])
         matrices = [
-            matching.embedding_matrix(vocabulary.tokens, source.vectors, pipeline.training.seed)
+            matching.embedding_matrix(
+                vocabulary.tokens,
+                source.vectors,
+                pipeline.training.seed,
+                pipeline.embedding.scale,
+            )
             for source in sources
         ]
         matrix = np.concatenate(matrices, axis=1) if matrices else None

@@ -50,7 +50,21 @@ class Euclidean(_LogitsLoss):
         return ops.sum(ops.square(ops.softmax(logits, axis=-1) - targets), axis=-1)
 
 
-LOSSES = {"cross-entropy": CrossEntropy, "euclidean": Euclidean}
+@keras.saving.register_keras_serializable("sst_keras")
+class EarthMover(_LogitsLoss):
+    """Squared earth mover's distance `Σ_c (P_c - T_c)²`, 0 to `n - 1`, for ordered classes.
+
+    `P_c` and `T_c` are the sums of probabilities and targets up to class `c`. An error costs more
+    the further it is from the label. Source: Hou, Yu and Samaras, "Squared Earth Mover's
+    Distance-based Loss for Training Deep Neural Networks", 2016.
+    """
+
+    def _losses(self, targets: Any, logits: Any) -> Any:
+        difference = ops.softmax(logits, axis=-1) - targets
+        return ops.sum(ops.square(ops.cumsum(difference, axis=-1)), axis=-1)
+
+
+LOSSES = {"cross-entropy": CrossEntropy, "euclidean": Euclidean, "earth-mover": EarthMover}
 
 
 class MacroF1(keras.metrics.F1Score):

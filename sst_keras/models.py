@@ -13,6 +13,7 @@ from sst_keras import layers
 from sst_keras.recurrent import LSTM
 from sst_keras.runtime import keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
+from sst_keras.vocabulary import UNKNOWN_ID
 
 # Names of layers that other modules look up.
 EMBEDDING = "embedding"
@@ -52,8 +53,10 @@ def build_model(
     if model.name == "cnn-multichannel":
         channels.insert(0, _embedding_layer("frozen_embedding", size, trainable=False))
 
-    token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # [batch, time]
-    features = [channel(token_ids) for channel in channels]  # each [batch, time, dim]
+    token_ids = ids = keras.Input((None,), dtype="int32", name="token_ids")  # [batch, time]
+    if embedding.word_dropout:
+        ids = layers.WordDropout(embedding.word_dropout, UNKNOWN_ID, name="word_dropout")(ids)
+    features = [channel(ids) for channel in channels]  # each [batch, time, dim]
     if len(features) > 1:
         features = [keras.layers.Concatenate(name="channels")(features)]
     x = ENCODERS[model.name](model, dropped(features[0]))  # [batch, features]
@@ -97,6 +100,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
             # With a mask, the layer itself returns the last real step of each direction.
             return_sequences=not last or not model.pooling.startswith("last"),
             matmul_dtype=model.matmul_dtype,
+            weight_dropout=model.weight_dropout,
             name=f"lstm_{number}",
         )
         if model.bidirectional:
@@ -104,13 +108,19 @@ def lstm(model: ModelConfig, x: Any) -> Any:
         x = layer(x)  # [batch, time, units or 2 units]
         if not last:
             x = keras.layers.Dropout(model.dropout, name=f"dropout_{number}")(x)
-    if model.pooling == "attention":
+    pooled = [_pooled(model, kind, x) for kind in model.pooling.split("-")]
+    if len(pooled) > 1:
+        return keras.layers.Concatenate(name="pooled")(pooled)
+    return pooled[0]  # [batch, features]
+
+
+def _pooled(model: ModelConfig, kind: str, x: Any) -> Any:
+    """Pools over the time steps in one way; the last step needs no pooling."""
+    if kind == "attention":
         # The weights are an output so that the exported model can show them.
         attention = layers.AttentionPooling(model.units, name=ATTENTION)
-        x, _ = attention(x, return_attention_scores=True)
-    elif model.pooling in _POOLING:
-        x = _POOLING[model.pooling](name=model.pooling)(x)
-    return x  # [batch, features]
+        return attention(x, return_attention_scores=True)[0]
+    return _POOLING[kind](name=kind)(x) if kind in _POOLING else x
 
 
 def mlp(model: ModelConfig, x: Any) -> Any:

@@ -33,13 +33,25 @@ class LSTM(keras.layers.LSTM):
     `matmul_dtype` is `"float32"`, or `"bfloat16"` to round the factors and results of matrix
     products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions. States and
     weights stay float32. It has no effect on a GPU.
+
+    `weight_dropout` is the share of the recurrent kernel's entries that each batch drops in
+    training, the same ones at all steps; the others are scaled up: Merity, Keskar and Socher,
+    "Regularizing and Optimizing LSTM Language Models", ICLR 2018.
     """
 
-    def __init__(self, units: int, matmul_dtype: str = "float32", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        units: int,
+        matmul_dtype: str = "float32",
+        weight_dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(units, **kwargs)
         if matmul_dtype not in ("float32", "bfloat16"):
             raise ValueError(f"Expected float32 or bfloat16. Received: {matmul_dtype=}")
-        self.matmul_dtype = matmul_dtype
+        self.matmul_dtype, self.weight_dropout = matmul_dtype, weight_dropout
+        if weight_dropout:
+            self.seed_generator = keras.random.SeedGenerator()
         self.supports_jit = False  # XLA slows loops down on a CPU, and lacks TensorArrays
 
     def call(
@@ -52,8 +64,12 @@ class LSTM(keras.layers.LSTM):
         """
         if initial_state is not None or not self._is_fast():
             return super().call(sequences, initial_state, mask, training)
-        weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
-        weights = tuple(map(tf.convert_to_tensor, weights))
+        kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
+        if training and self.weight_dropout:
+            recurrent = keras.random.dropout(
+                recurrent, self.weight_dropout, seed=self.seed_generator
+            )
+        weights = tuple(map(tf.convert_to_tensor, (kernel, recurrent, bias)))
         batch = tf.shape(sequences)[0]
         if not training:
             return tf.cond(
@@ -134,7 +150,8 @@ class LSTM(keras.layers.LSTM):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "matmul_dtype": self.matmul_dtype}
+        config = {"matmul_dtype": self.matmul_dtype, "weight_dropout": self.weight_dropout}
+        return {**super().get_config(), **config}
 
 
 def _lengths(mask: tf.Tensor) -> tf.Tensor:

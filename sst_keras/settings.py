@@ -105,6 +105,9 @@ class EmbeddingConfig:
     dim: int = _setting(
         300, "width of vectors that are learned from scratch", label="vectors' width", low=1,
         needs=("embedding.vectors", (("none",),)))
+    scale: float = _setting(
+        0.0, "standard deviation that the numbers of each set of vectors are scaled to; 0: none",
+        label="vectors' scale", low=0.0)
     trainable: bool = _setting(
         True, "whether training changes the vectors", label="vectors trained")
     optimizer: str = _setting(
@@ -116,6 +119,9 @@ class EmbeddingConfig:
     dropout: float = _setting(
         0.5, "share of the vectors' numbers dropped", label="dropout of vectors", low=0.0,
         high=0.95)
+    word_dropout: float = _setting(
+        0.0, "share of the words that training reads as the unknown word", label="dropout of words",
+        low=0.0, high=0.95)
 
 
 @dataclass(frozen=True)
@@ -133,11 +139,16 @@ class ModelConfig:
         False, "whether the text is also read backwards", label="both directions", needs=_LSTM)
     pooling: str = _setting(
         "attention", "how the time steps become one vector; last: the last real step; "
-        "last_padded: the last of padded_length steps, with padding read as words",
-        choices=("attention", "last", "last_padded", "mean", "max"), needs=_LSTM)
+        "last_padded: the last of padded_length steps, with padding read as words; "
+        "max-mean-attention: all three side by side",
+        choices=("attention", "last", "last_padded", "mean", "max", "max-mean-attention"),
+        needs=_LSTM)
     padded_length: int = _setting(
         56, "steps to which last_padded pads each text; 56 is SST-5's longest", low=1,
         needs=("model.pooling", ("last_padded",)))
+    weight_dropout: float = _setting(
+        0.0, "share of the recurrent weights dropped, drawn for each batch",
+        label="dropout of recurrent weights", low=0.0, high=0.95, needs=_LSTM)
     matmul_dtype: str = _setting(
         "float32", "dtype of the recurrent layers' matrix products; bfloat16 is faster on CPUs "
         "that have it", choices=("float32", "bfloat16"), needs=_LSTM)
@@ -159,7 +170,9 @@ class TrainingConfig:
     monitor: str = _setting(
         "accuracy", "the score on dev by which the epoch to keep is chosen; macro-f1 counts each "
         "class the same", label="epoch chosen by", choices=("accuracy", "macro-f1"))
-    loss: str = _setting("cross-entropy", "the loss", choices=("cross-entropy", "euclidean"))
+    loss: str = _setting(
+        "cross-entropy", "the loss; earth-mover is for ordered classes",
+        choices=("cross-entropy", "euclidean", "earth-mover"))
     label_smoothing: float = _setting(
         0.0, "share of each label that is spread over all classes", low=0.0, high=0.99)
     optimizer: str = _setting("adam", "the optimizer", choices=OPTIMIZERS)

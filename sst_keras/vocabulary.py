@@ -10,6 +10,7 @@ from sst_keras.errors import InputError
 
 PADDING = "<pad>"
 UNKNOWN = "<unk>"
+UNKNOWN_ID = 1
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ ALLOWED = {
     "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
-    "models": {"layers", "recurrent"},
+    "models": {"layers", "recurrent", "vocabulary"},
     "optimizers": {"models"},
     "callbacks": {"history", "metrics"},
     "plotting": {"history", "runs"},

@@ -9,6 +9,7 @@ from sst_keras.layers import (
     MaskedAveragePooling,
     MaskedConv1D,
     MaskedMaxPooling,
+    WordDropout,
 )
 from sst_keras.runtime import keras, tf
 
@@ -123,3 +124,14 @@ def test_texts_are_padded_with_zeros_and_have_no_mask():
     assert FixedLength(5)(keras.Input((3, 4))).shape == (None, 5, 4)
     with pytest.raises(ValueError, match="length=0"):
         FixedLength(0)
+
+
+def test_words_are_dropped_in_training_and_padding_is_not():
+    keras.utils.set_random_seed(1)
+    layer, ids = WordDropout(0.25, unknown_id=1), np.array([[5] * 400 + [0] * 100])
+    dropped = np.array(layer(ids, training=True))[0]
+    assert set(dropped[:400]) == {1, 5}
+    assert not dropped[400:].any()
+    assert 70 < (dropped == 1).sum() < 130  # 100 ± 3.5 standard deviations
+    np.testing.assert_array_equal(layer(ids), ids)
+    assert WordDropout.from_config(layer.get_config()).get_config() == layer.get_config()

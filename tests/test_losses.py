@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sst_keras.losses import LOSSES, CrossEntropy, Euclidean, MacroF1
+from sst_keras.losses import LOSSES, CrossEntropy, EarthMover, Euclidean, MacroF1
 from sst_keras.metrics import compute_metrics
 from sst_keras.runtime import keras
 
@@ -26,6 +26,15 @@ def test_cross_entropy_of_smoothed_labels_by_hand():
 def test_euclidean_by_hand():
     # (3/4 - 1)² + (1/4)² = 1/8, and (1/2)² + (1/2 - 1)² = 1/2.
     assert float(Euclidean()(LABELS, LOGITS)) == pytest.approx((1 / 8 + 1 / 2) / 2, rel=1e-6)
+
+
+def test_earth_mover_by_hand():
+    # Sums of probabilities 3/4 and 1/2 where the labels' are 1 and 0: (1/4)² and (1/2)².
+    assert float(EarthMover()(LABELS, LOGITS)) == pytest.approx((1 / 16 + 1 / 4) / 2, rel=1e-6)
+    # All probability two classes away costs 1 + 1, one class away 1.
+    far = EarthMover()(np.array([0]), np.array([[0.0, 0.0, 99.0]], "float32"))
+    near = EarthMover()(np.array([1]), np.array([[0.0, 0.0, 99.0]], "float32"))
+    assert (float(far), float(near)) == pytest.approx((2, 1), rel=1e-6)
 
 
 def test_cross_entropy_equals_kerass():

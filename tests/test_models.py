@@ -17,6 +17,8 @@ VARIANTS = {
     "mean": ModelConfig(pooling="mean"),
     "last, padded": ModelConfig(pooling="last_padded", padded_length=15, bidirectional=True),
     "max": ModelConfig(pooling="max", bidirectional=True, num_layers=2),
+    "side by side": ModelConfig(pooling="max-mean-attention", bidirectional=True),
+    "weight dropout": ModelConfig(weight_dropout=0.5),
     "bfloat16": ModelConfig(matmul_dtype="bfloat16", bidirectional=True),
     "one width": ModelConfig(name="cnn", kernel_sizes=(2,)),
 }

@@ -95,9 +95,28 @@ def test_bfloat16_products_are_close():
 
 
 def test_the_config_reads_back():
-    layer = LSTM(6, matmul_dtype="bfloat16", return_sequences=True)
+    layer = LSTM(6, matmul_dtype="bfloat16", weight_dropout=0.5, return_sequences=True)
     again = LSTM.from_config(layer.get_config())
     assert (again.units, again.matmul_dtype, again.return_sequences) == (6, "bfloat16", True)
+    assert again.weight_dropout == 0.5
+
+
+def test_weight_dropout_drops_recurrent_weights_in_training_only():
+    # Without input weights, and with forget gates shut, a step depends on the recurrent ones only.
+    layer, inputs = LSTM(4, weight_dropout=0.5), tf.ones((1, 2, 3))
+    layer.build(inputs.shape)
+    kernel, recurrent, bias = layer.get_weights()
+    bias[4:8] = -99.0
+    layer.set_weights([kernel, recurrent, bias])
+    outputs = {tuple(layer(inputs, training=True).numpy()[0]) for _ in range(20)}
+    assert len(outputs) > 10
+    plain = LSTM(4)
+    plain.build(inputs.shape)
+    plain.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(inputs), plain(inputs))
+    # One step has no recurrent product.
+    first = layer(inputs[:, :1], training=True)
+    np.testing.assert_allclose(first, plain(inputs[:, :1]), atol=1e-6)
 
 
 def test_an_unknown_dtype():

@@ -123,3 +123,10 @@ def test_the_fit_by_hand():
         {"train": {"film": 1, "xyz": 29}}, WordVectors(("film",), np.ones((1, 2)), "", 2)
     )
     assert fit.rows_used == 0.5 and not fit.is_doubtful
+
+
+def test_the_matrix_scaled_to_a_standard_deviation():
+    tokens = ("<pad>", "<unk>", "film", "xyz")
+    plain, scaled = (embedding_matrix(tokens, SET, seed=1, scale=scale) for scale in (0, 0.25))
+    np.testing.assert_allclose(scaled, plain * (0.25 / SET.vectors.std()), rtol=1e-6)
+    assert scaled.dtype == np.float32
