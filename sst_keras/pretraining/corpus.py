@@ -189,7 +189,7 @@ def _prepare(
     text = b"".join(word + b"\n" for word in words)
     (folder / "words.txt").write_bytes(text)
     np.save(folder / "counts.npy", counts)
-    digest = hashlib.sha256(text)
+    digests = hashlib.sha256(), hashlib.sha256()
     sentences, tokens = size - dropped, int(counts.sum())
     all_words, all_keys = Words(words), folder / "keys.raw"
     with (
@@ -209,17 +209,20 @@ def _prepare(
             ids = numbers[ids]
             starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
             keys_file.write(Texts(all_words, ids, starts).keys().tobytes())
-            for file, values in ((ids_file, ids), (starts_file, starts[1:] + done)):
+            written = (ids_file, ids), (starts_file, starts[1:] + done)
+            for digest, (file, values) in zip(digests, written, strict=True):
                 digest.update(values.tobytes())
                 file.write(values.tobytes())
             done += len(ids)
     repeated = _count_repeated(all_keys)
     for path in (raw_ids, raw_lengths, all_keys):
         path.unlink()
+    parts = [hashlib.sha256(text), *digests]
+    fingerprint = hashlib.sha256("".join(part.hexdigest() for part in parts).encode())
     about = {
         "format": _FORMAT,
         "name": source.name,
-        "fingerprint": digest.hexdigest(),
+        "fingerprint": fingerprint.hexdigest(),
         "sentences": sentences,
         "tokens": tokens,
         "types": len(words),

@@ -143,7 +143,6 @@ class Dataset:
         """
         import tensorflow_datasets as tfds
 
-        logging.getLogger("absl").setLevel(logging.ERROR)  # advice to programmers
         done = 0
         for split in self.builder.info.splits:
             examples = self.builder.as_dataset(
@@ -231,6 +230,7 @@ def _may_be_dataset(name: str) -> bool:
 def _find_dataset(name: str, column: str, data_dir: str | Path | None) -> Dataset:
     import tensorflow_datasets as tfds
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Its warnings are for programmers.
     short = name.partition("/")[0].partition(":")[0]
     roots = [folder / "tensorflow_datasets" for folder in locations.data_dirs(data_dir)]
     roots.append(tfds_dir())
@@ -256,7 +256,7 @@ def _find_dataset(name: str, column: str, data_dir: str | Path | None) -> Datase
             about = " ".join(str(error).split())[:300]
             raise UsageError(f"{name}: TensorFlow Datasets: {about}", setting="corpus") from None
     features = builder.info.features
-    texts = [key for key, each in features.items() if isinstance(each, tfds.features.Text)]
+    texts = [key for key in sorted(features) if isinstance(features[key], tfds.features.Text)]
     if column not in texts:
         raise UsageError(
             f"{name}: expected a feature {column!r} of texts. Received "
