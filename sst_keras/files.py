@@ -1,15 +1,21 @@
 """Files that appear complete or not at all, and JSON."""
 
+import contextlib
 import json
 import math
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sst_keras.errors import InputError
+
+_TEMPORARY = ".temporary-"
+_ABANDONED = 86_400.0  # seconds
 
 
 @contextmanager
@@ -25,8 +31,56 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        raise _named(error, path) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(parent: str | Path) -> Iterator[Path]:
+    """Yields a new folder in `parent` and removes it at the end, whatever happens.
+
+    What killed processes have left there is removed too, once nobody has touched it for a day.
+    """
+    parent = Path(parent)
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):  # another process removes it
+            newest = max(path.stat().st_mtime for path in (left, *left.iterdir()))
+            if time.time() - newest > _ABANDONED:
+                shutil.rmtree(left)
+    folder = parent / f"{_TEMPORARY}{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+    except OSError as error:
+        raise _named(error, parent) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`, and renames it to `path` on success.
+
+    If another process has made `path` meanwhile, that one stays.
+    """
+    path = Path(path)
+    with temporary_folder(path.parent) as partial:
+        yield partial
+        try:
+            os.rename(partial, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """Returns an error that says where it happened, which a full disk does not."""
+    if error.filename or error.errno is None:
+        return error
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -139,13 +139,31 @@ class TextReader:
 
     def finish(self) -> Texts:
         """Returns all texts, in the order in which they were added. The reader ends."""
+        spellings = self.close()
+        ids, lengths = self.drain()
+        return Texts(_renumber(ids, spellings), ids, _starts(lengths))
+
+    def drain(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the texts that are tokenized by now, and forgets them.
+
+        They are the ids of their tokens, int32[tokens], and how many each has, int64[texts]. A
+        caller that writes them to a file can read texts of any length in bounded memory.
+        """
+        ids, lengths = self._ids, np.concatenate([np.zeros(0, np.int64), *self._lengths])
+        self._ids, self._lengths = np.empty(0, np.int32), []
+        return ids, lengths
+
+    def close(self) -> np.ndarray:
+        """Tokenizes the last texts, for `drain`. Returns the spelling of each id, object[ids].
+
+        Some ids may be of no text. The reader ends.
+        """
         if self._waiting:
             self._send(len(self._waiting))
         while self._pending:
             self._receive()
         self._thread.shutdown()
-        starts = _starts(np.concatenate([np.zeros(0, np.int64), *self._lengths]))
-        return Texts(_renumber(self._ids, self._memory.spellings()), self._ids, starts)
+        return self._memory.spellings()
 
     def _send(self, number: int) -> None:
         texts = tf.constant(self._waiting[:number], tf.string)

@@ -37,6 +37,9 @@ ALLOWED = {
     "corpora": {"datasets", "findings", "reviews", "tables", "texts", "treebank"},
     "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
+    "pretraining": {
+        "config", "datasets", "encoder", "tables", "texts", "vectors", "vocabulary",
+    },
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent", "vocabulary"},
     "optimizers": {"models"},

@@ -29,6 +29,13 @@ def undo_markup(text: str) -> str:
     return _ENTITIES.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
 
 
+def undo_lines(text: str) -> list[str]:
+    r"""Returns the lines of a text that `<br>`, `<p>`, a written-out `\n` or a real one ends."""
+    if "<" in text or "\\" in text:
+        text = _BREAKS.sub("\n", _WRITTEN_BREAKS.sub("\n", text))
+    return text.splitlines()
+
+
 def undo_python(text: str) -> str:
     """Returns a text that was a list of strings, or bytes in UTF-8, in Python's notation."""
     if _LIST.fullmatch(text):

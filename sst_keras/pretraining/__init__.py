@@ -1,0 +1,1 @@
+"""What is learned from unlabelled texts before a classifier is trained."""

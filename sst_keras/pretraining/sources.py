@@ -1,0 +1,292 @@
+"""The name of a corpus → raw texts without labels: files, or a data set of TensorFlow Datasets."""
+
+import contextlib
+import glob
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sst_keras import locations
+from sst_keras.config import suggest
+from sst_keras.datasets.sst5.source import tfds_dir
+from sst_keras.errors import InputError, UsageError
+from sst_keras.settings import DataConfig
+from sst_keras.tables.encodings import find_encoding, read_lines
+from sst_keras.tables.folders import passed_over
+from sst_keras.tables.reading import TABLES, is_table, open_table
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 1 << 22  # characters of a block of lines, about
+_RECORDS = 512  # of TensorFlow Datasets, read at a time
+_SETTINGS = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+
+
+@dataclass
+class TextFiles:
+    """Files of texts: lines, or tables with a column of texts.
+
+    Attributes:
+        name: A short name.
+        paths: The files, in the order in which they are read.
+        data: How they are read.
+        notes: What a user should know about it. Reading adds to it.
+        size: Bytes of all files.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    data: DataConfig
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    def digest(self) -> str:
+        """Returns a sha256 of the files' names and bytes, and of how they are read."""
+        settings = {name: getattr(self.data, name) for name in _SETTINGS}
+        digest = hashlib.sha256(json.dumps(settings).encode())
+        for path in self.paths:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256")
+            digest.update(f"\n{path.name}\n{content.hexdigest()}".encode())
+        return digest.hexdigest()
+
+    def blocks(self) -> Iterator[tuple[list[str], int]]:
+        """Yields some texts, and about how many bytes of the files are read by then.
+
+        Raises:
+            UsageError: If a table has no column of this name.
+            InputError: If a file cannot be read as text.
+        """
+        before = 0
+        for path in self.paths:
+            size = path.stat().st_size
+            done = 0
+            for texts in self._texts(path):
+                done += sum(map(len, texts)) + len(texts)
+                yield texts, before + min(done, size)
+            before += size
+
+    def _texts(self, path: Path) -> Iterator[list[str]]:
+        if self._is_lines(path):
+            yield from _blocks_of_lines(path, self.data)
+            return
+        table = open_table(path, self.data, with_label=False)
+        # Line breaks end sentences, so they must not become spaces here.
+        table.data = DataConfig(markup="keep")
+        for block in table.blocks():
+            yield block.texts
+        self.notes += [table.about, *table.notes()]
+
+    def _is_lines(self, path: Path) -> bool:
+        # These settings say that it is a table.
+        if any(getattr(self.data, name) != getattr(DataConfig(), name) for name in _SETTINGS[:4]):
+            return False
+        return _ending(path) == ".txt" or not is_table(path, self.data)
+
+
+def _blocks_of_lines(path: Path, data: DataConfig) -> Iterator[list[str]]:
+    lines, size = [], 0
+    for line in read_lines(path, find_encoding(path, data.encoding)):
+        lines.append(line)
+        size += len(line)
+        if size > _BLOCK:
+            yield lines
+            lines, size = [], 0
+    yield lines
+
+
+@dataclass
+class Dataset:
+    """A data set of TensorFlow Datasets, of which the texts of all splits are read.
+
+    Attributes:
+        name: Its name.
+        builder: The builder of the prepared data.
+        column: The feature that has the texts.
+        notes: What a user should know about it.
+    """
+
+    name: str
+    builder: Any
+    column: str
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Texts of all splits."""
+        return sum(split.num_examples for split in self.builder.info.splits.values())
+
+    def digest(self) -> str:
+        """Returns a sha256 of the files' bytes, and of what is read of them."""
+        digest = hashlib.sha256(f"{self.builder.info.full_name}\n{self.column}".encode())
+        for split, info in self.builder.info.splits.items():
+            for path in info.filepaths:
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256")
+                digest.update(f"\n{split}\n{content.hexdigest()}".encode())
+        return digest.hexdigest()
+
+    def blocks(self) -> Iterator[tuple[list[str], int]]:
+        """Yields some texts, and how many are read by then.
+
+        Raises:
+            InputError: If a text is not UTF-8.
+        """
+        import tensorflow_datasets as tfds
+
+        done = 0
+        for split in self.builder.info.splits:
+            examples = self.builder.as_dataset(
+                split=split,
+                decoders=tfds.decode.PartialDecoding({self.column: True}),
+                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            )
+            for batch in examples.batch(_RECORDS).prefetch(2).as_numpy_iterator():
+                done += len(batch[self.column])
+                try:
+                    yield [text.decode("utf-8") for text in batch[self.column]], done
+                except UnicodeDecodeError as error:
+                    raise InputError(f"{self.name}, {split}: expected UTF-8. {error}") from None
+
+
+def find_source(
+    names: str | Sequence[str], data: DataConfig, data_dir: str | Path | None = None
+) -> TextFiles | Dataset:
+    """Returns where the texts of a corpus come from.
+
+    Args:
+        names: Files, folders and patterns such as `texts/*.txt`; or one data set of TensorFlow
+            Datasets. It is looked for in `tensorflow_datasets/` of the data folder and of the
+            cache, then in TensorFlow Datasets' own folder, and downloaded as a last resort.
+        data: How files are read; `text_column` is also the feature of a data set.
+        data_dir: The data folder, instead of the environment's.
+
+    Raises:
+        UsageError: If there is no such file or data set, or no such feature.
+        InputError: If a data set is not prepared and cannot be downloaded.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    found, others = [], []
+    for name in names:
+        paths = [Path(name)] if Path(name).exists() else sorted(map(Path, _matches(name)))
+        if not paths:
+            if len(names) == 1 and _may_be_dataset(name):
+                return _find_dataset(name, data.text_column, data_dir)
+            problem = "no file matches" if glob.has_magic(name) else "there is no file or folder"
+            raise UsageError(f"{problem} {name!r}. Correct the path.", setting="corpus")
+        for path in paths:
+            if not path.is_dir():
+                found.append(path)
+                continue
+            inside = [each for each in sorted(path.rglob("*")) if _is_visible(each, path)]
+            texts = [each for each in inside if _ending(each) in (".txt", *TABLES)]
+            found += texts
+            others += [each for each in inside if each not in {*texts}]
+    files = tuple({path.resolve(): path for path in found}.values())
+    if not files:
+        raise UsageError(
+            f"expected files ending in .txt, {', '.join(TABLES)}, or one of these and .gz, in "
+            f"{', '.join(names)}. Received none.",
+            setting="corpus",
+        )
+    first = Path(names[0]) if Path(names[0]).exists() else files[0]
+    stem = first.resolve().name
+    for ending in (".gz", ".txt", *TABLES):
+        stem = stem.removesuffix(ending) or stem
+    more = len(names) - 1 if len(names) > 1 else len(files) - 1 if glob.has_magic(names[0]) else 0
+    source = TextFiles(f"{stem}-and-{more}-more" if more else stem, files, data)
+    if others:
+        source.notes.append(f"{passed_over(others)} because of the ending.")
+    return source
+
+
+def _matches(name: str) -> list[str]:
+    return glob.glob(name, recursive=True) if glob.has_magic(name) else []
+
+
+def _is_visible(path: Path, folder: Path) -> bool:
+    parts = path.relative_to(folder).parts
+    return path.is_file() and not any(part.startswith(".") for part in parts)
+
+
+def _ending(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _may_be_dataset(name: str) -> bool:
+    """Whether a name is not clearly a path: `imdb_reviews`, `name/config:1.0.0`."""
+    return not glob.has_magic(name) and _ending(Path(name)) not in (".txt", ".gz", *TABLES)
+
+
+def _find_dataset(name: str, column: str, data_dir: str | Path | None) -> Dataset:
+    import tensorflow_datasets as tfds
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Its warnings are for programmers.
+    short = name.partition("/")[0].partition(":")[0]
+    roots = [folder / "tensorflow_datasets" for folder in locations.data_dirs(data_dir)]
+    roots.append(tfds_dir())
+    prepared = {path.name for root in roots for path in root.glob("[!.]*") if path.is_dir()}
+    prepared -= {"downloads"}
+    known = prepared | {*tfds.list_builders(with_community_datasets=False)}
+    if short not in known:
+        here = f" Prepared on this machine: {', '.join(sorted(prepared))}." if prepared else ""
+        raise UsageError(
+            f"there is no file or folder {name!r}, and no data set of this name in TensorFlow "
+            f"Datasets{suggest(short, sorted(known))}.{here}",
+            setting="corpus",
+        )
+    # TFDS writes messages to standard output, which is for results.
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            builders = [_builder(name, root) for root in roots if (root / short).is_dir()]
+            builder = next((each for each in builders if _is_prepared(each)), None)
+            builder = builder or _download(_builder(name, tfds_dir()), name, roots)
+        except (tfds.core.DatasetNotFoundError, AssertionError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            about = " ".join(str(error).split())[:300]
+            raise UsageError(f"{name}: TensorFlow Datasets: {about}", setting="corpus") from None
+    features = builder.info.features
+    texts = [key for key in sorted(features) if isinstance(features[key], tfds.features.Text)]
+    if column not in texts:
+        raise UsageError(
+            f"{name}: expected a feature {column!r} of texts. Received "
+            f"{', '.join(texts) or 'none'}. Name one of them.",
+            setting="data.text_column",
+        )
+    return Dataset(short, builder, column)
+
+
+def _builder(name: str, folder: Path) -> Any:
+    import tensorflow_datasets as tfds
+
+    return tfds.builder(name, data_dir=folder, try_gcs=False)
+
+
+def _is_prepared(builder: Any) -> bool:
+    return bool(builder.info.splits) and all(
+        Path(path).is_file() for split in builder.info.splits.values() for path in split.filepaths
+    )
+
+
+def _download(builder: Any, name: str, roots: Sequence[Path]) -> Any:
+    # TFDS would retry for minutes.
+    addresses = list(builder.url_infos or ())
+    if not any(map(locations.is_reachable, addresses[:2])):
+        raise InputError(
+            f"{name} is not in {', '.join(map(str, roots))}, and "
+            f"{addresses[0] if addresses else 'its address'} does not answer. Prepare it on "
+            f"another machine with `tfds build {name}`, and copy its folder into one of these."
+        )
+    log.info(f"{name}: downloading and preparing it, once ...")
+    builder.download_and_prepare()
+    return builder
