@@ -29,8 +29,8 @@ UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 
 _YOUNGER = {
     "data.split_seed", "data.group_column", "data.delimiter", "data.quoting", "data.header",
     "data.encoding", "data.markup", "data.ordinal", "data.batch_tokens", "data.class_weights",
-    "embedding.key_pattern", "embedding.scale", "embedding.word_dropout", "model.weight_dropout",
-    "training.monitor",
+    "embedding.key_pattern", "embedding.scale", "embedding.word_dropout", "model.init",
+    "model.weight_dropout", "training.monitor",
 }  # fmt: skip
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 

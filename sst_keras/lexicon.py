@@ -32,6 +32,7 @@ class Source:
 
     Attributes:
         reference: What finds the file again from any folder; see `sets.lasting_name`.
+        factor: What the vectors are multiplied by.
         notes: What a user should know, one sentence each.
     """
 
@@ -39,14 +40,20 @@ class Source:
     path: Path
     coverage: matching.Coverage
     reference: str
+    factor: float = 1.0
     notes: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the file."""
+        return sets.fingerprint(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns name, width, fingerprint, rows passed over and coverage, for JSON."""
         return {
             "name": self.vectors.name,
             "dim": self.vectors.dim,
-            "fingerprint": sets.fingerprint(self.path),
+            "fingerprint": self.fingerprint,
             "blank": self.vectors.blank,
             "other_keys": self.vectors.other_keys,
             "coverage": asdict(self.coverage),
@@ -93,12 +100,8 @@ class Lexicon:
         sources = tuple(_read_source(name, pipeline, counts, data_dir) for name in names)
         vocabulary = _vocabulary(pipeline, counts, [source.vectors for source in sources])
         matrices = [
-            matching.embedding_matrix(
-                vocabulary.tokens,
-                source.vectors,
-                pipeline.training.seed,
-                pipeline.embedding.scale,
-            )
+            matching.embedding_matrix(vocabulary.tokens, source.vectors, pipeline.training.seed)
+            * np.float32(source.factor)
             for source in sources
         ]
         matrix = np.concatenate(matrices, axis=1) if matrices else None
@@ -159,7 +162,14 @@ def _read_source(
         notes.append(f"{vectors.name}: {passed}.")
     for note in notes:
         log.warning(note)
-    return Source(vectors, path, coverage, sets.lasting_name(path, data_dir), tuple(notes))
+    return Source(
+        vectors,
+        path,
+        coverage,
+        sets.lasting_name(path, data_dir),
+        matching.scale_factor(vectors, pipeline.embedding.scale),
+        tuple(notes),
+    )
 
 
 def _vocabulary(

@@ -146,6 +146,9 @@ class ModelConfig:
     padded_length: int = _setting(
         56, "steps to which last_padded pads each text; 56 is SST-5's longest", low=1,
         needs=("model.pooling", ("last_padded",)))
+    init: str = _setting(
+        "", "a run of `sst-keras pretrain` from whose weights the first recurrent layer starts; "
+        "empty: random", label="pretrained", needs=_LSTM)
     weight_dropout: float = _setting(
         0.0, "share of the recurrent weights dropped, drawn for each batch",
         label="dropout of recurrent weights", low=0.0, high=0.95, needs=_LSTM)
@@ -184,6 +187,31 @@ class TrainingConfig:
         0.0, "decoupled: learning rate times this times the weight is subtracted", low=0.0)
     clip_norm: float = _setting(
         0.0, "bound of the gradients' global norm; 0: none", label="gradient norm bound", low=0.0)
+# fmt: on
+
+
+# fmt: off
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """How `sst-keras pretrain` trains a language model."""
+
+    vectors: str = _setting("", "the word vectors that the model reads: a name or a path")
+    scale: float = _setting(
+        0.4, "standard deviation that the vectors' numbers are scaled to; 0: none", low=0.0)
+    units: int = _setting(256, "width of each direction's LSTM", low=1)
+    words: int = _setting(
+        25_000, "how many of the corpus's most frequent words are predicted; the others count as "
+        "one", low=1)
+    negatives: int = _setting(1024, "words that each prediction is compared with", low=1)
+    epochs: int = _setting(1, "passes over the sentences", low=1)
+    batch_size: int = _setting(128, "sentences per batch", low=1)
+    max_length: int = _setting(80, "longer sentences are cut into pieces of this length", low=2)
+    learning_rate: float = _setting(
+        2e-3, "Adam's learning rate at the start; it falls to 0 at a constant pace", low=0.0)
+    matmul_dtype: str = _setting(
+        "float32", "dtype of the matrix products; bfloat16 is faster on CPUs that have it",
+        choices=("float32", "bfloat16"))
+    seed: int = _setting(1, "the seed of everything random", low=0, high=2**31 - 1)
 # fmt: on
 
 

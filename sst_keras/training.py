@@ -25,6 +25,7 @@ from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, MacroF1
 from sst_keras.models import build_model
 from sst_keras.optimizers import pipeline_optimizer
+from sst_keras.pretrained import LanguageModelRun, start_from
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import DataConfig, Pipeline
@@ -172,6 +173,8 @@ def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> ker
     model = build_model(
         pipeline.model, pipeline.embedding, words, len(corpus.class_names), lexicon.matrix
     )
+    if pipeline.model.init and "model.init" not in pipeline.unread():
+        start_from(LanguageModelRun.find(pipeline.model.init), model, pipeline.model, lexicon)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))

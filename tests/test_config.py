@@ -24,7 +24,7 @@ UNSTATED = {
     "data.group_column", "data.delimiter", "data.quoting", "data.header", "data.encoding",
     "data.markup", "data.ordinal", "data.max_length", "data.batch_size", "data.batch_tokens",
     "data.class_weights", "embedding.key_pattern", "embedding.scale", "embedding.word_dropout",
-    "model.weight_dropout", "model.matmul_dtype", "training.seed", "training.monitor",
+    "model.init", "model.weight_dropout", "model.matmul_dtype", "training.seed", "training.monitor",
     "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
 

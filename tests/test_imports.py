@@ -37,8 +37,10 @@ ALLOWED = {
     "corpora": {"datasets", "findings", "reviews", "tables", "texts", "treebank"},
     "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
+    "pretrained": {"lexicon", "runs"},
     "pretraining": {
-        "config", "datasets", "encoder", "tables", "texts", "vectors", "vocabulary",
+        "config", "datasets", "encoder", "environment", "optimizers", "pretrained", "recurrent",
+        "tables", "texts", "vectors", "vocabulary",
     },
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent", "vocabulary"},
@@ -52,7 +54,8 @@ ALLOWED = {
     "evaluation": {"classifier", "corpora", "metrics", "runs"},
     "training": {
         "callbacks", "classifier", "corpora", "environment", "evaluation", "history",
-        "input_pipeline", "lexicon", "losses", "models", "optimizers", "runs",
+        "input_pipeline", "lexicon", "losses", "models", "optimizers", "pretrained",
+        "runs",
     },
     "serving": {"classifier", "input_pipeline", "runs", "tables"},
     "experiments": {

@@ -56,6 +56,7 @@ CHANGES = {
     "model.bidirectional": (True, MODEL, {}),
     "model.pooling": ("mean", MODEL, {}),
     "model.padded_length": (9, MODEL, {"model.pooling": "last_padded"}),
+    "model.init": ("{lm}", START, {}),
     "model.weight_dropout": (0.5, MODEL, {}),
     "model.matmul_dtype": ("bfloat16", MODEL, {}),
     "model.filters": (3, MODEL, {"model.name": "cnn"}),
@@ -82,6 +83,7 @@ UNREAD = {
     "model.bidirectional": {"model.name": "mlp"},
     "model.pooling": {"model.name": "mlp"},
     "model.padded_length": {},
+    "model.init": {"model.name": "cnn"},
     "model.weight_dropout": {"model.name": "cnn"},
     "model.matmul_dtype": {"model.name": "cnn"},
     "model.filters": {},
@@ -97,8 +99,10 @@ class Captured(Exception):
 def observe(tmp_path_factory):
     """Returns a function: settings → what `train` gives to Keras with them."""
     from sst_keras.corpora import load_corpus
+    from sst_keras.pretrained import LanguageModelRun
     from sst_keras.runtime import keras
     from sst_keras.training import train
+    from sst_keras.vectors.sets import fingerprint
 
     folder = tmp_path_factory.mktemp("data")
     good, bad = "(4 (2 A) (4 (4 Great) (2 film)))", "(0 (2 A) (0 (0 dull) (2 film)))"
@@ -120,6 +124,15 @@ def observe(tmp_path_factory):
     words = ("a", "film", "great", "other", "words", "great_ADJ", "more_ADV")
     lines = [f"{word} {number}.0 0.5 -0.25" for number, word in enumerate(words)]
     (folder / "vectors.txt").write_text("\n".join(lines), "utf-8")
+    language_model = LanguageModelRun(folder / "lm")
+    language_model.path.mkdir()
+    about = {"name": "vectors", "fingerprint": fingerprint(folder / "vectors.txt")}
+    about = {"format": 1, "settings": {"units": 4}, "vectors": about}
+    language_model.settings_file.write_text(json.dumps(about), "utf-8")
+    language_model.metrics_file.write_text("{}", "utf-8")
+    shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
+    weights = {f"forward/{name}": np.ones(shape) for name, shape in shapes.items()}
+    np.savez(language_model.weights_file, **weights)
     base = {
         "data.dataset": str(folder / "trees"),
         "embedding.vectors": [str(folder / "vectors.txt")],
@@ -133,8 +146,8 @@ def observe(tmp_path_factory):
 
     def run(settings):
         settings = {
-            name: value.replace("{csv}", f"{folder}/own.csv").replace("{odd}", f"{folder}/odd.csv")
-            if isinstance(value, str)
+            name: value.format(csv=f"{folder}/own.csv", odd=f"{folder}/odd.csv", lm=f"{folder}/lm")
+            if name in ("data.dataset", "model.init")
             else value
             for name, value in (base | settings).items()
         }

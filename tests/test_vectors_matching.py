@@ -10,6 +10,7 @@ from sst_keras.vectors.matching import (
     measure_coverage,
     measure_fit,
     pieces,
+    scale_factor,
     wanted_words,
 )
 
@@ -125,8 +126,8 @@ def test_the_fit_by_hand():
     assert fit.rows_used == 0.5 and not fit.is_doubtful
 
 
-def test_the_matrix_scaled_to_a_standard_deviation():
-    tokens = ("<pad>", "<unk>", "film", "xyz")
-    plain, scaled = (embedding_matrix(tokens, SET, seed=1, scale=scale) for scale in (0, 0.25))
-    np.testing.assert_allclose(scaled, plain * (0.25 / SET.vectors.std()), rtol=1e-6)
-    assert scaled.dtype == np.float32
+def test_the_factor_that_gives_a_standard_deviation():
+    vectors = WordVectors(("a", "b"), np.array([[1, -1], [-1, 1]], np.float32))
+    assert scale_factor(vectors, 0.25) == 0.25
+    assert scale_factor(vectors, 0) == 1
+    assert scale_factor(WordVectors(("a",), np.ones((1, 2), np.float32)), 0.25) == 1

@@ -66,17 +66,12 @@ def _rows(words: Iterable[str], vectors: WordVectors) -> list[int]:
     return [row for row in found if row is not None]
 
 
-def embedding_matrix(
-    tokens: Sequence[str], vectors: WordVectors, seed: int, scale: float = 0.0
-) -> np.ndarray:
+def embedding_matrix(tokens: Sequence[str], vectors: WordVectors, seed: int) -> np.ndarray:
     """Returns the vectors of a vocabulary's tokens: float32[tokens, dim].
 
     Row 0, padding, is zero. A token without a vector gets uniform random numbers whose variance in
     each dimension is that of the given vectors, as in Kim, "Convolutional Neural Networks for
     Sentence Classification" (EMNLP 2014). They depend on `seed` and on the token's id only.
-
-    All rows are multiplied so that the standard deviation of the given vectors' numbers becomes
-    `scale`, unless that is 0.
     """
     matrix = np.random.default_rng(seed).uniform(-1.0, 1.0, (len(tokens), vectors.dim))
     has_variance = len(vectors.words) > 1
@@ -89,8 +84,13 @@ def embedding_matrix(
             matrix[number] = vectors.vectors[rows[0]] + 0.0
         elif rows:
             matrix[number] = vectors.vectors[rows].mean(axis=0)
-    deviation = vectors.vectors.std() if scale else 0.0
-    return matrix * np.float32(scale / deviation) if deviation else matrix
+    return matrix
+
+
+def scale_factor(vectors: WordVectors, scale: float) -> float:
+    """Returns what gives the vectors' numbers the standard deviation `scale`; 1 if that is 0."""
+    deviation = float(vectors.vectors.std()) if scale else 0.0
+    return scale / deviation if deviation else 1.0
 
 
 @dataclass(frozen=True)

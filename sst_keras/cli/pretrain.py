@@ -1,0 +1,122 @@
+"""`sst-keras pretrain`: a language model from unlabelled texts, for classifiers to start from."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from pathlib import Path
+
+import click
+
+from sst_keras.cli import options
+from sst_keras.cli.progress import bar
+from sst_keras.files import to_json
+from sst_keras.runs import RUNS_DIR
+from sst_keras.settings import LanguageModelConfig
+
+log = logging.getLogger(__name__)
+
+_FOLDER = "language-model"  # below `saved_models/`
+
+
+def _settings(command: click.Command) -> click.Command:
+    """Adds an option for each setting of a language model."""
+    for item in reversed(dataclasses.fields(LanguageModelConfig)):
+        about = item.metadata["about"]
+        choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
+        kinds = {
+            "int": click.IntRange(low, high),
+            "float": click.FloatRange(low, high),
+            "str": click.Choice(choices) if choices else str,
+        }
+        kind = item.type if isinstance(item.type, str) else item.type.__name__
+        command = click.option(
+            f"--{item.name.replace('_', '-')}",
+            type=kinds[kind],
+            default=None if item.default == "" else item.default,
+            required=item.name == "vectors",
+            metavar="NAME|PATH" if item.name == "vectors" else None,
+            show_default=True,
+            help=f"{about[0].upper()}{about[1:]}.",
+        )(command)
+    return command
+
+
+@click.command()
+@click.argument("corpus", nargs=-1, required=True)
+@_settings
+@options.data_dir
+@options.reading("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+@click.option("--cased", is_flag=True, help="Keep upper and lower case apart.")
+@click.option(
+    "--run-dir",
+    metavar="DIR",
+    help=f"The run's folder.  [default: {RUNS_DIR}/{_FOLDER}/ and the corpus's name]",
+)
+@options.as_json
+def pretrain(
+    corpus: tuple[str, ...],
+    data_dir: str | None,
+    cased: bool,
+    run_dir: str | None,
+    as_json: bool,
+    **given: str | int | float | None,
+) -> None:
+    """Train a language model on CORPUS, for a classifier to start from.
+
+    CORPUS is a data set of TensorFlow Datasets, such as imdb_reviews, or files and folders of
+    texts. One LSTM learns to predict each next word, another each word before. A pipeline whose
+    setting model.init names the run starts from their weights.
+
+    The same command again goes on where a stopped one was, even a killed one.
+    """
+    from sst_keras.pretrained import DIRECTIONS, LanguageModelRun
+    from sst_keras.pretraining.corpus import prepare_corpus
+    from sst_keras.pretraining.language_model import Progress
+    from sst_keras.pretraining.language_model import pretrain as train
+    from sst_keras.settings import Pipeline
+
+    names = [item.name for item in dataclasses.fields(LanguageModelConfig)]
+    config = LanguageModelConfig(**{name: given.pop(name) for name in names})
+    data = options.changed(Pipeline(), given).data
+    with bar(lambda done, size: "Reading") as move:
+        sentences = prepare_corpus(list(corpus), data, not cased, data_dir, move)
+    for note in sentences.notes:
+        log.warning(note)
+    log.info(
+        f"Corpus: {sentences.name}, {len(sentences):,} sentences, {len(sentences.ids):,} tokens, "
+        f"{len(sentences.words):,} different words."
+    )
+    name = re.sub(r"[^\w.-]+", "-", sentences.name)
+    run = LanguageModelRun(Path(run_dir) if run_dir else RUNS_DIR / _FOLDER / name)
+    log.info(f"Language model of 2 x {config.units} units, into {run.path}")
+
+    with bar(lambda done, size: f"Training, perplexity {perplexity}") as move:
+        perplexity = "..."
+
+        def show(progress: Progress) -> None:
+            nonlocal perplexity
+            perplexity = f"{progress.perplexity:.0f}"
+            move(progress.done, progress.total)
+
+        try:
+            metrics = train(sentences, config, run, data_dir, show)
+        except KeyboardInterrupt:
+            log.warning(f"Stopped. The same command goes on with what is in {run.path}.")
+            raise
+    if as_json:
+        click.echo(to_json({"run": str(run.path)} | metrics))
+        return
+    perplexities = metrics["perplexity"]
+    shown = ", ".join(f"{perplexities[name]:.1f} {name}" for name in DIRECTIONS)
+    speed = metrics["tokens"] / metrics["training_seconds"]
+    click.echo(
+        f"Perplexity on {metrics['held_out_sentences']:,} held-out sentences: {shown}.\n"
+        f"{metrics['tokens']:,} tokens in {metrics['training_seconds']:,.0f} s, {speed:,.0f} per "
+        f"second.\n\n"
+        f"A classifier starts from it with these settings:\n"
+        f"  embedding.vectors    must have {config.vectors}\n"
+        f"  model.init           {run.lasting_name}\n"
+        f"  model.units          {config.units}"
+    )

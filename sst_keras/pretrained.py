@@ -1,0 +1,151 @@
+"""The run of a language model, and how a classifier starts from it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from sst_keras import files
+from sst_keras.errors import InputError, UsageError
+from sst_keras.lexicon import Lexicon
+from sst_keras.runs import RUNS_DIR
+from sst_keras.runtime import keras
+from sst_keras.settings import ModelConfig
+
+# Raise it when this version would misread a run of the earlier format.
+FORMAT = 1
+DIRECTIONS = ("forward", "backward")
+
+
+def _file(name: str, about: str) -> property:
+    return property(lambda run: run.path / name, doc=about)
+
+
+@dataclass(frozen=True)
+class LanguageModelRun:
+    """A folder with a language model in two directions. It can be copied anywhere."""
+
+    path: Path
+
+    settings_file = _file("language_model.json", "Format, settings, corpus and vectors.")
+    vocabulary_file = _file("vocabulary.txt", "The predicted words, one per line, by frequency.")
+    history_file = _file("history.csv", "Losses and perplexities, one row per part of an epoch.")
+    weights_file = _file("weights.npz", "The weights; see `weights`.")
+    checkpoint_file = _file("checkpoint.npz", "What training goes on from; none if finished.")
+    environment_file = _file("environment.json", "Versions, machine, commit.")
+    metrics_file = _file("metrics.json", "The perplexities; written last.")
+    plots_dir = _file("plots", "The plots.")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training is complete."""
+        return self.metrics_file.is_file()
+
+    @property
+    def lasting_name(self) -> str:
+        """What finds the run from any folder: its name below `saved_models/`, or its full path."""
+        path, folder = self.path.resolve(), RUNS_DIR.resolve()
+        return path.relative_to(folder).as_posix() if folder in path.parents else str(path)
+
+    def about(self) -> dict[str, Any]:
+        """Reads `language_model.json`; an unknown format raises an `InputError`."""
+        about = files.read_json(self.settings_file)
+        if about.get("format") != FORMAT:
+            raise InputError(
+                f"{self.settings_file}: expected format {FORMAT}. Received: "
+                f"{about.get('format')!r}. If a newer version of sst_keras wrote it, update the "
+                f"package."
+            )
+        return about
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Reads the weights by name; a damaged file raises an `InputError`.
+
+        `forward/kernel` float32[dim, 4 units], for the vectors as their file has them;
+        `forward/recurrent_kernel` float32[units, 4 units]; `forward/bias` float32[4 units]; the
+        same with `backward`; `softmax/kernel` float32[classes, units]; `softmax/bias`
+        float32[classes]. Gates are in Keras's order i, f, g, o.
+        """
+        try:
+            with np.load(self.weights_file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except Exception as error:  # whatever the readers of zip and of arrays raise
+            raise InputError(
+                f"{self.weights_file}: expected the weights of a language model ({error}). Run "
+                f"`sst-keras pretrain` again."
+            ) from None
+
+    def fingerprint(self) -> str:
+        """Returns the sha256 of the file of weights."""
+        with self.weights_file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @classmethod
+    def find(cls, path: str | Path) -> Self:
+        """Returns the finished run at `path` or `saved_models/<path>`; else: `UsageError`."""
+        for folder in (Path(path), RUNS_DIR / path):
+            run = cls(folder)
+            if run.settings_file.is_file():
+                if run.is_finished:
+                    return run
+                raise UsageError(
+                    f"the language model {str(path)!r} is not finished. Run the command that "
+                    f"started it again: it goes on.",
+                    setting="model.init",
+                )
+        raise UsageError(
+            f"there is no language model {str(path)!r}. Expected a folder that `sst-keras pretrain "
+            f"CORPUS --run-dir {path}` makes.",
+            setting="model.init",
+        )
+
+
+def start_from(
+    run: LanguageModelRun, model: keras.Model, config: ModelConfig, lexicon: Lexicon
+) -> None:
+    """Gives a classifier's first recurrent layer the weights of a language model.
+
+    The inputs that are the language model's vectors get its kernel. Other inputs, such as a second
+    set of vectors, keep their random one. A classifier that reads in one direction takes the
+    forward weights.
+
+    Raises:
+        UsageError: If the language model's vectors are not among the classifier's, or its width
+            differs.
+    """
+    about, weights = run.about(), run.weights()
+    found = {source.fingerprint: number for number, source in enumerate(lexicon.sources)}
+    vectors = about["vectors"]
+    if vectors["fingerprint"] not in found:
+        received = ", ".join(lexicon.vector_references)
+        raise UsageError(
+            f"the language model {run.lasting_name} reads the vectors {vectors['name']}. Add them "
+            f"to embedding.vectors. Received: {received}.",
+            setting="model.init",
+        )
+    units = about["settings"]["units"]
+    if config.units != units:
+        raise UsageError(
+            f"the language model {run.lasting_name} has {units} units. Expected model.units="
+            f"{units}. Received: {config.units}.",
+            setting="model.init",
+        )
+    number = found[vectors["fingerprint"]]
+    start = sum(source.vectors.dim for source in lexicon.sources[:number])
+    source = lexicon.sources[number]
+    for direction, layer in zip(DIRECTIONS, _first_layers(model, config), strict=False):
+        kernel, _, _ = layer.get_weights()
+        given = weights[f"{direction}/kernel"] / np.float32(source.factor)
+        kernel[start : start + source.vectors.dim] = given
+        rest = (weights[f"{direction}/{name}"] for name in ("recurrent_kernel", "bias"))
+        layer.set_weights([kernel, *rest])
+
+
+def _first_layers(model: keras.Model, config: ModelConfig) -> list[keras.Layer]:
+    """Returns the first recurrent layer of each direction, forward first."""
+    if not config.bidirectional:
+        return [model.get_layer("lstm_1")]
+    layer = model.get_layer("bidirectional_1")
+    return [layer.forward_layer, layer.backward_layer]

@@ -1,0 +1,120 @@
+import json
+
+import numpy as np
+import pytest
+
+from sst_keras.config import load_pipeline
+from sst_keras.errors import InputError, UsageError
+from sst_keras.pretrained import LanguageModelRun
+from sst_keras.runs import RunDirectory
+from sst_keras.runtime import keras
+from sst_keras.training import train
+from sst_keras.vectors import sets
+
+UNITS = 3
+
+
+@pytest.fixture
+def language_model(tmp_path):
+    """A finished run that reads the sample's vectors."""
+    run = LanguageModelRun(tmp_path / "lm")
+    run.path.mkdir()
+    random = np.random.default_rng(0)
+    vectors = sets.find_vectors("sample")
+    dim = sets.describe(vectors)["dim"]
+    weights = {}
+    for direction in ("forward", "backward"):
+        weights[f"{direction}/kernel"] = random.normal(size=(dim, 4 * UNITS)).astype("f")
+        weights[f"{direction}/recurrent_kernel"] = random.normal(size=(UNITS, 4 * UNITS))
+        weights[f"{direction}/bias"] = random.normal(size=4 * UNITS)
+    np.savez(run.weights_file, **weights)
+    about = {
+        "format": 1,
+        "settings": {"units": UNITS},
+        "vectors": {"name": "sample", "fingerprint": sets.fingerprint(vectors)},
+    }
+    run.settings_file.write_text(json.dumps(about))
+    run.metrics_file.write_text("{}")
+    return run
+
+
+def initial_weights(tmp_path, *overrides):
+    """Returns the model before training, for settings of a pipeline on the sample."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise KeyboardInterrupt
+
+    pipeline = load_pipeline(
+        "lstm-attention",
+        ["data.dataset=sample", f"model.units={UNITS}", *overrides],
+    )
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir(exist_ok=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(pipeline, run, callbacks=[Stop()])
+    return keras.models.load_model(run.model_file)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_both_directions_start_from_the_language_model(tmp_path, language_model, scale):
+    model = initial_weights(
+        tmp_path,
+        f"model.init={language_model.path}",
+        f"embedding.scale={scale}",
+        "model.bidirectional=true",
+    )
+    layer, weights = model.get_layer("bidirectional_1"), language_model.weights()
+    vectors = sets.load_vectors(sets.find_vectors("sample"), ())
+    plain = initial_weights(tmp_path).get_layer("embedding").get_weights()[0]
+    factor = model.get_layer("embedding").get_weights()[0][2:].std() / plain[2:].std()
+    for name, one in (("forward", layer.forward_layer), ("backward", layer.backward_layer)):
+        kernel, recurrent, bias = one.get_weights()
+        # The product with the scaled vectors is that with the vectors of the file.
+        np.testing.assert_allclose(kernel * factor, weights[f"{name}/kernel"], rtol=1e-4)
+        np.testing.assert_allclose(recurrent, weights[f"{name}/recurrent_kernel"], rtol=1e-6)
+        np.testing.assert_allclose(bias, weights[f"{name}/bias"], rtol=1e-6)
+    assert (factor == pytest.approx(1)) == (scale == 0)
+    assert vectors.dim == kernel.shape[0]
+
+
+def test_other_inputs_keep_their_random_kernel(tmp_path, language_model):
+    extra = tmp_path / "extra.txt"
+    words = ["the", "a", "film", "and", "of", "is", "it", "to", "in", "that", ".", ","]
+    extra.write_text("".join(f"{word} {number} 1\n" for number, word in enumerate(words)))
+    overrides = [f'embedding.vectors=["{extra}", "sample"]']
+    random = initial_weights(tmp_path, *overrides).get_layer("lstm_1").get_weights()[0]
+    model = initial_weights(tmp_path, *overrides, f"model.init={language_model.path}")
+    kernel = model.get_layer("lstm_1").get_weights()[0]
+    np.testing.assert_array_equal(kernel[:2], random[:2])
+    np.testing.assert_allclose(kernel[2:], language_model.weights()["forward/kernel"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.units=4"], "has 3 units. Expected model.units=3. Received: 4"),
+        (["embedding.vectors=none"], "reads the vectors sample. Add them.*Received: none"),
+        (["model.init=nowhere"], "no language model 'nowhere'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, language_model, overrides, message):
+    with pytest.raises(UsageError, match=message):
+        initial_weights(tmp_path, f"model.init={language_model.path}", *overrides)
+
+
+def test_damaged_and_newer_runs(language_model):
+    assert LanguageModelRun.find(language_model.path) == language_model
+    language_model.weights_file.write_bytes(b"PK")
+    with pytest.raises(InputError, match="expected the weights of a language model"):
+        language_model.weights()
+    language_model.settings_file.write_text('{"format": 2}')
+    with pytest.raises(InputError, match="expected format 1. Received: 2"):
+        language_model.about()
+
+
+def test_a_run_is_named_by_its_place_below_saved_models(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert LanguageModelRun(tmp_path / "saved_models/a/b").lasting_name == "a/b"
+    outside = tmp_path / "elsewhere"
+    assert LanguageModelRun(outside).lasting_name == str(outside)
