@@ -71,7 +71,7 @@ def make_model(data: Data, settings: dict[str, Any], matmul_dtype: str = "float3
     )
     model = build_model(pipeline.model, pipeline.embedding, _ROWS, 5, data.matrix)
     model.compile(
-        optimizer=pipeline_optimizer(pipeline.training, pipeline.embedding, model),
+        optimizer=pipeline_optimizer(pipeline.training, pipeline.embedding, model, steps=1),
         loss=LOSSES["cross-entropy"](),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,

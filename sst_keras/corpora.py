@@ -75,8 +75,9 @@ class Corpus:
     Attributes:
         name: `sst5`, `sample`, or the path that was given.
         class_names: The classes, lowest first.
-        spans: Every labelled span of the training texts, including the complete ones, if the data
-            set has spans and the settings ask for them.
+        spans: Every labelled span of the training texts, text by text, each time the complete text
+            first, if the data set has spans and the settings ask for them.
+        roots: int64[train], the rows of `spans` that are complete texts.
         ordered: Whether the order of the classes is a scale, so that distances mean something.
         findings: What was found in a user's own files.
         notes: What a user should know about how the data were read, one sentence each.
@@ -88,6 +89,7 @@ class Corpus:
     dev: Split
     test: Split
     spans: Split | None = None
+    roots: np.ndarray | None = None
     ordered: bool = True
     findings: Findings = Findings()
     notes: tuple[str, ...] = ()
@@ -97,9 +99,10 @@ class Corpus:
         return getattr(self, name)
 
     def training_split(self, examples: str) -> Split:
-        """Returns the training examples: `sentences`, `phrases` or `unique-phrases`.
+        """Returns the training examples, for a value of `data.examples`.
 
-        Phrases of a data set without labelled spans raise a `UsageError`.
+        Those of `sampled-phrases` are all phrases; each epoch draws some of them. Phrases of a data
+        set without labelled spans raise a `UsageError`.
         """
         if examples == "sentences":
             return self.train
@@ -109,7 +112,7 @@ class Corpus:
                 f"complete texts: use sentences.",
                 setting="data.examples",
             )
-        return self.spans if examples == "phrases" else _distinct(self.spans)
+        return _distinct(self.spans) if examples == "unique-phrases" else self.spans
 
     def fingerprint(self) -> str:
         """Returns a sha256 of classes, texts and labels."""
@@ -232,12 +235,13 @@ def _read_sst5(data_dir: str | Path | None, spans: bool) -> Corpus:
     # Even if the builder has prepared data, a wrong folder or a damaged file is an error.
     if sst5_source.locate(data_dir) is None and data_dir:
         sst5_source.require(data_dir)
-    sentences = {name: _read_builder("sentences", name, data_dir) for name in SPLITS}
-    phrases = _read_builder("phrases", "train", data_dir) if spans else None
-    return Corpus("sst5", treebank.LABEL_NAMES, **sentences, spans=phrases)
+    sentences = {name: _read_builder("sentences", name, data_dir)[0] for name in SPLITS}
+    phrases, roots = _read_builder("phrases", "train", data_dir) if spans else (None, None)
+    return Corpus("sst5", treebank.LABEL_NAMES, **sentences, spans=phrases, roots=roots)
 
 
-def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split:
+def _read_builder(config: str, split: str, data_dir: str | Path | None) -> tuple[Split, np.ndarray]:
+    """Returns the texts of a split, and the rows int64[n] that are complete sentences."""
     import tensorflow_datasets as tfds
 
     from sst_keras.datasets import sst5
@@ -264,14 +268,16 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> Split
     columns = {
         "tokens": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
         "label": tf.io.FixedLenFeature([], tf.int64),
+        "is_root": tf.io.FixedLenFeature([], tf.int64, default_value=1),
     }
     records = tf.data.TFRecordDataset([str(file) for file in builder.info.splits[split].filepaths])
     parts = [tf.io.parse_example(batch, columns) for batch in records.batch(_RECORDS)]
     tokens = tf.concat([part["tokens"] for part in parts], axis=0)
-    return Split(
-        Texts.from_tokens(tokens.flat_values, tokens.row_lengths().numpy()),
-        np.concatenate([part["label"].numpy() for part in parts]).astype(np.int32),
+    labels, roots = (
+        np.concatenate([part[name].numpy() for part in parts]) for name in ("label", "is_root")
     )
+    texts = Texts.from_tokens(tokens.flat_values, tokens.row_lengths().numpy())
+    return Split(texts, labels.astype(np.int32)), np.flatnonzero(roots)
 
 
 def _read_trees(
@@ -288,13 +294,15 @@ def _read_trees(
         if not trees[split]:
             raise InputError(f"{files[split]}: expected trees. Received an empty file.")
     sentences = {split: _split_of(tree.root_example() for tree in trees[split]) for split in SPLITS}
-    examples = (span for tree in trees["train"] for span in tree.examples())
-    phrases = _split_of(examples) if spans else None
+    phrases = roots = None
+    if spans:
+        examples = [span for tree in trees["train"] for span in tree.examples()]
+        phrases, roots = _split_of(examples), np.flatnonzero([each.is_root for each in examples])
     notes = [SAMPLE_NOTE] if name == "sample" else []
     names = treebank.LABEL_NAMES if name == "sample" else treebank.class_names(trees, labels)
     if len(names) < len(treebank.LABEL_NAMES):
         notes.append(f"The trees have the classes {', '.join(names)}, from label 0.")
-    return Corpus(name, names, **sentences, spans=phrases, notes=tuple(notes))
+    return Corpus(name, names, **sentences, spans=phrases, roots=roots, notes=tuple(notes))
 
 
 def _split_of(examples: Iterable[treebank.Example]) -> Split:

@@ -10,7 +10,7 @@ from sst_keras import files
 from sst_keras.errors import InputError
 
 COLUMNS = (
-    "epoch",  # from 1
+    "epoch",  # from 1; a fraction between epochs
     "loss",  # mean over the epoch's training examples, dropout on
     "accuracy",  # 0 to 1, likewise
     "dev_loss",  # after the epoch
@@ -36,12 +36,15 @@ class History:
         return [row[name] for row in self.rows]
 
     @property
-    def best_epoch(self) -> int:
-        """The epoch that ranks first, from 1; 0 if no epoch has a dev accuracy."""
+    def best_epoch(self) -> float:
+        """The epoch that ranks first, from 1; 0 if no epoch has a dev accuracy.
+
+        It is a fraction if dev was scored several times an epoch.
+        """
         scored = [row for row in self.rows if not math.isnan(row["dev_accuracy"])]
         chosen_by = "dev_macro_f1" if scored and "dev_macro_f1" in scored[0] else "dev_accuracy"
         best = min(scored, key=lambda row: rank(row[chosen_by], row["dev_loss"]), default=None)
-        return int(best["epoch"]) if best else 0
+        return best["epoch"] if best else 0
 
 
 def rank(score: float, loss: float) -> tuple[float, float]:
@@ -66,7 +69,9 @@ def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None
         if set(row) != set(columns):
             raise ValueError(f"Expected the columns {columns}. Received: {list(row)}")
         # Python's float is written with all digits needed to read it back; NumPy's float32 is not.
-        numbers = [int(row["epoch"]), *(float(row[name]) for name in columns[1:])]
+        epoch = float(row["epoch"])
+        numbers = [int(epoch) if epoch.is_integer() else epoch]
+        numbers += [float(row[name]) for name in columns[1:]]
         lines.append(",".join(map(str, numbers)))
     files.write_text(path, "\n".join(lines) + "\n")
 
@@ -103,10 +108,10 @@ def read_history(path: str | Path) -> History:
 
 def _number(text: str | None, column: str, place: str) -> float:
     """Returns the number in a cell; None is a cell that a short line lacks."""
-    kind = "a whole number" if column == "epoch" else "a number or nan"
+    kind = "a number above 0" if column == "epoch" else "a number or nan"
     try:
         number = float(text or "")
-        if column != "epoch" or number.is_integer():
+        if column != "epoch" or 0 < number < math.inf:
             return number
     except ValueError:
         pass

@@ -16,7 +16,12 @@ _POOL = 64
 
 
 def training_batches(
-    split: Split, encoder: TokenEncoder, data: DataConfig, seed: int
+    split: Split,
+    encoder: TokenEncoder,
+    data: DataConfig,
+    seed: int,
+    weights: np.ndarray | None = None,
+    roots: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of texts of similar length.
 
@@ -30,20 +35,51 @@ def training_batches(
     apart: texts that fit half of a batch, a quarter, and so on, down to one text per batch. Steps 1
     and 2 treat each such group by itself, step 3 mixes the batches of all groups.
 
-    Each batch is `({token_ids: int32[batch, time]}, label: int32[batch])`.
+    Each batch is `({token_ids: int32[batch, time]}, label: int32[batch])`, and with `weights`
+    float32[examples] a third part, weight: float32[batch].
+
+    With `roots`, the rows of complete texts as in `Corpus.roots`, each epoch has these and
+    `data.phrases_per_sentence` phrases of each, or as many as it has, that are drawn anew. Batches
+    are then all of one size.
     """
     ids = encoder.encode(split.texts)
     if data.max_length:
         ids = ids[:, : data.max_length]
     lengths = ids.row_lengths().numpy()  # int64[examples]
     groups = _groups(lengths, data.batch_size, data.batch_tokens)
-    batches = sum(-(-len(rows) // size) for size, rows in groups)
-    rows, *others = (_pooled(rows, lengths, size, seed) for size, rows in groups)
+    if roots is None:
+        sources = [tf.data.Dataset.from_tensor_slices(rows) for _, rows in groups]
+        counts = [len(rows) for _, rows in groups]
+    else:
+        drawn, count = _drawn(roots, len(ids), data.phrases_per_sentence, seed)
+        groups, sources, counts = groups[-1:], [drawn], [count]
+    sizes = [size for size, _ in groups]
+    batches = sum(-(-count // size) for count, size in zip(counts, sizes, strict=True))
+    rows, *others = (
+        _pooled(source, count, lengths, size, seed)
+        for source, count, size in zip(sources, counts, sizes, strict=True)
+    )
     for other in others:
         rows = rows.concatenate(other)
     rows = rows.shuffle(batches, seed=seed, reshuffle_each_iteration=True)
     rows = rows.apply(tf.data.experimental.assert_cardinality(batches))
-    return _read_rows(rows, ids, split.labels)
+    return _read_rows(rows, ids, split.labels, weights)
+
+
+def _drawn(roots: np.ndarray, spans: int, per_root: int, seed: int) -> tuple[tf.data.Dataset, int]:
+    """Returns a data set of the rows of an epoch, other ones each time, and how many they are."""
+    counts = np.diff(np.append(roots, spans))
+    owners = np.repeat(np.arange(len(roots), dtype=np.float64), counts)
+    places = np.arange(spans) - np.repeat(roots, counts)
+
+    def draw(state: tf.Tensor) -> tf.data.Dataset:
+        chances = tf.random.stateless_uniform([spans], [seed, state], dtype=tf.float64)
+        keys = tf.where(places == 0, owners, owners + chances)
+        order = tf.argsort(keys, stable=True)  # by text, the complete text first
+        return tf.data.Dataset.from_tensor_slices(tf.boolean_mask(order, places <= per_root))
+
+    states = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
+    return states.flat_map(draw), int(np.minimum(counts, per_root + 1).sum())
 
 
 def _groups(
@@ -63,17 +99,18 @@ def _groups(
     return [(size, found) for size, found in zip(sizes, rows, strict=True) if len(found)]
 
 
-def _pooled(rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> tf.data.Dataset:
+def _pooled(
+    rows: tf.data.Dataset, count: int, lengths: np.ndarray, batch_size: int, seed: int
+) -> tf.data.Dataset:
     """Returns batches of row numbers, shuffled and then sorted by length within pools."""
 
     def cut(pool: tf.Tensor) -> tf.data.Dataset:
         order = tf.argsort(tf.gather(lengths, pool), stable=True)
         return tf.data.Dataset.from_tensor_slices(tf.gather(pool, order)).batch(batch_size)
 
-    batches = -(-len(rows) // batch_size)
+    batches = -(-count // batch_size)
     pool = min(_POOL, -(-batches // 2))
-    shuffled = tf.data.Dataset.from_tensor_slices(rows)
-    shuffled = shuffled.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
+    shuffled = rows.shuffle(count, seed=seed, reshuffle_each_iteration=True)
     return shuffled.batch(pool * batch_size).flat_map(cut)
 
 
@@ -109,11 +146,17 @@ def batch_sizes(lengths: np.ndarray, batch_size: int, batch_tokens: int = 0) -> 
     return sizes
 
 
-def _read_rows(rows: tf.data.Dataset, ids: tf.RaggedTensor, labels: np.ndarray) -> tf.data.Dataset:
-    """Maps batches of row numbers to prefetched batches of padded texts and labels."""
+def _read_rows(
+    rows: tf.data.Dataset,
+    ids: tf.RaggedTensor,
+    labels: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> tf.data.Dataset:
+    """Maps batches of row numbers to prefetched batches of padded texts, labels and weights."""
+    columns = (labels,) if weights is None else (labels, weights)
 
-    def read(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def read(batch: tf.Tensor) -> tuple:
         token_ids = tf.gather(ids, batch).to_tensor()  # [batch, time], 0 at padding
-        return {"token_ids": token_ids}, tf.gather(labels, batch)
+        return {"token_ids": token_ids}, *(tf.gather(column, batch) for column in columns)
 
     return rows.map(read).prefetch(tf.data.AUTOTUNE)

@@ -14,6 +14,7 @@ from sst_keras.runtime import keras, tf
 from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
 _Optimizer = keras.optimizers.Optimizer
+_Rate = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 class Adam(keras.optimizers.Adam):
@@ -108,7 +109,7 @@ _CLASSES = {
 
 
 def make_optimizer(
-    name: str, learning_rate: float, l2: float = 0, weight_decay: float = 0, clip_norm: float = 0
+    name: str, learning_rate: _Rate, l2: float = 0, weight_decay: float = 0, clip_norm: float = 0
 ) -> _Optimizer:
     """Makes an optimizer by its name, one of `settings.OPTIMIZERS`.
 
@@ -168,18 +169,31 @@ class GroupedOptimizer(keras.optimizers.MultiOptimizer):
         self.groups = (default, own)
 
 
+def scheduled(rate: float, schedule: str, steps: int) -> _Rate:
+    """Returns a learning rate that falls to 0 over `steps` batches, or stays `constant`.
+
+    `linear` falls at a constant pace, `cosine` as half a period of a cosine: Loshchilov and Hutter,
+    "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017.
+    """
+    if schedule == "linear":
+        return keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0)
+    return keras.optimizers.schedules.CosineDecay(rate, steps) if schedule == "cosine" else rate
+
+
 def pipeline_optimizer(
-    training: TrainingConfig, embedding: EmbeddingConfig, model: keras.Model
+    training: TrainingConfig, embedding: EmbeddingConfig, model: keras.Model, steps: int
 ) -> _Optimizer:
-    """Makes a pipeline's optimizer.
+    """Makes a pipeline's optimizer, for a training of `steps` batches.
 
     Embeddings with their own learning rate have their own optimizer, without L2 or decay: both
     would pull every word's vector to zero, including words that never occur. Each of the two
     optimizers clips its own gradients.
     """
-    name, rate, clip_norm = training.optimizer, training.learning_rate, training.clip_norm
+    name, clip_norm = training.optimizer, training.clip_norm
+    rate = scheduled(training.learning_rate, training.schedule, steps)
     default = make_optimizer(name, rate, training.l2, training.weight_decay, clip_norm)
     if not has_own_rate(embedding):
         return default
-    own = make_optimizer(embedding.optimizer, embedding.learning_rate, clip_norm=clip_norm)
+    rate = scheduled(embedding.learning_rate, training.schedule, steps)
+    own = make_optimizer(embedding.optimizer, rate, clip_norm=clip_norm)
     return GroupedOptimizer(default, own, model.get_layer("embedding").embeddings)

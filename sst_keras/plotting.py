@@ -73,10 +73,11 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
             if best := history.best_epoch:
                 axis.add_line(_ring(colour, [best], [scores[best]]))
                 labels[name] = f"{name} ({scores[best]:.1%})"  # the last panel is dev accuracy
-    last = max(max(history.column("epoch")) for history in histories.values())
+    epochs = [epoch for history in histories.values() for epoch in history.column("epoch")]
+    last, left = max(epochs), 0.5 if min(epochs) >= 1 else 0.0
     for axis in axes[1]:
         axis.set_xlabel("Epoch")
-        axis.set_xlim(0.5, last + max(0.5, 0.03 * last))  # there is no epoch 0, so no tick at 0
+        axis.set_xlim(left, last + max(0.5, 0.03 * last))  # there is no epoch 0, so no tick at 0
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ring = "best epoch (its dev accuracy)"
     add_legend(figure, [*handles.values(), _ring(GREY)], [*labels.values(), ring])

@@ -74,8 +74,16 @@ class DataConfig:
     split_seed: int = _setting(
         1, "the seed that splits a single file into train, dev and test", low=0, high=2**31 - 1)
     examples: str = _setting(
-        "sentences", "the training examples; dev and test are always complete sentences",
-        label="training examples", choices=("sentences", "phrases", "unique-phrases"))
+        "sentences", "the training examples; dev and test are always complete sentences; "
+        "sampled-phrases: the sentences, and phrases of each that every epoch draws anew",
+        label="training examples",
+        choices=("sentences", "phrases", "unique-phrases", "sampled-phrases"))
+    phrases_per_sentence: int = _setting(
+        8, "how many phrases of a sentence an epoch draws", low=1,
+        needs=("data.examples", ("sampled-phrases",)))
+    root_weight: float = _setting(
+        1.0, "weight of complete sentences among phrases, whose weight is 1", low=0.0,
+        needs=("data.examples", ("phrases", "unique-phrases", "sampled-phrases")))
     lowercase: bool = _setting(
         True, "whether words that differ only in case are the same word", label="lower case")
     min_count: int = _setting(
@@ -170,6 +178,13 @@ class TrainingConfig:
     epochs: int = _setting(40, "the maximum number of passes over the training examples", low=1)
     patience: int = _setting(
         8, "stop after this many epochs without a better one on dev; 0: never", low=0)
+    checks_per_epoch: int = _setting(
+        1, "how many times an epoch dev is scored; the weights of the best check are kept",
+        label="dev checks an epoch", low=1)
+    average: float = _setting(
+        0.0, "momentum per step of the moving average of the weights that dev is scored with and "
+        "that is kept, such as 0.999; 0: the weights themselves", label="weights averaged",
+        low=0.0, high=0.99999)
     monitor: str = _setting(
         "accuracy", "the score on dev by which the epoch to keep is chosen; macro-f1 counts each "
         "class the same", label="epoch chosen by", choices=("accuracy", "macro-f1"))
@@ -180,6 +195,9 @@ class TrainingConfig:
         0.0, "share of each label that is spread over all classes", low=0.0, high=0.99)
     optimizer: str = _setting("adam", "the optimizer", choices=OPTIMIZERS)
     learning_rate: float = _setting(1e-3, "the learning rate", low=0.0)
+    schedule: str = _setting(
+        "constant", "how the learning rates, the vectors' too, fall to 0 over all epochs",
+        choices=("constant", "linear", "cosine"))
     l2: float = _setting(
         0.0, "times the weight, added to its gradient; PyTorch's weight_decay in Adam and SGD",
         label="L2 term", low=0.0)

@@ -5,6 +5,7 @@ score on dev, and scores it on dev and test. The rest of the package is what it 
 """
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from sst_keras import files
-from sst_keras.callbacks import BestModel, DevChecks, HistoryLogger, StopOnNaN
+from sst_keras.callbacks import (
+    AveragedWeights,
+    BestModel,
+    CheckPeriod,
+    DevChecks,
+    HistoryLogger,
+    StopOnNaN,
+)
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment
@@ -42,7 +50,8 @@ class TrainingResult:
 
     Attributes:
         pipeline: The settings, with the data set, classes and vectors that were found.
-        best_epoch: The epoch whose model was kept, from 1.
+        best_epoch: The epoch whose model was kept, from 1; a fraction, such as 1.33, if dev was
+            scored several times an epoch.
         best: `dev` and `test` → the scores of the kept model.
         last: `dev` and `test` → the scores of the last epoch's model.
         checks: The rows of `callbacks.DevChecks`; empty if dev was scored once per epoch.
@@ -52,7 +61,7 @@ class TrainingResult:
     run: RunDirectory
     pipeline: Pipeline
     history: History
-    best_epoch: int
+    best_epoch: float
     best: Mapping[str, Evaluation]
     last: Mapping[str, Evaluation]
     checks: Sequence[Mapping[str, float]]
@@ -64,7 +73,7 @@ class TrainingResult:
             {split: evaluation.to_dict() for split, evaluation in scores.items()}
             for scores in (self.best, self.last)
         )
-        epochs = {"best_epoch": self.best_epoch, "epochs": len(self.history.rows)}
+        epochs = {"best_epoch": self.best_epoch, "epochs": self.history.rows[-1]["epoch"]}
         checks = {"checks": list(self.checks)} if self.checks else {}
         return epochs | {"seconds": self.seconds} | best | {"last_epoch": last} | checks
 
@@ -104,30 +113,35 @@ def train(
     pipeline = replace(pipeline, data=data, embedding=embedding)
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
-    model = _compiled_model(pipeline, corpus, lexicon)
     weights = _class_weights(corpus, data)
+    batches = _training_batches(pipeline, corpus, lexicon, weights)
+    steps = len(batches) * pipeline.training.epochs
+    model = _compiled_model(pipeline, corpus, lexicon, steps)
     _write_inputs(run, pipeline, corpus, lexicon, model, weights)
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
-    examples = corpus.training_split(data.examples)
-    logger = HistoryLogger(run.history_file, len(examples))
-    monitor = pipeline.training.monitor.replace("-", "_")
-    best = BestModel(run.model_file, pipeline.training.patience, monitor)
+    period = CheckPeriod.of(pipeline.training, len(batches), STEPS_PER_EXECUTION)
+    training = pipeline.training
+    logger = HistoryLogger(run.history_file, _epoch_examples(corpus, data), period.epochs)
+    patience = math.ceil(training.patience / period.epochs)
+    best = BestModel(run.model_file, patience, training.monitor.replace("-", "_"))
     checks = DevChecks(lambda: score(classifier, corpus, "dev").metrics, dev_checks)
-    extra = [checks, *callbacks] if dev_checks > 1 else callbacks
+    watching = [StopOnNaN(), logger, best, *([checks] if dev_checks > 1 else ()), *callbacks]
+    if training.average:  # first, so that the others see the averages
+        watching.insert(0, AveragedWeights(training.average, STEPS_PER_EXECUTION))
     try:
-        watching = [StopOnNaN(), logger, best, *extra]
-        _fit(pipeline, examples, corpus.dev, classifier, weights, watching)
+        _fit(pipeline, batches, period, corpus.dev, classifier, watching)
     except KeyboardInterrupt:
-        if not best.epoch:
+        if not best.row:
             best.save(model)
         raise
 
     kept = _score(Classifier.load(run), corpus)
     history = History(tuple(logger.rows))
-    last = kept if best.epoch == len(history.rows) else _score(classifier, corpus)
+    last = kept if best.row == len(history.rows) else _score(classifier, corpus)
     seconds = time.perf_counter() - started
-    result = TrainingResult(run, pipeline, history, best.epoch, kept, last, checks.rows, seconds)
+    best_epoch = history.rows[best.row - 1]["epoch"]
+    result = TrainingResult(run, pipeline, history, best_epoch, kept, last, checks.rows, seconds)
     files.write_json(run.metrics_file, result.to_dict())
     return result
 
@@ -137,12 +151,20 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
         log.warning(note)
     if unread := pipeline.unread():
         log.warning(f"Settings that this model does not read: {', '.join(unread)}.")
-    examples, kind = corpus.training_split(pipeline.data.examples), pipeline.data.examples
+    examples, kind = _epoch_examples(corpus, pipeline.data), pipeline.data.examples
     log.info(
-        f"Data: {corpus.name}, {len(examples):,} training {kind.replace('-', ' ')}, "
+        f"Data: {corpus.name}, {examples:,} training {kind.replace('-', ' ')}, "
         f"{len(corpus.dev):,} dev and {len(corpus.test):,} test texts, "
         f"{len(corpus.class_names)} classes."
     )
+
+
+def _epoch_examples(corpus: Corpus, data: DataConfig) -> int:
+    """Returns the number of training examples in an epoch."""
+    if data.examples != "sampled-phrases":
+        return len(corpus.training_split(data.examples))
+    counts = np.diff(np.append(corpus.roots, len(corpus.spans)))
+    return int(np.minimum(counts, data.phrases_per_sentence + 1).sum())
 
 
 def _class_weights(corpus: Corpus, data: DataConfig) -> dict[int, float] | None:
@@ -168,7 +190,10 @@ def balanced_weights(labels: np.ndarray, classes: int) -> list[float]:
     return [1 / float(share) if share else 0.0 for share in shares]
 
 
-def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> keras.Model:
+def _compiled_model(
+    pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, steps: int
+) -> keras.Model:
+    """Returns the model with its first weights, to be trained for `steps` batches."""
     training, words = pipeline.training, len(lexicon.vocabulary)
     model = build_model(
         pipeline.model, pipeline.embedding, words, len(corpus.class_names), lexicon.matrix
@@ -179,7 +204,7 @@ def _compiled_model(pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon) -> ker
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))
     model.compile(
-        optimizer=pipeline_optimizer(training, pipeline.embedding, model),
+        optimizer=pipeline_optimizer(training, pipeline.embedding, model, steps),
         loss=LOSSES[training.loss](label_smoothing=training.label_smoothing),
         metrics=metrics,
         jit_compile=False,  # On a CPU, XLA makes a recurrent layer several times slower.
@@ -220,20 +245,41 @@ def _write_inputs(
         np.save(file, keys)
 
 
+def _training_batches(
+    pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, class_weights: Mapping[int, float] | None
+) -> tf.data.Dataset:
+    data = pipeline.data
+    examples = corpus.training_split(data.examples)
+    weights = np.ones(len(examples), np.float32)
+    if class_weights:
+        weights *= np.array(list(class_weights.values()), np.float32)[examples.labels]
+    if data.examples != "sentences":
+        is_root = np.isin(examples.texts.keys(), corpus.train.texts.keys())
+        weights[is_root] *= data.root_weight
+    return training_batches(
+        examples,
+        lexicon.encoder,
+        data,
+        pipeline.training.seed,
+        weights if (weights != 1).any() else None,
+        corpus.roots if data.examples == "sampled-phrases" else None,
+    )
+
+
 def _fit(
     pipeline: Pipeline,
-    examples: Split,
+    batches: tf.data.Dataset,
+    period: CheckPeriod,
     dev: Split,
     classifier: Classifier,
-    weights: dict[int, float] | None,
     callbacks: Sequence,
 ) -> None:
-    data, training, encoder = pipeline.data, pipeline.training, classifier.encoder
+    data, encoder = pipeline.data, classifier.encoder
     classifier.model.fit(
-        training_batches(examples, encoder, data, training.seed),
+        batches if period.steps is None else batches.repeat(),
+        steps_per_epoch=period.steps,
         validation_data=evaluation_batches(dev, encoder, data.batch_size, data.batch_tokens)[0],
-        epochs=training.epochs,
-        class_weight=weights,
+        epochs=period.count,
         callbacks=callbacks,
         shuffle=False,  # The batches are shuffled.
         verbose=0,

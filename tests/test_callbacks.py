@@ -70,14 +70,14 @@ def test_the_best_epoch_is_kept(model, tmp_path):
     # Better; worse; as accurate with a lower loss; as accurate with a higher one.
     run_epochs(best, model, [(0.4, 1.0), (0.3, 0.5), (0.4, 0.9), (0.4, 1.1)])
     assert kernels == [0, 0, 2, 2]
-    assert best.epoch == 3
+    assert best.row == 3
     assert not keras.models.load_model(best.path).compiled
 
 
 def test_patience(model, tmp_path):
     best = BestModel(tmp_path / "model.keras", patience=2)
     assert run_epochs(best, model, [(0.4,), (0.5,), (0.3,), (0.4,), (0.6,)]) == [1, 2, 3, 4]
-    assert best.epoch == 2
+    assert best.row == 2
     endless = BestModel(tmp_path / "model.keras")
     assert len(run_epochs(endless, model, [(0.4,)] * 5)) == 5
 

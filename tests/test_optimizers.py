@@ -152,7 +152,7 @@ def test_embeddings_with_their_own_rate():
     embedding = EmbeddingConfig(learning_rate=0.5, optimizer="sgd")
     training = TrainingConfig(optimizer="sgd", learning_rate=0.1)
     model = build_model(ModelConfig(name="mlp", units=2), embedding, 5, 3, np.ones((5, 2)))
-    optimizer = pipeline_optimizer(training, embedding, model)
+    optimizer = pipeline_optimizer(training, embedding, model, steps=10)
     before = {v.path: v.numpy() for v in model.trainable_variables}
     ones = [tf.ones_like(variable.value) for variable in model.trainable_variables]
     optimizer.apply(ones, model.trainable_variables)

@@ -155,7 +155,8 @@ def _line(record: RunRecord) -> str:
     last, best = record.last, record.best
     return (
         f"{str(record.key):<30}  dev {last.dev:.1%}, test {last.test:.1%}; best epoch "
-        f"{best.epoch} of {record.epochs}: {best.dev:.1%}, {best.test:.1%}; {record.seconds:.0f} s"
+        f"{best.epoch:.4g} of {record.epochs:.4g}: {best.dev:.1%}, {best.test:.1%}; "
+        f"{record.seconds:.0f} s"
     )
 
 

@@ -36,6 +36,6 @@ def runs(folder: str, as_json: bool) -> None:
         if row["finished"]:
             scores = (
                 f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, epoch "
-                f"{row['best_epoch']} of {row['epochs']}, {row['seconds']:.0f} s"
+                f"{row['best_epoch']:.4g} of {row['epochs']:.4g}, {row['seconds']:.0f} s"
             )
         click.echo(f"    {row['dataset']}, {' + '.join(row['vectors'])}: {scores}")

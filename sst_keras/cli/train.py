@@ -79,12 +79,13 @@ def train(
     from sst_keras.cli.predict import print_predictions
     from sst_keras.serving.prediction import Predictor
 
-    dev, test = result.best["dev"], result.best["test"]
-    print_evaluation(test)
+    dev, test = result.best["dev"].metrics, result.best["test"].metrics
+    print_evaluation(result.best["test"])
+    epochs = f"epoch {result.best_epoch:.4g} of {result.history.rows[-1]['epoch']:.4g}"
     click.echo(
-        f"Test accuracy {test.metrics.accuracy:.1%} (always {test.majority_class!r}: "
-        f"{test.metrics.majority:.1%}), dev {dev.metrics.accuracy:.1%} (epoch {result.best_epoch} "
-        f"of {len(result.history.rows)}, the best on dev), {result.seconds:.0f} s.\n"
+        f"Test accuracy {test.accuracy:.1%} (always {result.best['test'].majority_class!r}: "
+        f"{test.majority:.1%}), dev {dev.accuracy:.1%} ({epochs}, the best on dev), "
+        f"{result.seconds:.0f} s.\n"
     )
     click.echo(f"The run {run.path}")
     for path in (run.history_file, run.metrics_file, run.model_file, *made):
@@ -103,7 +104,7 @@ def _train(
     from sst_keras.runtime import keras
     from sst_keras.training import train as train_pipeline
 
-    progress = ProgressBar(Console(stderr=True))
+    progress = ProgressBar(Console(stderr=True), settings.training.checks_per_epoch)
     callbacks = [progress]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.logs_dir))

@@ -26,7 +26,7 @@ _KINDS = {
     "seconds": int | float, "ended": str, "jobs": int, "cores": int,
 }  # fmt: skip
 _FINISHED_KINDS = {
-    "epochs": int, "commit": str | None, "versions": dict | None, "data_fingerprint": str,
+    "epochs": int | float, "commit": str | None, "versions": dict | None, "data_fingerprint": str,
     "class_names": list | tuple, "last": dict, "best": dict,
 }  # fmt: skip
 
@@ -65,12 +65,12 @@ class Scores:
     """What one set of weights scores.
 
     Attributes:
-        epoch: The epoch after which the weights were taken, from 1.
+        epoch: The epoch after which the weights were taken, from 1; a fraction between epochs.
         dev: Accuracy on dev, 0 to 1; `test` likewise.
         confusion_matrix: int[classes, classes] on test; row: true class, column: predicted class.
     """
 
-    epoch: int
+    epoch: float
     dev: float
     test: float
     confusion_matrix: list[list[int]]
@@ -107,7 +107,7 @@ class RunRecord:
     jobs: int
     cores: int
     error: str | None = None
-    epochs: int = 0
+    epochs: float = 0
     last: Scores | None = None
     best: Scores | None = None
     commit: str | None = None
@@ -199,6 +199,7 @@ def recorded_settings(pipeline: Pipeline, found: Pipeline | None = None) -> dict
         if found is not None and settings[name] in _AUTO:
             settings[name] = found.settings()[name]
     settings["data.dataset"] = _portable(settings["data.dataset"])
+    settings["model.init"] = _portable(settings["model.init"])
     settings["embedding.vectors"] = tuple(map(_portable, settings["embedding.vectors"]))
     return settings
 

@@ -173,11 +173,11 @@ def run_job(
         run = new_run(pipeline, Path(place))
         result = train(pipeline, run, data_dir, dev_checks=experiment.dev_checks)
         environment = result.run.environment()
-    epochs = len(result.history.rows)
+    epochs = result.history.rows[-1]["epoch"]
     columns = result.checks[0] if result.checks else ()
     checks = {name: [row[name] for row in result.checks] for name in columns}
 
-    def scores(epoch: int, found: Mapping) -> Scores:
+    def scores(epoch: float, found: Mapping) -> Scores:
         dev, test = found["dev"].metrics, found["test"].metrics
         return Scores(epoch, dev.accuracy, test.accuracy, test.confusion_matrix)
 
