@@ -38,7 +38,7 @@ ALLOWED = {
     "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
     "pretraining": {
-        "config", "datasets", "encoder", "tables", "texts", "vectors", "vocabulary",
+        "config", "datasets", "encoder", "environment", "tables", "texts", "vectors", "vocabulary",
     },
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent"},
@@ -141,7 +141,7 @@ def loaded_after(code):
     "arguments",
     [["--help"], ["--version"], ["pipelines"]]
     + [[command, "--help"] for command in COMMANDS]
-    + [["data", "stats", "--help"], ["vectors", "info", "--help"]],
+    + [["data", "stats", "--help"], ["vectors", "info", "--help"], ["vectors", "train", "--help"]],
     ids=" ".join,
 )  # fmt: skip
 def test_help_loads_nothing_heavy(arguments):

@@ -1,0 +1,49 @@
+"""A bar on standard error for what takes minutes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+
+@contextmanager
+def bar(describe: Callable[[int, int], str]) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function that takes how much is done, of how much, and moves a bar.
+
+    The bar appears with the first call and goes at the end. `describe` returns the words before it.
+    If standard error is no terminal, each new description is a line instead.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    shown = ""
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", visible=False)
+
+        def move(done: int, size: int) -> None:
+            nonlocal shown
+            description = describe(done, size)
+            if not console.is_terminal and description != shown:
+                click.echo(f"{description} ...", err=True)
+            shown = description
+            progress.update(task, description=description, completed=done, total=size, visible=True)
+
+        yield move
