@@ -240,3 +240,6 @@ def test_a_dataset(dataset):
     with pytest.raises(UsageError, match="Received text, title") as caught:
         find_source(dataset, DataConfig(text_column="body"))
     assert caught.value.setting == "data.text_column"
+    with pytest.raises(UsageError) as caught:
+        find_source(dataset, DataConfig(encoding="cp1252"))
+    assert caught.value.setting == "data.encoding"

@@ -27,7 +27,8 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def corpus(tmp_path):
     rng = np.random.default_rng(1)
-    lines = [" ".join(rng.permutation(TOPICS[number % 2].split())) for number in range(400)]
+    shuffled = [rng.permutation(topic.split() * 200).reshape(200, 4) for topic in TOPICS]
+    lines = [" ".join(words) for words in np.concatenate(shuffled)]
     path = tmp_path / "topics.txt"
     path.write_text("\n".join([*lines, "rare red"]))
     return prepare_corpus(str(path))
@@ -46,8 +47,9 @@ def test_words_of_a_topic_are_near_each_other(corpus, tmp_path, model, in_parts)
     changed = {"model": model, "epochs": 30, "alpha": 0.2, "sample": 0, "buckets": 1000}
     settings = VectorSettings(**SMALL | changed)
     done = []
-    on_progress = lambda *each: done.append(each)  # noqa: E731
-    trained = train_vectors(corpus, tmp_path / "out.bin", settings, on_progress=on_progress)
+    trained = train_vectors(
+        corpus, tmp_path / "out.bin", settings, on_progress=lambda *each: done.append(each)
+    )
     read = read_vectors(trained.path)
     # By frequency: red has one more than the others, which are in the order of code points.
     assert read.words == ("red", "blue", "cat", "cow", "dog", "green", "hen", "pink")
