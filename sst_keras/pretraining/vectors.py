@@ -170,7 +170,8 @@ def train_vectors(
             f"Received {kept}, of {len(corpus.words):,} words. Give more text, or lower it.",
             setting="min_count",
         )
-    added = [word for word in dict.fromkeys(add_words) if word not in {*corpus.words[:kept]}]
+    words = dict.fromkeys(corpus.words[:kept])
+    added = [word for word in dict.fromkeys(add_words) if word not in words]
     made_from = {
         "corpus": {
             "name": corpus.name,
@@ -189,19 +190,19 @@ def train_vectors(
     training = _Training(corpus, kept, settings, made_from)
     seconds = training.run(on_progress)
     keyed = training.model.wv
-    words, vectors = [*corpus.words[:kept], *added], keyed.vectors
+    vectors = keyed.vectors
     if added:
         vectors = np.concatenate([vectors, [keyed[word] for word in added]])
     if not np.isfinite(vectors).all():
         raise InputError(f"{corpus.name}: the training diverged: some numbers are not finite.")
     with files.whole_file(path) as partial:
-        write_vectors(partial, words, vectors, path.name)
+        write_vectors(partial, [*words, *added], vectors, path.name)
         facts = {
             "format": _FORMAT,
             "file": path.name,
             "fingerprint": sets.fingerprint(partial),
             **made_from,
-            "words": len(words),
+            "words": len(vectors),
             "seconds": round(seconds, 1),
             "versions": _versions(),
         }
@@ -239,7 +240,7 @@ def _found(path: Path, made_from: dict[str, Any], overwrite: bool) -> dict[str, 
         ]
         if facts.get("added_words") != made_from["added_words"]:
             changed.append("other added words")
-        is_same = not changed and facts["fingerprint"] == sets.fingerprint(path)
+        is_same = not changed and facts.get("fingerprint") == sets.fingerprint(path)
         if is_same:
             return facts
         problem = f"It has {'; '.join(changed)}." if changed else "It has changed since."

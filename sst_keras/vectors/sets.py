@@ -368,7 +368,7 @@ def describe(path: str | Path, key_pattern: str = PLAIN) -> dict[str, Any]:
         "fingerprint": fingerprint(path),
     }
     if facts := training_facts(path):
-        if facts["fingerprint"] == described["fingerprint"]:
+        if facts.get("fingerprint") == described["fingerprint"]:
             described["training"] = facts
         else:
             log.warning(f"{facts_file(path)} is about another version of {path}. Passed over.")
