@@ -86,3 +86,70 @@ def test_fetching_without_a_network(monkeypatch):
     monkeypatch.setattr(locations, "is_reachable", lambda url: False)
     result = vectors("fetch", "glove-wiki-gigaword-50")
     assert result.exit_code == 1 and "does not answer" in result.stderr
+
+
+def test_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "texts.csv").write_text(
+        "review,id\n" + "Good film. A good film!<br>Bad film,1\n" * 30
+    )
+    small = ("--dim", 4, "--epochs", 1, "--workers", 1)
+    train = ("train", tmp_path / "texts.csv", "--text-column", "review", *small)
+    result = vectors(*train)
+    assert result.exit_code == 0, result.output
+    assert "90 sentences (87 of them repeated)" in result.stderr
+    path = locations.cache_dir() / "vectors" / "texts-skip-gram-4.bin"
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{path}: 6 words of 4 numbers, 0.0 MB, ")
+    assert lines[-1] == "Use them: sst-keras train --vectors texts-skip-gram-4"
+    assert "there already" in vectors(*train).stdout
+    answer = json.loads(vectors(*train, "--json").stdout)
+    assert (answer["words"], answer["is_new"], answer["corpus"]["tokens"]) == (6, False, 270)
+    refused = vectors(*train, "--window", 2)
+    assert refused.exit_code == 2 and "Error: --out: " in refused.stderr
+    shown = vectors("info", "texts-skip-gram-4").stdout
+    assert "trained on   texts, 90 sentences, 270 tokens, 6 words\n" in shown
+    assert "settings     model skip-gram, dim 4, window 5, min_count 3" in shown
+    cased = vectors(*train, "--cased", "--out", tmp_path / "cased.txt")
+    assert f"--vectors {tmp_path / 'cased.txt'}" in cased.stdout
+    assert set(read_vectors(tmp_path / "cased.txt").words) == {
+        "film", "Good", ".", "A", "good", "!", "Bad",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "options, code, message",
+    [
+        (["--dim", 0], 2, "--dim: "),
+        (["--model", "glove"], 2, "--model"),
+        (["--min-count", 99], 2, "--min-count: expected at least 2 words"),
+        (["--text-column", "review"], 2, "--text-column: "),
+        (["--add-words", "sample"], 2, "--add-words: only fasttext"),
+        (["--out", "a/b"], 2, "--out: "),
+    ],
+)
+def test_training_that_is_refused(tmp_path, options, code, message):
+    (tmp_path / "texts.csv").write_text("id,text\n1,Good film\n2,Bad film\n")
+    result = vectors("train", tmp_path / "texts.csv", *options)
+    assert result.exit_code == code and message in result.stderr
+    assert not list(tmp_path.glob("*.bin"))
+
+
+def test_a_corpus_that_is_not_there(tmp_path):
+    assert vectors("train").exit_code == 2
+    result = vectors("train", tmp_path / "none.txt")
+    assert result.exit_code == 2 and "Error: there is no file or folder" in result.stderr
+    (tmp_path / "empty.txt").write_text("\n")
+    assert vectors("train", tmp_path / "empty.txt").exit_code == 1
+
+
+def test_words_of_a_data_set(tmp_path):
+    (tmp_path / "texts.txt").write_text("Good film .\nBad film .\n" * 5)
+    out = tmp_path / "out.txt"
+    result = vectors(
+        "train", tmp_path / "texts.txt", "--model", "fasttext", "--dim", 2, "--epochs", 1,
+        "--add-words", "sample", "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    words = read_vectors(out).words
+    assert words[:4] == (".", "film", "bad", "good") and len(words) > 200

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -52,3 +54,24 @@ def test_files_that_are_not_json(tmp_path):
         files.read_json(tmp_path / "x.json")
     with pytest.raises(InputError, match=r"y\.json"):
         files.read_json(tmp_path / "y.json")
+
+
+def test_a_folder_appears_whole(tmp_path):
+    with pytest.raises(ValueError), files.whole_folder(tmp_path / "a" / "b") as partial:
+        (partial / "file").write_text("x")
+        raise ValueError
+    assert list((tmp_path / "a").iterdir()) == []
+    with files.whole_folder(tmp_path / "a" / "b") as partial:
+        (partial / "file").write_text("x")
+        assert not (tmp_path / "a" / "b").exists()
+        with files.whole_folder(tmp_path / "a" / "b") as other:  # of another process
+            (other / "file").write_text("y")
+    assert (tmp_path / "a" / "b" / "file").read_text() == "y"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught:
+        with files.whole_file(tmp_path / "a.txt"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(tmp_path / "a.txt")

@@ -144,7 +144,7 @@ def loaded_after(code):
     "arguments",
     [["--help"], ["--version"], ["pipelines"]]
     + [[command, "--help"] for command in COMMANDS]
-    + [["data", "stats", "--help"], ["vectors", "info", "--help"]],
+    + [["data", "stats", "--help"], ["vectors", "info", "--help"], ["vectors", "train", "--help"]],
     ids=" ".join,
 )  # fmt: skip
 def test_help_loads_nothing_heavy(arguments):

@@ -110,7 +110,8 @@ def test_a_damaged_corpus_is_prepared_again(text):
 
 def test_a_failure_leaves_nothing(text, tmp_path):
     def stop(done, size):
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         prepare_corpus(str(text), on_progress=stop)
@@ -239,3 +240,6 @@ def test_a_dataset(dataset):
     with pytest.raises(UsageError, match="Received text, title") as caught:
         find_source(dataset, DataConfig(text_column="body"))
     assert caught.value.setting == "data.text_column"
+    with pytest.raises(UsageError) as caught:
+        find_source(dataset, DataConfig(encoding="cp1252"))
+    assert caught.value.setting == "data.encoding"

@@ -45,6 +45,21 @@ def test_columns():
         texts.row(3)
 
 
+def test_texts_can_be_taken_while_others_are_read(monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 2)
+    reader, parts = TextReader(), []
+    for number in range(20):
+        reader.add([f"word{number % 7} and, more."])
+        parts.append(reader.drain())
+    spellings = reader.close()
+    parts.append(reader.drain())
+    assert sum(len(lengths) for _, lengths in parts) == 20 and len(parts[-1][1]) < 20
+    received = [spellings[each].decode() for ids, _ in parts for each in ids]
+    expected = [[f"word{number % 7}", "and", ",", "more", "."] for number in range(20)]
+    assert received == sum(expected, [])
+    assert len(reader.drain()[0]) == 0
+
+
 @SETTINGS
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), max_size=40))
 def test_the_tokens_are_those_of_the_tokenizer(raw):

@@ -1,12 +1,22 @@
-"""`sst-keras vectors`: fetch word vectors, cut them to a data set, describe them."""
+"""`sst-keras vectors`: fetch or train word vectors, cut them to a data set, describe them."""
 
+from __future__ import annotations
+
+import logging
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sst_keras.cli import SUBCOMMAND, options
 from sst_keras.files import to_json
-from sst_keras.settings import DataConfig, EmbeddingConfig
+from sst_keras.settings import DataConfig, EmbeddingConfig, Pipeline
+
+if TYPE_CHECKING:
+    from sst_keras.pretraining.vectors import TrainedVectors
+
+log = logging.getLogger(__name__)
 
 _key_pattern = click.option(
     "--key-pattern",
@@ -20,7 +30,7 @@ _key_pattern = click.option(
 @click.group()
 @click.pass_context
 def vectors(ctx: click.Context) -> None:
-    """Fetch, cut, describe and search word vectors."""
+    """Fetch, train, cut, describe and search word vectors."""
     ctx.meta[SUBCOMMAND] = ctx.invoked_subcommand
 
 
@@ -83,12 +93,150 @@ def subset(
 
 
 @vectors.command()
+@click.argument("corpus", metavar="CORPUS...", nargs=-1, required=True)
+@click.option(
+    "--model",
+    type=click.Choice(["skip-gram", "cbow", "fasttext"]),
+    default="skip-gram",
+    show_default=True,
+    help="fasttext is skip-gram with vectors of character n-grams.",
+)
+@click.option("--dim", type=int, default=300, show_default=True, help="Numbers per vector.")
+@click.option("--window", type=int, default=5, show_default=True, help="Words of context per side.")
+@click.option(
+    "--min-count",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Rarer words get no vector.",
+)
+@click.option("--epochs", type=int, default=5, show_default=True, help="Passes over the corpus.")
+@click.option(
+    "--workers",
+    type=int,
+    help="Threads. With 1, the same command gives the same bytes; with more it does not, because "
+    "the result depends on their timing.  [default: all cores]",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The seed.")
+@click.option("--cased", is_flag=True, help="Keep upper case: Film and film are two words.")
+@click.option(
+    "--add-words",
+    metavar="DATASET",
+    help="With fasttext: words of this data set, such as sst5, get a vector from their n-grams "
+    "even if the corpus does not have them.",
+)
+@click.option(
+    "--out",
+    metavar="NAME|FILE",
+    help="A name for the vectors, or a file ending in .bin, .txt or .txt.gz.  [default: "
+    "CORPUS-MODEL-DIM, in the user's cache]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace vectors of other settings.")
+@options.data_dir
+@options.reading("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+@options.as_json
+def train(
+    corpus: tuple[str, ...],
+    cased: bool,
+    add_words: str | None,
+    out: str | None,
+    overwrite: bool,
+    data_dir: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Train word vectors on texts of your own domain; labels are not needed.
+
+    CORPUS is files, folders or patterns: lines of text (.txt), or tables with a column of texts
+    (CSV, TSV, JSON), each perhaps with .gz. Or it is a data set of TensorFlow Datasets, such as
+    imdb_reviews, of which all splits are read.
+
+    The texts are split into sentences and tokenized once; later commands reuse them. If the
+    training is stopped, the same command goes on after the last complete epoch. `sst-keras train`
+    uses the vectors only if they are named: auto does not choose them.
+    """
+    from sst_keras.cli.progress import bar
+    from sst_keras.pretraining.vectors import VectorSettings, train_vectors, vectors_file
+
+    names = ("model", "dim", "window", "min_count", "epochs", "workers", "seed")
+    chosen = {name: given.pop(name) for name in names}
+    settings = VectorSettings(**{key: value for key, value in chosen.items() if value is not None})
+
+    if out:
+        vectors_file(out, "", settings)  # Better now than after the texts are read.
+
+    from sst_keras.pretraining.corpus import prepare_corpus
+
+    with bar(lambda done, size: "Preparing the texts") as on_progress:
+        prepared = prepare_corpus(
+            corpus, options.changed(Pipeline(), given).data, not cased, data_dir, on_progress
+        )
+    for note in prepared.notes:
+        log.warning(note)
+    log.info(str(prepared))
+    path = vectors_file(out, prepared.name, settings)
+    words = _words_of(add_words, data_dir, not cased) if add_words else []
+    try:
+        with bar(lambda done, size: _epoch(done, size, settings.epochs)) as on_progress:
+            trained = train_vectors(prepared, path, settings, words, overwrite, on_progress)
+    except KeyboardInterrupt:
+        log.warning("The same command goes on after the last complete epoch.")
+        raise
+    if as_json:
+        answer = {"path": str(trained.path), "is_new": trained.is_new, "nearest": trained.nearest}
+        click.echo(to_json(trained.facts | answer))
+    else:
+        _print_trained(trained)
+
+
+def _epoch(done: int, size: int, epochs: int) -> str:
+    return f"Epoch {min(epochs, 1 + done * epochs // size)}/{epochs}"
+
+
+def _words_of(dataset: str, data_dir: str | None, lowercase: bool) -> list[str]:
+    """Returns the words of a data set, the most frequent ones first."""
+    from collections import Counter
+
+    from sst_keras.corpora import SPLITS
+    from sst_keras.encoder import count_tokens
+
+    corpus = options.read_corpus(dataset, data_dir)
+    counts: Counter[str] = Counter()
+    for split in SPLITS:
+        counts.update(count_tokens(corpus.split(split), lowercase))
+    return sorted(counts, key=lambda word: (-counts[word], word))
+
+
+def _print_trained(trained: TrainedVectors) -> None:
+    path, facts = trained.path, trained.facts
+    made = f"{facts['words']:,} words of {facts['settings']['dim']} numbers"
+    if trained.is_new:
+        size = path.stat().st_size / 1e6
+        click.echo(f"{path}: {made}, {size:,.1f} MB, {facts['seconds']:,.0f} s")
+        _print_nearest(trained.nearest)
+    else:
+        click.echo(f"{path}: {made}, there already, trained with the same settings.")
+    from sst_keras.vectors.sets import lasting_name
+
+    click.echo(f"\nUse them: sst-keras train --vectors {shlex.quote(lasting_name(path))}")
+
+
+def _print_nearest(nearest: dict[str, list[tuple[str, float]]]) -> None:
+    for word, neighbours in nearest.items():
+        shown = ", ".join(f"{neighbour} {cosine:.2f}" for neighbour, cosine in neighbours)
+        click.echo(f"{word}: {shown}")
+
+
+@vectors.command()
 @click.argument("name", metavar="[NAME|PATH]", required=False)
 @_key_pattern
 @options.data_dir
 @options.as_json
 def info(name: str | None, key_pattern: str, data_dir: str | None, as_json: bool) -> None:
-    """Describe a set of vectors and check each of its rows; without a name, list all sets."""
+    """Describe a set of vectors and check each of its rows; without a name, list all sets.
+
+    Of vectors that were trained here, corpus and settings are shown too.
+    """
     from sst_keras.vectors.sets import available_vectors, describe, find_vectors
 
     if name is None:
@@ -97,6 +245,8 @@ def info(name: str | None, key_pattern: str, data_dir: str | None, as_json: bool
     else:
         answer = describe(find_vectors(name, data_dir), key_pattern)
         shown = {key.replace("_", " "): value for key, value in answer.items()}
+        if facts := shown.pop("training", None):
+            shown |= _shown_facts(facts)
     if as_json:
         click.echo(to_json(answer))
     elif not shown:
@@ -107,6 +257,20 @@ def info(name: str | None, key_pattern: str, data_dir: str | None, as_json: bool
             value = ", ".join(value) if isinstance(value, list) else value
             value = f"{value:,}" if isinstance(value, int) else value
             click.echo(f"{key:<{width}}  {value}")
+
+
+def _shown_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Returns the lines that say how vectors were trained."""
+    corpus = facts["corpus"]
+    return {
+        "trained on": f"{corpus['name']}, {corpus['sentences']:,} sentences, "
+        f"{corpus['tokens']:,} tokens, {corpus['types']:,} words",
+        "corpus": corpus["fingerprint"],
+        "case": "lower" if corpus["lowercase"] else "as written",
+        "settings": [f"{key} {value}" for key, value in facts["settings"].items()],
+        "versions": [f"{key} {value}" for key, value in facts["versions"].items()],
+        "seconds": f"{facts['seconds']:,}",
+    }
 
 
 @vectors.command()
@@ -133,6 +297,4 @@ def nearest(
     if as_json:
         click.echo(to_json({"vectors": name, "nearest": found}))
         return
-    for word, neighbours in found.items():
-        shown = ", ".join(f"{neighbour} {cosine:.2f}" for neighbour, cosine in neighbours)
-        click.echo(f"{word}: {shown}")
+    _print_nearest(found)

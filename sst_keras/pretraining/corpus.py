@@ -70,6 +70,13 @@ class TextCorpus:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def __str__(self) -> str:
+        repeated = f" ({self.repeated:,} of them repeated)" if self.repeated else ""
+        return (
+            f"{self.name}: {len(self):,} sentences{repeated}, {len(self.ids):,} tokens, "
+            f"{len(self.words):,} words"
+        )
+
     def row(self, index: int) -> list[str]:
         """Returns the words of a sentence."""
         index = range(len(self))[index]
@@ -248,6 +255,7 @@ def _tokenize(
     reader, counts, sentences = TextReader(), np.zeros(0, np.int64), 0
     undo = data.markup == "auto"
     size = source.size
+    on_progress(0, size)
     with raw_ids.open("wb") as ids_file, raw_lengths.open("wb") as lengths_file:
 
         def write() -> None:

@@ -180,7 +180,7 @@ def find_source(
         paths = [Path(name)] if Path(name).exists() else sorted(map(Path, _matches(name)))
         if not paths:
             if len(names) == 1 and _may_be_dataset(name):
-                return _find_dataset(name, data.text_column, data_dir)
+                return _find_dataset(name, data, data_dir)
             problem = "no file matches" if glob.has_magic(name) else "there is no file or folder"
             raise UsageError(f"{problem} {name!r}. Correct the path.", setting="corpus")
         for path in paths:
@@ -227,8 +227,10 @@ def _may_be_dataset(name: str) -> bool:
     return not glob.has_magic(name) and _ending(Path(name)) not in (".txt", ".gz", *TABLES)
 
 
-def _find_dataset(name: str, column: str, data_dir: str | Path | None) -> Dataset:
+def _find_dataset(name: str, data: DataConfig, data_dir: str | Path | None) -> Dataset:
     import tensorflow_datasets as tfds
+
+    column = data.text_column
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # Its warnings are for programmers.
     short = name.partition("/")[0].partition(":")[0]
@@ -244,6 +246,10 @@ def _find_dataset(name: str, column: str, data_dir: str | Path | None) -> Datase
             f"Datasets{suggest(short, sorted(known))}.{here}",
             setting="corpus",
         )
+    for setting in ("delimiter", "quoting", "header", "encoding"):
+        if getattr(data, setting) != getattr(DataConfig(), setting):
+            message = f"only files are read with it. {name} is a data set of TensorFlow Datasets"
+            raise UsageError(f"{message}.", setting=f"data.{setting}")
     # TFDS writes messages to standard output, which is for results.
     with contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -281,12 +287,16 @@ def _is_prepared(builder: Any) -> bool:
 def _download(builder: Any, name: str, roots: Sequence[Path]) -> Any:
     # TFDS would retry for minutes.
     addresses = list(builder.url_infos or ())
-    if not any(map(locations.is_reachable, addresses[:2])):
+    if addresses and not any(map(locations.is_reachable, addresses[:2])):
         raise InputError(
-            f"{name} is not in {', '.join(map(str, roots))}, and "
-            f"{addresses[0] if addresses else 'its address'} does not answer. Prepare it on "
-            f"another machine with `tfds build {name}`, and copy its folder into one of these."
+            f"{name} is not in {', '.join(map(str, roots))}, and {addresses[0]} does not answer. "
+            f"Prepare it on another machine with `tfds build {name}`, and copy its folder into one "
+            f"of these."
         )
     log.info(f"{name}: downloading and preparing it, once ...")
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # A builder may raise anything.
+        about = " ".join(str(error).split())[:300]
+        raise InputError(f"{name}: TensorFlow Datasets could not prepare it: {about}") from error
     return builder

@@ -139,6 +139,29 @@ def read_vectors(
     return WordVectors(words, vectors, set_name(path), found, undecodable, blank, others)
 
 
+def write_vectors(
+    path: str | Path, words: Iterable[str], vectors: np.ndarray, name: str | None = None
+) -> None:
+    """Writes words and float32[words, dim] in word2vec's format. Equal input gives equal bytes.
+
+    The ending of `name`, by default the path's own, says how: `.bin` is binary, all else text, and
+    `.gz` is compressed.
+    """
+    name = name or str(path)
+    is_binary = name.removesuffix(".gz").endswith(".bin")
+    with Path(path).open("wb") as raw:
+        # By default, gzip would write the time and the temporary name.
+        packed = gzip.GzipFile("", "wb", 6, raw, mtime=0) if name.endswith(".gz") else raw
+        with packed as file:
+            file.write(f"{len(vectors)} {vectors.shape[1]}\n".encode())
+            for word, row in zip(words, vectors, strict=True):
+                if is_binary:
+                    file.write(word.encode() + b" " + row.astype("<f4").tobytes())
+                else:
+                    # `str` gives the shortest numbers that read back as the same float32.
+                    file.write(f"{word} {' '.join(row.astype(str).tolist())}\n".encode())
+
+
 def read_keys(path: str | Path) -> Iterator[bytes]:
     """Yields the words of a file as it writes them; errors are those of `read_vectors`."""
     path = Path(path)

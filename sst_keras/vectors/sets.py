@@ -1,7 +1,6 @@
 """Named sets of word vectors: find, choose, fetch, load, cut to a data set, describe."""
 
 import glob
-import gzip
 import hashlib
 import logging
 import os
@@ -19,7 +18,14 @@ from sst_keras import files, locations
 from sst_keras.config import suggest
 from sst_keras.errors import InputError, UsageError
 from sst_keras.vectors import archives
-from sst_keras.vectors.files import WordVectors, file_format, read_keys, read_vectors, set_name
+from sst_keras.vectors.files import (
+    WordVectors,
+    file_format,
+    read_keys,
+    read_vectors,
+    set_name,
+    write_vectors,
+)
 from sst_keras.vectors.keys import PLAIN, diagnose
 from sst_keras.vectors.matching import (
     Counts,
@@ -91,6 +97,21 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
     )
 
 
+def facts_file(path: str | Path) -> Path:
+    """Returns the file beside a set that says how `sst-keras vectors train` has made it."""
+    return Path(path).with_name(f"{set_name(Path(path))}.json")
+
+
+def training_facts(path: str | Path) -> dict[str, Any] | None:
+    """Returns how a set was trained here: corpus, settings and more; None if it was not."""
+    try:
+        facts = files.read_json(facts_file(path))
+    except InputError:
+        return None
+    is_of_file = facts.get("file") == Path(path).name and isinstance(facts.get("corpus"), dict)
+    return facts if is_of_file else None
+
+
 def lasting_name(path: Path, data_dir: str | Path | None = None) -> str:
     """Returns what finds a set's file again from any folder: its name, or else its full path."""
     name = set_name(path)
@@ -134,13 +155,17 @@ def choose_vectors(
     """Returns the name of the available set that covers the most tokens of some texts.
 
     Of several with equal coverage, the set with the longest vectors wins, then the first by name.
+    Sets that were trained here are passed over, so that training vectors changes no other run.
     Passed over with a warning are: a file that cannot be read; what gensim's `save` wrote, whatever
     its name, because loading it may run code; and a set that is a `misfit`. If `most_frequent` is
     that of a later `load_vectors`, the later call finds the set in the cache.
     """
     words = set().union(*counts.values())
-    candidates = []
+    candidates, trained_here = [], []
     for name, path in available_vectors(data_dir).items():
+        if training_facts(path):
+            trained_here.append(name)
+            continue
         try:
             if path.suffix == ".kv" or file_format(path) == "gensim":
                 log.warning(
@@ -157,6 +182,11 @@ def choose_vectors(
             log.warning(f"Vectors: skipped {name}, because {problem}")
             continue
         candidates.append((measure_coverage(counts, vectors).tokens_found, vectors.dim, name))
+    if trained_here:
+        log.info(
+            f"Vectors: {', '.join(trained_here)} passed over, because auto takes no vectors that "
+            f"were trained here. To use them, name them in embedding.vectors."
+        )
     if not candidates:
         return None
     candidates.sort(key=lambda candidate: candidate[:2], reverse=True)  # ties stay in name order
@@ -286,13 +316,7 @@ def write_subset(
         raise UsageError(message, setting="out")
     vectors = read_vectors(path, wanted_words(tokens), most_frequent, key_pattern)
     with files.whole_file(out) as partial:
-        with partial.open("wb") as raw:
-            # By default, gzip would write the time and the temporary name.
-            with gzip.GzipFile("", "wb", 6, raw, mtime=0) if out.suffix == ".gz" else raw as file:
-                file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
-                for word, row in zip(vectors.words, vectors.vectors, strict=True):
-                    # `str` gives the shortest numbers that read back as the same float32.
-                    file.write(f"{word} {' '.join(row.astype(str).tolist())}\n".encode())
+        write_vectors(partial, vectors.words, vectors.vectors)
         written = read_vectors(partial)
         if written.words != vectors.words or not np.array_equal(written.vectors, vectors.vectors):
             lost = sorted(set(vectors.words) - set(written.words))[:3]
@@ -343,6 +367,11 @@ def describe(path: str | Path, key_pattern: str = PLAIN) -> dict[str, Any]:
         "bytes": archives.size(Path(path)),
         "fingerprint": fingerprint(path),
     }
+    if facts := training_facts(path):
+        if facts.get("fingerprint") == described["fingerprint"]:
+            described["training"] = facts
+        else:
+            log.warning(f"{facts_file(path)} is about another version of {path}. Passed over.")
     if key_pattern != PLAIN:
         described |= {"key_pattern": key_pattern, "other_keys": first.other_keys}
     return described
