@@ -8,10 +8,20 @@ CODE := sst_keras tests benchmarks data setup.py
 WORKERS ?= 2
 PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train check test clean
+.PHONY: train flagship check test clean
 
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
+
+# The steps of the flagship. Each goes on where it was stopped, and is not repeated. Without a network,
+# name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
+GLOVE ?= glove-wiki-gigaword-50
+IMDB := imdb_reviews-skip-gram-300
+flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the best model.
+	$(BIN)/sst-keras vectors fetch $(GLOVE)
+	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
+	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype bfloat16
+	$(BIN)/sst-keras train flagship --vectors $(IMDB) --vectors $(GLOVE)
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.
 	$(BIN)/ruff check $(CODE)

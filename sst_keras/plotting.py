@@ -84,6 +84,24 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
     return figure
 
 
+def plot_perplexity(rows: Sequence[Mapping[str, float]]) -> Figure:
+    """Draws a language model's perplexities on held-out sentences by epoch, from its history."""
+    figure = new_figure("Perplexity on held-out sentences", "", width=6, height=4)
+    axis = figure.subplots()
+    style_axis(axis)
+    columns = [name for name in rows[0] if name.endswith("_perplexity")]
+    epochs, lines = [row["epoch"] for row in rows], []
+    for name, (colour, line) in zip(columns, STYLES, strict=False):
+        lines += axis.plot(epochs, [row[name] for row in rows], c=colour, ls=line, marker=".")
+    axis.set_xlabel("Epoch")
+    axis.set_xlim(left=0)
+    labels = [
+        f"{name.removesuffix('_perplexity')} ({rows[-1][name]:.1f} at the end)" for name in columns
+    ]
+    add_legend(figure, lines, labels)
+    return figure
+
+
 def plot_confusion_matrix(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str], title: str = ""
 ) -> Figure:

@@ -1,18 +1,24 @@
 """The run of a language model, and how a classifier starts from it."""
 
+from __future__ import annotations
+
+import csv
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.lexicon import Lexicon
 from sst_keras.runs import RUNS_DIR
-from sst_keras.runtime import keras
 from sst_keras.settings import ModelConfig
+
+if TYPE_CHECKING:
+    from sst_keras.lexicon import Lexicon
+    from sst_keras.runtime import keras
 
 # Raise it when this version would misread a run of the earlier format.
 FORMAT = 1
@@ -77,10 +83,40 @@ class LanguageModelRun:
                 f"`sst-keras pretrain` again."
             ) from None
 
+    def history(self) -> list[dict[str, float]]:
+        """Reads `history.csv`: one row of numbers per part of an epoch, by column."""
+        try:
+            with self.history_file.open(encoding="utf-8", newline="") as file:
+                return [
+                    {name: float(value) for name, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise InputError(
+                f"{self.history_file}: expected the history of a language model. {error}"
+            ) from None
+
     def fingerprint(self) -> str:
         """Returns the sha256 of the file of weights."""
         with self.weights_file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the run's name, corpus, vectors, units, and perplexities if it is finished."""
+        about, metrics = self.about(), {}
+        if self.is_finished:
+            metrics = files.read_json(self.metrics_file)
+        return {
+            "run": self.lasting_name,
+            "path": str(self.path),
+            "corpus": about["corpus"]["name"],
+            "vectors": about["vectors"]["name"],
+            "units": about["settings"]["units"],
+            "epochs": about["settings"]["epochs"],
+            "finished": self.is_finished,
+            "perplexity": metrics.get("perplexity"),
+            "seconds": metrics.get("seconds"),
+        }
 
     @classmethod
     def find(cls, path: str | Path) -> Self:
@@ -149,3 +185,9 @@ def _first_layers(model: keras.Model, config: ModelConfig) -> list[keras.Layer]:
         return [model.get_layer("lstm_1")]
     layer = model.get_layer("bidirectional_1")
     return [layer.forward_layer, layer.backward_layer]
+
+
+def find_language_models(folder: str | Path = RUNS_DIR) -> Iterator[LanguageModelRun]:
+    """Yields the language models below a folder, finished or not, sorted by name."""
+    for file in sorted(Path(folder).rglob("language_model.json")):
+        yield LanguageModelRun(file.parent)

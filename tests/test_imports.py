@@ -37,7 +37,7 @@ ALLOWED = {
     "corpora": {"datasets", "findings", "reviews", "tables", "texts", "treebank"},
     "encoder": {"corpora", "texts", "vocabulary"},
     "input_pipeline": {"corpora", "encoder"},
-    "pretrained": {"lexicon", "runs"},
+    "pretrained": {"lexicon", "runs"},  # the lexicon's type only
     "pretraining": {
         "config", "datasets", "encoder", "environment", "optimizers", "pretrained", "recurrent",
         "tables", "texts", "vectors", "vocabulary",
@@ -65,7 +65,8 @@ ALLOWED = {
 WITHOUT_TENSORFLOW = (
     "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
-    "plotting", "registration", "runs", "settings", "tables.columns", "tables.encodings",
+    "plotting", "pretrained", "registration", "runs", "settings", "tables.columns",
+    "tables.encodings",
     "tables.folders", "tables.formats", "tables.labels", "tables.reading", "tables.scales",
     "tables.spelling", "tables.splits", "treebank", "vectors.archives", "vectors.files",
     "vectors.keys", "vectors.matching", "vectors.sets", "vocabulary", "datasets.sst5.source",

@@ -105,6 +105,10 @@ def pretrain(
         except KeyboardInterrupt:
             log.warning(f"Stopped. The same command goes on with what is in {run.path}.")
             raise
+    from sst_keras.plotting import plot_perplexity, save_figures
+
+    figures = {"perplexity": plot_perplexity(run.history())}
+    save_figures(figures, run.plots_dir, dpi=150)
     if as_json:
         click.echo(to_json({"run": str(run.path)} | metrics))
         return

@@ -1,13 +1,20 @@
 """`sst-keras runs`: the list of runs and their scores."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sst_keras.cli import options
 from sst_keras.errors import InputError
 from sst_keras.files import to_json
-from sst_keras.runs import find_runs
+from sst_keras.runs import RunDirectory, find_runs
+
+if TYPE_CHECKING:
+    from sst_keras.pretrained import LanguageModelRun
 
 log = logging.getLogger(__name__)
 
@@ -18,17 +25,14 @@ log = logging.getLogger(__name__)
 )
 @options.as_json
 def runs(folder: str, as_json: bool) -> None:
-    """List the runs below a folder and their scores."""
-    rows = []
-    for run in find_runs(folder):
-        try:
-            rows.append(run.summary())
-        except InputError as error:  # A damaged run must not hide the others.
-            log.warning(f"Left out: {error}")
+    """List the runs below a folder and their scores, and the language models."""
+    from sst_keras.pretrained import find_language_models
+
+    rows, models = _summaries(find_runs(folder)), _summaries(find_language_models(folder))
     if as_json:
-        click.echo(to_json({"runs": rows}))
+        click.echo(to_json({"runs": rows, "language_models": models}))
         return
-    if not rows:
+    if not (rows or models):
         click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
     for row in rows:
         click.secho(row["run"], bold=True)  # on its own line, so that it can be copied
@@ -39,3 +43,21 @@ def runs(folder: str, as_json: bool) -> None:
                 f"{row['best_epoch']:.4g} of {row['epochs']:.4g}, {row['seconds']:.0f} s"
             )
         click.echo(f"    {row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
+    for row in models:
+        click.secho(row["run"], bold=True)
+        scores = "unfinished"
+        if row["finished"]:
+            found = (f"{value:.1f} {name}" for name, value in row["perplexity"].items())
+            scores = f"perplexity {', '.join(found)}, {row['seconds']:.0f} s"
+        click.echo(f"    language model, {row['corpus']}, {row['vectors']}: {scores}")
+
+
+def _summaries(found: Iterable[RunDirectory | LanguageModelRun]) -> list[dict[str, Any]]:
+    """Returns the summary of each run that is not damaged, so that one does not hide the others."""
+    rows = []
+    for run in found:
+        try:
+            rows.append(run.summary())
+        except InputError as error:
+            log.warning(f"Left out: {error}")
+    return rows

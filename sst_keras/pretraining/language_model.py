@@ -8,7 +8,6 @@ Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018,
 from them.
 """
 
-import csv
 import logging
 import math
 import time
@@ -402,7 +401,7 @@ def pretrain(
     history, done = [], 0
     if run.checkpoint_file.is_file():
         done = trainer.restore(run.checkpoint_file)
-        history = _read_history(run.history_file)[:done]
+        history = run.history()[:done]
         log.info(f"Goes on after {history[-1]['epoch']:.2f} epochs.")
     else:
         files.write_json(run.settings_file, about)
@@ -499,8 +498,3 @@ def _matrix(
 def _write_history(path: Path, rows: list[dict[str, float]]) -> None:
     lines = [",".join(rows[0]), *(",".join(map(repr, row.values())) for row in rows)]
     files.write_text(path, "\n".join(lines) + "\n")
-
-
-def _read_history(path: Path) -> list[dict[str, float]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
