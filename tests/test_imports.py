@@ -59,7 +59,7 @@ ALLOWED = {
     },
     "serving": {"classifier", "input_pipeline", "runs", "tables"},
     "experiments": {
-        "config", "datasets", "history", "plotting", "runs", "training", "vectors",
+        "config", "datasets", "history", "plotting", "pretrained", "runs", "training", "vectors",
     },
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (

@@ -34,9 +34,9 @@ from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
 log = logging.getLogger(__name__)
 
 # Training is saved after each part of an epoch.
-PARTS = 24
+PARTS = 20
 _STEPS_PER_CALL = 16  # of the compiled training function
-_HELD_OUT = 2000  # sentences at the corpus's end, at most a tenth of it, that are not trained on
+_HELD_OUT = 1000  # sentences at the corpus's end, at most a tenth of it, that are not trained on
 _FEWEST = 100  # sentences
 _CLIP_NORM = 1.0
 _BOUNDARY, _RARE = 0, 1  # classes: the sentence ends (or starts, backwards), or a rare word follows
