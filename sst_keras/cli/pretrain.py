@@ -34,8 +34,8 @@ def _settings(command: click.Command) -> click.Command:
         command = click.option(
             f"--{item.name.replace('_', '-')}",
             type=kinds[kind],
-            default=None if item.default == "" else item.default,
-            required=item.name == "vectors",
+            # To click, a default of None counts as given.
+            **({"default": item.default} if item.default != "" else {"required": True}),
             metavar="NAME|PATH" if item.name == "vectors" else None,
             show_default=True,
             help=f"{about[0].upper()}{about[1:]}.",

@@ -245,14 +245,17 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
     """Returns a pipeline as `config.load_pipeline` does, or the pipeline of an experiment.
 
     An experiment is a sweep's name or file with a row and, optionally, a variant: `paper/V2.3`,
-    `paper/V2.3/frozen`.
+    `paper/V2.3/frozen`. A name that a pipeline and a sweep share is the pipeline's.
 
     Raises:
         UsageError: If there is no such pipeline, or a setting is unknown or out of range.
     """
     file, place = re.match(r"(.+?\.toml(?=/|$)|[^/]*)/?(.*)", name_or_path).groups()
-    is_file = file.endswith(".toml")
-    if not (_is_sweep(config.read_toml(Path(file))) if is_file else file in sweep_names()):
+    if file.endswith(".toml"):
+        is_sweep = _is_sweep(config.read_toml(Path(file)))
+    else:
+        is_sweep = file in sweep_names() and name_or_path not in config.pipeline_names()
+    if not is_sweep:
         return config.load_pipeline(name_or_path, overrides)
     sweep = load_sweep(file)
     if not place:
