@@ -12,6 +12,7 @@ from sst_keras.metrics import compute_metrics
 from sst_keras.plotting import (
     plot_confusion_matrix,
     plot_history,
+    plot_perplexity,
     plot_reliability,
     save_plots,
 )
@@ -139,6 +140,27 @@ def test_run_without_a_number_has_no_best_epoch():
     figure = draw(plot_history({"a": history([math.nan])}))
     assert not rings(figure.axes[3])
     assert legend_texts(figure)[0] == "a"
+
+
+def test_perplexities_of_both_directions():
+    rows = [
+        {"epoch": 0.5, "forward_perplexity": 90.0, "backward_perplexity": 110.0},
+        {"epoch": 1.0, "forward_perplexity": 80.0, "backward_perplexity": 100.25},
+    ]
+    figure = plot_perplexity(rows)
+    (axis,) = figure.axes
+    lines = [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in axis.lines]
+    assert lines == [([0.5, 1.0], [90.0, 80.0]), ([0.5, 1.0], [110.0, 100.25])]
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["forward (80.0 at the end)", "backward (100.2 at the end)"]
+
+
+def test_checks_within_the_first_epoch_are_on_the_axes():
+    names = ("loss", "accuracy", "dev_loss", "dev_accuracy")
+    rows = tuple({"epoch": epoch, **dict.fromkeys(names, 0.5)} for epoch in (0.25, 0.5))
+    axes = plot_history({"run": History(rows)}).axes
+    assert all(axis.get_xlim()[0] < 0.25 for axis in axes)
 
 
 def test_names_are_shown_as_they_are():
