@@ -92,12 +92,14 @@ def pretrain(
     run = LanguageModelRun(Path(run_dir) if run_dir else RUNS_DIR / _FOLDER / name)
     log.info(f"Language model of 2 x {config.units} units, into {run.path}")
 
-    with bar(lambda done, size: f"Training, perplexity {perplexity}") as move:
-        perplexity = "..."
+    with bar(lambda done, size: description) as move:
+        description = "Training"
 
         def show(progress: Progress) -> None:
-            nonlocal perplexity
-            perplexity = f"{progress.perplexity:.0f}"
+            nonlocal description
+            if progress.perplexities:
+                shown = " and ".join(f"{value:.1f}" for value in progress.perplexities.values())
+                description = f"Training, perplexity {shown}"
             move(progress.done, progress.total)
 
         try:

@@ -49,17 +49,15 @@ class Progress:
     Attributes:
         done: The tokens that were trained on.
         total: The tokens of all epochs.
-        loss: The mean loss of the present part, in nats per token; nan before its first step.
+        loss: The mean loss of the present part, in nats per token, estimated from samples.
+        perplexities: Direction → perplexity on the held-out sentences after the part before; empty
+            at first.
     """
 
     done: int
     total: int
     loss: float
-
-    @property
-    def perplexity(self) -> float:
-        """The perplexity of the present part, estimated from samples of the words."""
-        return math.exp(min(self.loss, 700.0))
+    perplexities: Mapping[str, float]
 
 
 def sampling_probabilities(counts: np.ndarray, negatives: int) -> np.ndarray:
@@ -414,12 +412,13 @@ def pretrain(
     for part in range(done, PARTS * config.epochs):
         epoch, number = divmod(part, PARTS)
         before = sum(int(row["tokens"]) for row in history)
+        known = _perplexities(history[-1]) if history else {}
+
+        def on_steps(tokens: int, loss: float, before: int = before, known: dict = known) -> None:
+            on_progress(Progress(before + tokens, total, loss, known))
+
         clock = time.perf_counter()
-        loss = trainer.train_part(
-            epoch,
-            number,
-            lambda tokens, loss, before=before: on_progress(Progress(before + tokens, total, loss)),
-        )
+        loss = trainer.train_part(epoch, number, on_steps)
         seconds = time.perf_counter() - clock
         tokens = int(sentences.lengths[sentences.part(epoch, number)].sum())
         row = {"epoch": (part + 1) / PARTS, "tokens": tokens, "loss": loss}
@@ -431,7 +430,7 @@ def pretrain(
     with files.whole_file(run.weights_file) as partial:
         np.savez(partial, **trainer.model.weights(factor))
     metrics = {
-        "perplexity": {name: history[-1][f"{name}_perplexity"] for name in DIRECTIONS},
+        "perplexity": _perplexities(history[-1]),
         "held_out_sentences": min(_HELD_OUT, len(corpus) // 10),
         "tokens": total,
         "classes": len(counts),
@@ -493,6 +492,10 @@ def _matrix(
     factor = matching.scale_factor(vectors, config.scale)
     matrix = matching.embedding_matrix((PADDING, UNKNOWN, *known), vectors, config.seed)
     return rows, matrix * np.float32(factor), factor
+
+
+def _perplexities(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: row[f"{name}_perplexity"] for name in DIRECTIONS}
 
 
 def _write_history(path: Path, rows: list[dict[str, float]]) -> None:
