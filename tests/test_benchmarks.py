@@ -214,7 +214,18 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
 
 
 @pytest.mark.parametrize(
-    "name", ["epoch", "limit", "phrases", "scaling", "skew", "tables", "tokenizer", "vectors"]
+    "name",
+    [
+        "epoch",
+        "language_model",
+        "limit",
+        "phrases",
+        "scaling",
+        "skew",
+        "tables",
+        "tokenizer",
+        "vectors",
+    ],
 )
 def test_the_other_benchmarks_import_and_have_help(benchmark, name):
     assert CliRunner().invoke(benchmark(name).main, ["--help"]).exit_code == 0
