@@ -91,6 +91,31 @@ def train_step() -> str:
     )
 
 
+def language_model() -> str:
+    """Returns the table of a language model's training."""
+    if not records.path_of("language_model").is_file():
+        return "Not measured yet."
+    found = latest("language_model", "cores", "units")
+    rows = []
+    for record in found:
+        speeds, ratios = record["tokens_per_second"], record["torch_over_ours"]
+        rows.append([record["units"], record["cores"]])
+        for dtype in ("float32", "bfloat16"):
+            forms = [speeds[f"{form} {dtype}"] for form in ("packed", "padded")]
+            theirs = max((speed for speed in forms if speed is not None), default=None)
+            rows[-1] += [
+                number(speeds[f"ours {dtype}"], ",.0f"),
+                number(theirs, ",.0f"),
+                bold(ratios["wall"][dtype]),
+                number(ratios["cpu"][dtype], ".2f"),
+            ]
+        rows[-1] += [number(ratios["wall"]["our bfloat16, float32"], ".2f"), record["rounds"]]
+    heads = ["units", "cores", "ours, tokens/s", "PyTorch, tokens/s", "ratio", "CPU time"]
+    heads += ["ours bf16, tokens/s", "PyTorch bf16, tokens/s", "ratio", "CPU time"]
+    heads += ["our bf16, PyTorch float32", "passes"]
+    return table(heads, rows) + f"\n\n{machines(found)}"
+
+
 def bfloat16() -> str:
     """Returns the table of accuracies in bfloat16 and in float32."""
     runs: dict[str, list[RunRecord]] = {row: [] for row in _DTYPES}
@@ -233,7 +258,17 @@ def tables() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
-    for function in (train_step, bfloat16, inference, limit, epoch, scaling, vectors, tables)
+    for function in (
+        train_step,
+        language_model,
+        bfloat16,
+        inference,
+        limit,
+        epoch,
+        scaling,
+        vectors,
+        tables,
+    )
 }
 
 

@@ -8,9 +8,12 @@ JSON object per line, and writes one answer per line to standard output.
     {"do": "train", "form": FORM}                     one step per batch → seconds, losses
     {"do": "infer", "form": FORM, "batches": [[[TOKEN, ...], ...], ...]}
                                                       tokens → probabilities, seconds per batch
+    {"do": "pretrain", "form": FORM}                  one step of a language model per batch → wall
+                                                      and cpu, in seconds, and losses
 
 A form is `(packed|padded) (plain|folded) (float32|bfloat16)`: packed sequences or padding,
-attention by its formulas or with its products folded, without or with autocast. On CPUs without
+attention by its formulas or with its products folded, without or with autocast. A language model's
+has no attention: `(packed|padded) (float32|bfloat16)`. On CPUs without
 bfloat16 instructions PyTorch has no bfloat16 LSTM; the answer is then `{"refused": REASON}`.
 """
 
@@ -24,7 +27,18 @@ import time
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+
+def _set_direction(lstm: nn.LSTM, suffix: str, weights: list[np.ndarray]) -> None:
+    """Copies Keras's kernel, recurrent kernel and bias into one direction of one layer."""
+    kernel, recurrent, bias = (torch.from_numpy(weight.copy()) for weight in weights)
+    with torch.no_grad():  # both libraries order the gates i, f, g, o
+        getattr(lstm, f"weight_ih_{suffix}").copy_(kernel.T)
+        getattr(lstm, f"weight_hh_{suffix}").copy_(recurrent.T)
+        getattr(lstm, f"bias_ih_{suffix}").copy_(bias)
+        # Keras has one bias.
+        getattr(lstm, f"bias_hh_{suffix}").zero_().requires_grad_(False)
 
 
 class Classifier(nn.Module):
@@ -42,16 +56,8 @@ class Classifier(nn.Module):
         for layer in range(layers):
             for direction in range(directions):
                 suffix = f"l{layer}" + ("_reverse" if direction else "")
-                kernel, recurrent, bias = (
-                    torch.from_numpy(weights[f"lstm_{layer}_{direction}_{number}"].copy())
-                    for number in range(3)
-                )
-                with torch.no_grad():  # both libraries order the gates i, f, g, o
-                    getattr(self.lstm, f"weight_ih_{suffix}").copy_(kernel.T)
-                    getattr(self.lstm, f"weight_hh_{suffix}").copy_(recurrent.T)
-                    getattr(self.lstm, f"bias_ih_{suffix}").copy_(bias)
-                    # Keras has one bias.
-                    getattr(self.lstm, f"bias_hh_{suffix}").zero_().requires_grad_(False)
+                names = [f"lstm_{layer}_{direction}_{number}" for number in range(3)]
+                _set_direction(self.lstm, suffix, [weights[name] for name in names])
         for name in ("query", "key", "value", "output", "output_bias", "logits", "logits_bias"):
             setattr(self, name, nn.Parameter(torch.from_numpy(weights[name].copy())))
 
@@ -73,6 +79,83 @@ class Classifier(nn.Module):
             pooled = (attention * (x @ self.value)).sum(1)
         features = pooled @ self.output + self.output_bias
         return features @ self.logits + self.logits_bias
+
+
+class LanguageModel(nn.Module):
+    """Frozen word vectors, an LSTM in both directions, a sampled softmax that both share."""
+
+    def __init__(self, weights: dict[str, np.ndarray], settings: dict) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding.from_pretrained(torch.from_numpy(weights["matrix"]))
+        self.lstm = nn.LSTM(
+            self.vectors.embedding_dim, settings["units"], batch_first=True, bidirectional=True
+        )
+        for direction, suffix in (("forward", "l0"), ("backward", "l0_reverse")):
+            names = [f"{direction}/{name}" for name in ("kernel", "recurrent_kernel", "bias")]
+            _set_direction(self.lstm, suffix, [weights[name] for name in names])
+        self.kernel, self.bias = (
+            nn.Embedding.from_pretrained(torch.from_numpy(array.copy()), freeze=False, sparse=True)
+            for array in (weights["softmax/kernel"], weights["softmax/bias"][:, np.newaxis])
+        )
+        probabilities = torch.from_numpy(weights["probabilities"])
+        self.ends, self.log_probabilities = probabilities.cumsum(0), probabilities.log().float()
+        self.negatives = round(float(probabilities.sum()))
+
+    def forward(
+        self,
+        rows: torch.Tensor | PackedSequence,
+        mask: torch.Tensor | None,
+        labels: list[torch.Tensor],
+        starts: torch.Tensor,
+    ) -> torch.Tensor:
+        """Returns the mean loss; see `prepared` for the arguments."""
+        if mask is None:
+            states, _ = self.lstm(PackedSequence(self.vectors(rows.data), *rows[1:]))
+            states = states.data
+        else:
+            states = self.lstm(self.vectors(rows))[0][mask]
+        directions = zip(states.chunk(2, dim=1), labels, starts, strict=True)
+        return torch.cat([self.losses(*direction) for direction in directions]).mean()
+
+    def losses(
+        self, states: torch.Tensor, labels: torch.Tensor, start: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns losses[n] for states[n, units] and labels[n]."""
+        points = start.double() + torch.arange(self.negatives)
+        sampled = torch.searchsorted(self.ends, points, right=True).clamp(max=len(self.ends) - 1)
+        true = (states * self.kernel(labels)).sum(1) + self.bias(labels).squeeze(1)
+        offset = self.bias(sampled).squeeze(1) - self.log_probabilities[sampled]
+        others = (states @ self.kernel(sampled).T).float() + offset
+        others = others.masked_fill(labels[:, None] == sampled, -1e9)
+        logits = torch.cat([true[:, None], others], 1)
+        return nn.functional.cross_entropy(logits, torch.zeros_like(labels), reduction="none")
+
+    @staticmethod
+    def prepared(weights: dict[str, np.ndarray], packed: bool) -> list[tuple]:
+        """Returns the arguments of `forward` for each batch.
+
+        They are rows of the matrix, which of them are real if they are padded, the labels of both
+        directions in the order of the states, and the samples' random numbers.
+        """
+        batches = []
+        for number in range(int(weights["steps"])):
+            rows, classes, lengths = (
+                torch.from_numpy(weights[f"{name}_{number}"]).long()
+                for name in ("rows", "classes", "lengths")
+            )
+            edge = torch.zeros_like(classes[:, :1])
+            labels = torch.cat([classes[:, 1:], edge], 1), torch.cat([edge, classes[:, :-1]], 1)
+            if packed:
+                rows, *labels = (
+                    pack_padded_sequence(ids, lengths, batch_first=True, enforce_sorted=False)
+                    for ids in (rows, *labels)
+                )
+                mask, labels = None, [ids.data for ids in labels]
+            else:
+                mask = torch.arange(rows.shape[1]) < lengths[:, None]
+                labels = [ids[mask] for ids in labels]
+            batches.append((rows, mask, labels, torch.from_numpy(weights["starts"][number])))
+        return batches
 
 
 class Worker:
@@ -122,6 +205,36 @@ class Worker:
             optimizer.step()
             losses.append(loss.item())
         return {"seconds": time.perf_counter() - started, "losses": losses}
+
+    def pretrain(self, form: str) -> dict:
+        """Trains a language model one step per batch."""
+        recurrence, dtype = form.split()
+        if form not in self.models:
+            model = LanguageModel(self.weights, self.settings)
+            dense = [weight for weight in model.lstm.parameters() if weight.requires_grad]
+            sparse = [model.kernel.weight, model.bias.weight]
+            rate = self.settings["learning_rate"]
+            optimizers = (
+                torch.optim.Adam(dense, rate, fused=True),
+                torch.optim.SparseAdam(sparse, rate),
+            )
+            batches = model.prepared(self.weights, recurrence == "packed")
+            self.models[form] = model, dense, optimizers, batches
+        model, dense, optimizers, batches = self.models[form]
+        losses = []
+        started = time.perf_counter(), time.process_time()
+        for batch in batches:
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+                loss = model(*batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(dense, self.settings["clip_norm"])
+            for optimizer in optimizers:
+                optimizer.step()
+            losses.append(loss.item())
+        wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+        return {"wall": wall, "cpu": cpu, "losses": losses}
 
     def infer(self, form: str, batches: list[list[list[str]]]) -> dict:
         """Classifies batches of tokenized texts."""

@@ -22,7 +22,7 @@ for line in sys.stdin:
     elif request["form"].endswith("bfloat16"):
         answer = {{"refused": {REASON!r}}}
     else:
-        answer = {{"seconds": 1.0, "losses": [1.5] * 8}}
+        answer = {{"seconds": 1.0, "wall": 1.0, "cpu": 2.0, "losses": [1.5] * 8}}
     print(json.dumps(answer), flush=True)
 """
 
@@ -115,7 +115,7 @@ def test_pytorch_may_refuse_bfloat16_and_nothing_else(benchmark, monkeypatch):
         types.ModuleType(name) for name in ("torch", "torch.nn", "torch.nn.utils.rnn")
     )
     nn.Module, torch.nn, torch.Tensor = object, nn, object
-    rnn.pack_padded_sequence = rnn.pad_packed_sequence = None
+    rnn.PackedSequence = rnn.pack_padded_sequence = rnn.pad_packed_sequence = None
     for module in (torch, nn, rnn):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(sys.modules, "torch.nn.utils", types.ModuleType("torch.nn.utils"))
@@ -131,16 +131,21 @@ def test_pytorch_may_refuse_bfloat16_and_nothing_else(benchmark, monkeypatch):
         torch_worker.answer(Worker(), {"do": "train", "form": "packed plain float32"})
 
 
+@pytest.fixture
+def worker(tmp_path):
+    path = tmp_path / "python"
+    path.write_text(WORKER)
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.mark.slow
-def test_a_training_step_on_a_cpu_without_bfloat16(benchmark, monkeypatch, tmp_path):
+def test_a_training_step_on_a_cpu_without_bfloat16(benchmark, worker, monkeypatch, tmp_path):
     train_step, readme = benchmark("train_step"), benchmark("readme")
-    worker = tmp_path / "python"
-    worker.write_text(WORKER)
-    worker.chmod(0o755)
     monkeypatch.setattr(train_step.records, "RESULTS", tmp_path)
     monkeypatch.setattr(train_step, "Data", lambda: benchmark("sides").Data("sample"))
     monkeypatch.setitem(train_step.TOLERANCES, "float32", (10.0, 10.0))
-    arguments = ["--torch-python", str(worker), "--batches", "8", "--rounds", "2", "--units", "16"]
+    arguments = ["--torch-python", worker, "--batches", "8", "--rounds", "2", "--units", "16"]
     result = CliRunner().invoke(
         train_step.main, [*arguments, "--shape", "one layer"], catch_exceptions=False
     )
@@ -162,6 +167,36 @@ def test_a_training_step_on_a_cpu_without_bfloat16(benchmark, monkeypatch, tmp_p
 
 
 @pytest.mark.slow
+def test_a_language_model_on_a_cpu_without_bfloat16(benchmark, worker, monkeypatch, tmp_path):
+    language_model, readme = benchmark("language_model"), benchmark("readme")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(language_model.records, "RESULTS", tmp_path)
+    monkeypatch.setattr(language_model, "_VECTORS", 2)
+    monkeypatch.setitem(language_model.TOLERANCES, "float32", (10.0, 10.0))
+    assert readme.language_model() == "Not measured yet."
+    texts = tmp_path / "reviews.txt"
+    texts.write_text("a good film\nnot bad\n" * 1750)  # a 24th of 9/10 is two batches
+    arguments = ["--torch-python", worker, "--corpus", str(texts), "--rounds", "2", "--units", "4"]
+    result = CliRunner().invoke(
+        language_model.main, [*arguments, "--batches", "2"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    (record,) = language_model.records.read("language_model")
+    assert record["classes"] == 7  # five words, rare ones, the boundary
+    speeds, ratios = record["tokens_per_second"], record["torch_over_ours"]
+    # Two batches have 132 sentences of two or three words, and a pass takes a second.
+    assert 2 * 132 < record["tokens"] < 3 * 132
+    assert speeds["padded float32"] == record["tokens"]
+    assert speeds["packed bfloat16"] is ratios["cpu"]["bfloat16"] is None
+    assert len(record["runs_s"]["ours bfloat16"]["cpu"]) == 2
+    assert ratios["wall"]["our bfloat16, float32"] > 0
+    cells = readme.language_model().splitlines()[2].split(" | ")
+    assert [number for number, cell in enumerate(cells) if cell == "–"] == [7, 8, 9]
+    result = CliRunner().invoke(language_model.main, [*arguments, "--batches", "3"])
+    assert "expected more sentences" in str(result.exception)
+
+
+@pytest.mark.slow
 def test_the_exported_classifier_of_the_inference_benchmark(benchmark):
     inference, sides = benchmark("inference"), benchmark("sides")
     settings = {"units": 8, "num_layers": 2, "bidirectional": True, "tuned": False}
@@ -179,7 +214,18 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
 
 
 @pytest.mark.parametrize(
-    "name", ["epoch", "limit", "phrases", "scaling", "skew", "tables", "tokenizer", "vectors"]
+    "name",
+    [
+        "epoch",
+        "language_model",
+        "limit",
+        "phrases",
+        "scaling",
+        "skew",
+        "tables",
+        "tokenizer",
+        "vectors",
+    ],
 )
 def test_the_other_benchmarks_import_and_have_help(benchmark, name):
     assert CliRunner().invoke(benchmark(name).main, ["--help"]).exit_code == 0

@@ -294,13 +294,14 @@ class Trainer:
         total, tokens = 0.0, 0
         for first in range(0, steps, _STEPS_PER_CALL):
             count = min(_STEPS_PER_CALL, steps - first)
-            loss, read = self._run_steps(batches, tf.constant(count))
+            loss, read = self.run_steps(batches, tf.constant(count))
             total, tokens = total + float(loss), tokens + int(read)
             on_steps(tokens, total / (first + count))
         return total / steps
 
     @tf.function(reduce_retracing=True)
-    def _run_steps(self, batches: Iterator, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def run_steps(self, batches: Iterator, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Trains on the next `count` batches; returns the sum of their losses, and their tokens."""
         total, tokens = tf.zeros(()), tf.zeros((), tf.int64)
         for _ in tf.range(count):
             batch = next(batches)
