@@ -2,82 +2,87 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sst_keras import files
 from sst_keras.errors import InputError
 from sst_keras.history import rank, write_history
+from sst_keras.input_pipeline import TrainingParts
 from sst_keras.metrics import Metrics
 from sst_keras.runtime import keras, tf
-from sst_keras.settings import TrainingConfig
 
 
 class TrainingDiverged(InputError):
     """The loss became nan or infinite."""
 
 
-@dataclass(frozen=True)
-class CheckPeriod:
-    """How much is trained between two checks of dev. To Keras, this is an epoch.
+class PartLengths(keras.callbacks.Callback):
+    """Tells the callbacks after it how many batches there are until the next check of dev.
 
-    Attributes:
-        steps: The batches of a period; None for all batches.
-        epochs: The part of an epoch that a period is; 1 for all batches.
-        count: The number of periods in a training.
+    It sets `params["steps"]`, and `params["checks_per_epoch"]`. Keras would expect as many batches
+    in each part.
     """
 
-    steps: int | None
-    epochs: float
-    count: int
+    def __init__(self, parts: TrainingParts) -> None:
+        super().__init__()
+        self.parts = parts
 
-    @classmethod
-    def of(cls, training: TrainingConfig, batches: int, multiple: int) -> Self:
-        """Divides the epochs of `batches` batches into periods.
-
-        The steps of several checks per epoch are a multiple of `multiple`, Keras's steps per
-        execution. They are rounded down, so that a few more checks may fit into all epochs. What is
-        left at the end of the last epoch is not trained on.
-        """
-        if training.checks_per_epoch == 1:
-            return cls(None, 1, training.epochs)
-        steps = max(1, batches // (training.checks_per_epoch * multiple)) * multiple
-        return cls(steps, steps / batches, max(1, training.epochs * batches // steps))
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Sets the parameters, which all callbacks share."""
+        self.params["steps"] = self.parts.steps(epoch)
+        self.params["checks_per_epoch"] = self.parts.per_pass
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Lets dev checks and what is saved see the moving average of the weights.
+    """Lets checks of dev, and what is saved, see a moving average of the weights.
 
-    Every `steps` batches, `a ← m^steps a + (1 - m^steps) w` for each trained weight `w`. The
-    momentum after `t` batches is `m = min(momentum, (1 + t) / (10 + t))`, so that the first weights
-    are soon forgotten: TensorFlow's ExponentialMovingAverage has the same formula. Training goes on
-    with the weights themselves. Source: Polyak and Juditsky, "Acceleration of Stochastic
-    Approximation by Averaging", SIAM Journal on Control and Optimization 30 (1992).
+    After each execution of `s` batches, `a ← m^s a + (1 - m^s) w` for each trained weight `w`. This
+    is the average with momentum `m` per batch, as if `w` had its last value in all `s` batches.
+    After `t` batches, `m = min(momentum, (1 + t) / (10 + t))`, as in TensorFlow's
+    ExponentialMovingAverage: the random first weights are forgotten soon, so that the first checks
+    mean something. Training goes on with the weights themselves. Source: Polyak and Juditsky,
+    "Acceleration of Stochastic Approximation by Averaging", SIAM Journal on Control and
+    Optimization 30 (1992).
 
-    Keras's `use_ema` updates the average at each step, which reads every row of an embedding.
+    It must be before the callbacks that save models.
     """
 
-    def __init__(self, momentum: float, steps: int) -> None:
+    # Keras's `use_ema` updates the average in each step, which takes a pass over all rows of the
+    # embeddings, starts from the first weights with full momentum, and does not work with its
+    # MultiOptimizer, nor does its SwapEMAWeights.
+
+    def __init__(self, momentum: float) -> None:
         super().__init__()
-        self.momentum, self.steps = momentum, steps
-        self.averages: list[keras.Variable] = []
+        self.momentum, self.steps = momentum, 0  # the batches so far
+        self.averages: list[tf.Variable] = []
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Starts from the first weights."""
-        self._weights = self.model.trainable_variables
-        self.averages = [tf.Variable(weight.value) for weight in self._weights]
-        self._step, self._swapped = 0, False
+        """Starts from the first weights, unless `restore` was called."""
+        self._weights, self._apart = self.model.trainable_variables, True
+        self.averages = self.averages or [tf.Variable(weight.value) for weight in self._weights]
+
+    def restore(self, averages: Sequence[np.ndarray], steps: int) -> None:
+        """Goes on from the averages after so many batches."""
+        self.averages, self.steps = [tf.Variable(average) for average in averages], steps
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Puts the weights themselves back into the model, after that of the averages was saved."""
+        self.put_back()
+        self._done = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Updates the averages after each execution."""
-        self._step += self.steps
-        momentum = min(self.momentum, (1 + self._step) / (10 + self._step)) ** self.steps
-        self._update(tf.constant(1 - momentum, tf.float32))
+        """Updates the averages."""
+        done = _batches_done(self, batch)
+        new, self._done = done - self._done, done
+        self.steps += new
+        momentum = min(self.momentum, (1 + self.steps) / (10 + self.steps))
+        self._update(tf.constant(1 - momentum**new, tf.float32))
 
     @tf.function
     def _update(self, share: tf.Tensor) -> None:
@@ -86,47 +91,57 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Puts the averages into the model, before dev is scored."""
-        self._swap(True)
+        self._swap(apart=False)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Puts the weights back, after the model of the averages was saved."""
-        self._swap(False)
+    @contextmanager
+    def in_model(self) -> Iterator[None]:
+        """Puts the averages into the model for as long as the context lasts."""
+        self._swap(apart=False)
+        yield
+        self._swap(apart=True)
 
-    def _swap(self, wanted: bool) -> None:
-        if self._swapped != wanted:
+    def put_back(self) -> None:
+        """Puts the weights themselves back into the model."""
+        self._swap(apart=True)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Leaves the averages in the model: they are the last model."""
+        self._swap(apart=False)
+
+    def _swap(self, apart: bool) -> None:
+        if self._apart != apart:
             for average, weight in zip(self.averages, self._weights, strict=True):
-                kept = weight.numpy()
-                weight.assign(average)
-                average.assign(kept)
-            self._swapped = wanted
+                kept = average.numpy()
+                average.assign(weight.value)
+                weight.assign(kept)
+            self._apart = apart
 
 
 class HistoryLogger(keras.callbacks.Callback):
-    """Rewrites `history.csv` (see `sst_keras.history`) after each check of dev.
+    """Rewrites `history.csv` (see `sst_keras.history`) after each part of the training."""
 
-    An epoch has `examples` examples, and a check comes after each `period` of an epoch.
-    """
-
-    def __init__(self, path: Path, examples: int, period: float = 1) -> None:
+    def __init__(self, path: Path, parts: TrainingParts) -> None:
         super().__init__()
-        self.path, self.examples, self.period = path, examples, period
+        self.path, self.parts = path, parts
         self.rows: list[dict[str, float]] = []
 
+    def restore(self, rows: Sequence[dict[str, float]]) -> None:
+        """Writes the rows of the first parts, to go on after them."""
+        self.rows = list(rows)
+        write_history(self.path, self.rows)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts the epoch's clock."""
+        """Starts the part's clock."""
         self._started = time.perf_counter()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Stops the epoch's clock: the time for scoring dev does not count."""
+        """Stops the part's clock: the time for scoring dev does not count."""
         self._seconds = time.perf_counter() - self._started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Writes the epoch's row."""
-        row = {
-            "epoch": (epoch + 1) * self.period,
-            "loss": logs["loss"],
-            "accuracy": logs["accuracy"],
-        }
+        """Writes the part's row."""
+        row = {"epoch": self.parts.epoch(epoch)}
+        row |= {"loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= {"dev_loss": logs["val_loss"], "dev_accuracy": logs["val_accuracy"]}
         if "val_macro_f1" in logs:
             row["dev_macro_f1"] = logs["val_macro_f1"]
@@ -135,7 +150,7 @@ class HistoryLogger(keras.callbacks.Callback):
         for column, optimizer in zip(columns, optimizers, strict=False):
             row[column] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         row["seconds"] = self._seconds
-        row["examples_per_second"] = self.examples * self.period / self._seconds
+        row["examples_per_second"] = self.parts.examples / self._seconds
         self.rows.append(row)
         write_history(self.path, self.rows)
 
@@ -145,23 +160,39 @@ class BestModel(keras.callbacks.Callback):
 
     `monitor` names the Keras metric whose value on dev is ranked.
 
-    Training stops after `patience` checks without a better one; with 0, it never does. `row` is
-    that of the best check so far in the history, from 1; 0 before the first.
+    Training stops after `patience` checks without a better one; with 0, it never does. `best` is
+    the number of the best check so far, from 1; 0 before the first.
     """
 
     def __init__(self, path: Path, patience: int = 0, monitor: str = "accuracy") -> None:
         super().__init__()
         self.path, self.patience, self.monitor = path, patience, monitor
-        self._best, self.row = (math.inf, math.inf), 0
+        self._order, self.best, self.checks = (math.inf, math.inf), 0, 0
+
+    def restore(self, rows: Sequence[Mapping[str, float]], model: bytes) -> None:
+        """Goes on after the checks of a history's rows, the best of which has the saved `model`."""
+        for row in rows:
+            self._is_best(row[f"dev_{self.monitor}"], row["dev_loss"])
+        with files.whole_file(self.path) as partial:
+            partial.write_bytes(model)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether training should stop."""
+        return 0 < self.patience <= self.checks - self.best
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the check was the best so far."""
-        order = rank(logs[f"val_{self.monitor}"], logs["val_loss"])
-        if order < self._best:
-            self._best, self.row = order, epoch + 1
+        if self._is_best(logs[f"val_{self.monitor}"], logs["val_loss"]):
             self.save(self.model)
-        elif self.patience and epoch + 1 - self.row >= self.patience:
-            self.model.stop_training = True
+        self.model.stop_training |= self.out_of_patience
+
+    def _is_best(self, score: float, loss: float) -> bool:
+        self.checks += 1
+        order = rank(score, loss)
+        if order < self._order:
+            self._order, self.best = order, self.checks
+        return self.best == self.checks
 
     def save(self, model: keras.Model) -> None:
         """Saves a model without its loss and optimizer."""
@@ -220,9 +251,8 @@ class DevChecks(keras.callbacks.Callback):
 class ProgressBar(keras.callbacks.Callback):
     """A bar until each check of dev, with loss and accuracy, and a line with the dev scores."""
 
-    def __init__(self, console: Console, checks_per_epoch: int = 1) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__()
-        self.checks_per_epoch = checks_per_epoch
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -234,11 +264,11 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shows the epoch's bar."""
-        number, count = epoch + 1, self.params["epochs"]
-        self._name = f"Epoch {number:>2}/{count}"
-        if self.checks_per_epoch > 1:
-            epochs = number / self.checks_per_epoch
-            self._name = f"Epoch {epochs:5.2f}, check {number:>2}/{count}"
+        self._name = f"Epoch {epoch + 1:>2}/{self.params['epochs']}"
+        if (per_epoch := self.params.get("checks_per_epoch", 1)) > 1:
+            number, check = divmod(epoch, per_epoch)
+            epochs = self.params["epochs"] // per_epoch
+            self._name = f"Epoch {number + 1:>2}/{epochs}, check {check + 1:>2}/{per_epoch}"
         self._task = self.progress.add_task(self._name, total=self.params["steps"], scores="")
         self.progress.start()
 

@@ -77,7 +77,7 @@ class Corpus:
         class_names: The classes, lowest first.
         spans: Every labelled span of the training texts, text by text, each time the complete text
             first, if the data set has spans and the settings ask for them.
-        roots: int64[train], the rows of `spans` that are complete texts.
+        roots: int64[train], the rows of `spans` that are complete texts, if there are spans.
         ordered: Whether the order of the classes is a scale, so that distances mean something.
         findings: What was found in a user's own files.
         notes: What a user should know about how the data were read, one sentence each.

@@ -1,4 +1,4 @@
-"""`history.csv`: what training logs, one row per epoch."""
+"""`history.csv`: what training logs, one row per check of dev."""
 
 import csv
 import math
@@ -10,13 +10,13 @@ from sst_keras import files
 from sst_keras.errors import InputError
 
 COLUMNS = (
-    "epoch",  # from 1; a fraction between epochs
-    "loss",  # mean over the epoch's training examples, dropout on
+    "epoch",  # at the check, such as 1, or 1.333 within the second epoch
+    "loss",  # mean over the training examples since the last check, dropout on
     "accuracy",  # 0 to 1, likewise
-    "dev_loss",  # after the epoch
+    "dev_loss",  # at the check
     "dev_accuracy",
     "dev_macro_f1",  # only if the epoch is chosen by it
-    "learning_rate",
+    "learning_rate",  # at the check
     "embedding_learning_rate",  # only if the embeddings have their own
     "seconds",  # of training, without scoring dev
     "examples_per_second",
@@ -32,15 +32,12 @@ class History:
     rows: tuple[dict[str, float], ...]
 
     def column(self, name: str) -> list[float]:
-        """Returns a column's values, epoch by epoch."""
+        """Returns a column's values, check by check."""
         return [row[name] for row in self.rows]
 
     @property
     def best_epoch(self) -> float:
-        """The epoch that ranks first, from 1; 0 if no epoch has a dev accuracy.
-
-        It is a fraction if dev was scored several times an epoch.
-        """
+        """The epoch of the check that ranks first; 0 if none has a dev accuracy."""
         scored = [row for row in self.rows if not math.isnan(row["dev_accuracy"])]
         chosen_by = "dev_macro_f1" if scored and "dev_macro_f1" in scored[0] else "dev_accuracy"
         best = min(scored, key=lambda row: rank(row[chosen_by], row["dev_loss"]), default=None)
@@ -48,21 +45,26 @@ class History:
 
 
 def rank(score: float, loss: float) -> tuple[float, float]:
-    """Returns a key that sorts epochs best first: higher score on dev, then lower dev loss.
+    """Returns a key that sorts checks best first: higher score on dev, then lower dev loss.
 
     A loss of nan counts as infinite.
     """
     return -score, math.inf if math.isnan(loss) else loss
 
 
+def shown(epoch: float) -> str:
+    """Returns an epoch as it is shown: `4`, or `2.33` within the third epoch."""
+    return f"{epoch:.2f}".rstrip("0").rstrip(".")
+
+
 def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes one row per epoch, column → value, so that it reads back exactly.
+    """Writes one row per check, column → value, so that it reads back exactly.
 
     Raises:
         ValueError: If there are no rows, or a row does not have the columns of a history.
     """
     if not rows:
-        raise ValueError("Expected one row per epoch. Received none")
+        raise ValueError("Expected one row per check. Received none")
     columns = [name for name in COLUMNS if name in rows[0] or name not in OPTIONAL_COLUMNS]
     lines = [",".join(columns)]
     for row in rows:

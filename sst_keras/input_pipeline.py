@@ -3,6 +3,8 @@
 Padding has the id 0 and is on the right. Everything runs in TensorFlow: no Python per example.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sst_keras.corpora import Split
@@ -15,43 +17,119 @@ from sst_keras.settings import DataConfig
 _POOL = 64
 
 
-def training_batches(
-    split: Split,
-    encoder: TokenEncoder,
-    data: DataConfig,
-    seed: int,
-    weights: np.ndarray | None = None,
-    roots: np.ndarray | None = None,
-) -> tf.data.Dataset:
-    """Returns shuffled batches of texts of similar length.
+class TrainingParts:
+    """The training batches, part by part: what lies between two checks of dev.
 
-    1. Each epoch shuffles all examples anew.
+    Each pass over the batches of `training_rows` is cut into parts of equal numbers of batches, as
+    far as they can be equal. Each iteration of `dataset` yields the next part. Keras takes a part
+    for an epoch. A part is `({token_ids: int32[batch, time]}, label: int32[batch])` per batch, and
+    with `weights` float32[examples] a third column, weight: float32[batch].
+
+    Attributes:
+        batches: The batches of a pass.
+        per_pass: The parts of a pass; one per batch if it has fewer batches than were asked for.
+        examples: The examples of the part that was read last.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        encoder: TokenEncoder,
+        data: DataConfig,
+        seed: int,
+        per_pass: int = 1,
+        weights: np.ndarray | None = None,
+        roots: np.ndarray | None = None,
+    ) -> None:
+        ids = _encoded(split, encoder, data)
+        rows = training_rows(ids.row_lengths().numpy(), data, seed, roots)
+        self.batches = int(rows.cardinality())
+        self.per_pass, self.examples = min(per_pass, self.batches), 0
+        self._passes = rows.ragged_batch(self.batches)
+        self._next, self._drawn = 0, 0  # the next part; the passes whose order was drawn
+        spec = tf.RaggedTensorSpec([None, None], tf.int64)
+        found = tf.data.Dataset.from_generator(self._part, output_signature=spec)
+        rows = found.flat_map(tf.data.Dataset.from_tensor_slices)
+        self.dataset = _read_rows(rows, ids, split.labels, weights)
+
+    def steps(self, part: int) -> int:
+        """Returns the batches of a part, from 0."""
+        return self._end(part + 1) - self._end(part)
+
+    def epoch(self, part: int) -> float:
+        """Returns the epochs at the end of a part, such as 1 or 1.333."""
+        epochs = (part + 1) / self.per_pass
+        return int(epochs) if epochs.is_integer() else round(epochs, 3)
+
+    def skip(self, parts: int) -> None:
+        """Goes to a place as if so many parts had been read."""
+        self._next = parts
+
+    def _end(self, parts: int) -> int:
+        """Returns the batches of the first `parts` parts."""
+        return parts * self.batches // self.per_pass
+
+    def _part(self) -> Iterator[tf.RaggedTensor]:
+        """Yields the rows int64[batches, (batch)] of the next part."""
+        number = self._next // self.per_pass
+        while self._drawn <= number:
+            self._order = next(iter(self._passes))
+            # Another iterator moves the shuffles' seeds on. Keras made one after each epoch, and
+            # earlier results depend on it.
+            iter(self._passes)
+            self._drawn += 1
+        start = number * self.batches
+        rows = self._order[self._end(self._next) - start : self._end(self._next + 1) - start]
+        self.examples = len(rows.flat_values)
+        self._next += 1
+        yield rows
+
+
+def training_batches(
+    split: Split, encoder: TokenEncoder, data: DataConfig, seed: int
+) -> tf.data.Dataset:
+    """Returns the batches `({token_ids: int32[batch, time]}, label: int32[batch])` of a pass.
+
+    Each iteration is another pass; see `training_rows`.
+    """
+    ids = _encoded(split, encoder, data)
+    return _read_rows(training_rows(ids.row_lengths().numpy(), data, seed), ids, split.labels)
+
+
+def _encoded(split: Split, encoder: TokenEncoder, data: DataConfig) -> tf.RaggedTensor:
+    """Returns the ids int32[examples, (time)] of training texts, cut to `data.max_length`."""
+    ids = encoder.encode(split.texts)
+    return ids[:, : data.max_length] if data.max_length else ids
+
+
+def training_rows(
+    lengths: np.ndarray, data: DataConfig, seed: int, roots: np.ndarray | None = None
+) -> tf.data.Dataset:
+    """Returns shuffled batches of texts of similar length, as row numbers int64[batch].
+
+    `lengths` int64[examples] are in tokens.
+
+    1. Each pass shuffles all examples anew.
     2. Pools of `_POOL` batches of examples (or of half of all examples, if that is less) are sorted
-       by length, with ties in the order of the shuffle, and cut into batches. Each batch is padded
-       to its longest text.
-    3. The batches of the epoch are shuffled.
+       by length, with ties in the order of the shuffle, and cut into batches.
+    3. The batches of the pass are shuffled.
 
     Texts for which a full batch could exceed `data.batch_tokens` tokens with its padding are kept
     apart: texts that fit half of a batch, a quarter, and so on, down to one text per batch. Steps 1
     and 2 treat each such group by itself, step 3 mixes the batches of all groups.
 
-    Each batch is `({token_ids: int32[batch, time]}, label: int32[batch])`, and with `weights`
-    float32[examples] a third part, weight: float32[batch].
-
-    With `roots`, the rows of complete texts as in `Corpus.roots`, each epoch has these and
-    `data.phrases_per_sentence` phrases of each, or as many as it has, that are drawn anew. Batches
-    are then all of one size.
+    With `roots`, the rows of complete texts as in `Corpus.roots`, each pass has these and
+    `data.phrases_per_sentence` phrases of each, or as many as it has, that are drawn anew: Tai et
+    al., "Improved Semantic Representations From Tree-Structured Long Short-Term Memory Networks",
+    ACL 2015. How many are long then differs from pass to pass, so all batches have the size of
+    those of the longest texts.
     """
-    ids = encoder.encode(split.texts)
-    if data.max_length:
-        ids = ids[:, : data.max_length]
-    lengths = ids.row_lengths().numpy()  # int64[examples]
     groups = _groups(lengths, data.batch_size, data.batch_tokens)
     if roots is None:
         sources = [tf.data.Dataset.from_tensor_slices(rows) for _, rows in groups]
         counts = [len(rows) for _, rows in groups]
     else:
-        drawn, count = _drawn(roots, len(ids), data.phrases_per_sentence, seed)
+        drawn, count = _drawn(roots, len(lengths), data.phrases_per_sentence, seed)
         groups, sources, counts = groups[-1:], [drawn], [count]
     sizes = [size for size, _ in groups]
     batches = sum(-(-count // size) for count, size in zip(counts, sizes, strict=True))
@@ -62,8 +140,19 @@ def training_batches(
     for other in others:
         rows = rows.concatenate(other)
     rows = rows.shuffle(batches, seed=seed, reshuffle_each_iteration=True)
-    rows = rows.apply(tf.data.experimental.assert_cardinality(batches))
-    return _read_rows(rows, ids, split.labels, weights)
+    return rows.apply(tf.data.experimental.assert_cardinality(batches))
+
+
+def epoch_shares(roots: np.ndarray, spans: int, per_root: int) -> np.ndarray:
+    """Returns float64[spans], how often a pass over `sampled-phrases` has each of the spans.
+
+    It is 1 for the complete texts at `roots`. For the `n` phrases of a text it is
+    `min(1, per_root / n)`.
+    """
+    phrases = np.diff(np.append(roots, spans)) - 1
+    shares = np.repeat(np.minimum(1, per_root / np.maximum(phrases, 1)), phrases + 1)
+    shares[roots] = 1
+    return shares
 
 
 def _drawn(roots: np.ndarray, spans: int, per_root: int, seed: int) -> tuple[tf.data.Dataset, int]:
@@ -76,7 +165,8 @@ def _drawn(roots: np.ndarray, spans: int, per_root: int, seed: int) -> tuple[tf.
         chances = tf.random.stateless_uniform([spans], [seed, state], dtype=tf.float64)
         keys = tf.where(places == 0, owners, owners + chances)
         order = tf.argsort(keys, stable=True)  # by text, the complete text first
-        return tf.data.Dataset.from_tensor_slices(tf.boolean_mask(order, places <= per_root))
+        chosen = tf.boolean_mask(order, places <= per_root)
+        return tf.data.Dataset.from_tensor_slices(tf.cast(chosen, tf.int64))
 
     states = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
     return states.flat_map(draw), int(np.minimum(counts, per_root + 1).sum())

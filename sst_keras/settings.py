@@ -82,7 +82,7 @@ class DataConfig:
         8, "how many phrases of a sentence an epoch draws", low=1,
         needs=("data.examples", ("sampled-phrases",)))
     root_weight: float = _setting(
-        1.0, "weight of complete sentences among phrases, whose weight is 1", low=0.0,
+        1.0, "how much a complete sentence counts in the loss; other phrases count 1", low=0.0,
         needs=("data.examples", ("phrases", "unique-phrases", "sampled-phrases")))
     lowercase: bool = _setting(
         True, "whether words that differ only in case are the same word", label="lower case")
@@ -177,10 +177,10 @@ class TrainingConfig:
     seed: int = _setting(1, "the seed of everything random", low=0, high=2**31 - 1)
     epochs: int = _setting(40, "the maximum number of passes over the training examples", low=1)
     patience: int = _setting(
-        8, "stop after this many epochs without a better one on dev; 0: never", low=0)
+        8, "stop after this many epochs without a better check on dev; 0: never", low=0)
     checks_per_epoch: int = _setting(
-        1, "how many times an epoch dev is scored; the weights of the best check are kept",
-        label="dev checks an epoch", low=1)
+        1, "how many times an epoch dev is scored, at equal distances; the best check's model is "
+        "kept", label="dev checks an epoch", low=1, high=1000)
     average: float = _setting(
         0.0, "momentum per step of the moving average of the weights that dev is scored with and "
         "that is kept, such as 0.999; 0: the weights themselves", label="weights averaged",

@@ -5,9 +5,10 @@ score on dev, and scores it on dev and test. The rest of the package is what it 
 """
 
 import logging
-import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,21 @@ from sst_keras import files
 from sst_keras.callbacks import (
     AveragedWeights,
     BestModel,
-    CheckPeriod,
     DevChecks,
     HistoryLogger,
+    PartLengths,
     StopOnNaN,
 )
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment
+from sst_keras.errors import UsageError
 from sst_keras.evaluation import Evaluation, score
 from sst_keras.history import History
-from sst_keras.input_pipeline import evaluation_batches, training_batches
+from sst_keras.input_pipeline import TrainingParts, epoch_shares, evaluation_batches
 from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, MacroF1
+from sst_keras.metrics import Metrics
 from sst_keras.models import build_model
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.pretrained import LanguageModelRun, start_from
@@ -50,8 +53,8 @@ class TrainingResult:
 
     Attributes:
         pipeline: The settings, with the data set, classes and vectors that were found.
-        best_epoch: The epoch whose model was kept, from 1; a fraction, such as 1.33, if dev was
-            scored several times an epoch.
+        best_epoch: The epoch whose model was kept, from 1; a fraction, such as 1.333, if it was
+            kept within an epoch.
         best: `dev` and `test` → the scores of the kept model.
         last: `dev` and `test` → the scores of the last epoch's model.
         checks: The rows of `callbacks.DevChecks`; empty if dev was scored once per epoch.
@@ -95,7 +98,8 @@ def train(
         run: The folder of the run.
         data_dir: The folder that has `sst/` and `vectors/`, instead of the environment's.
         callbacks: More Keras callbacks, such as a progress bar or TensorBoard.
-        dev_checks: How many times per epoch dev is scored for `TrainingResult.checks`.
+        dev_checks: How many times per epoch dev is scored for `TrainingResult.checks`, which
+            changes nothing else. `training.checks_per_epoch` must be 1 for that.
 
     Raises:
         UsageError: If the data set or the vectors cannot be found.
@@ -103,6 +107,12 @@ def train(
         TrainingDiverged: If the loss becomes nan or infinite.
     """
     started = time.perf_counter()
+    if dev_checks > 1 < pipeline.training.checks_per_epoch:
+        raise UsageError(
+            f"expected 1, because dev is only watched {dev_checks} times an epoch. Received: "
+            f"{pipeline.training.checks_per_epoch}.",
+            setting="training.checks_per_epoch",
+        )
     tf.config.experimental.enable_op_determinism()
     corpus = load_corpus(pipeline.data, data_dir)
     _report(pipeline, corpus)
@@ -114,33 +124,35 @@ def train(
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
-    batches = _training_batches(pipeline, corpus, lexicon, weights)
-    steps = len(batches) * pipeline.training.epochs
-    model = _compiled_model(pipeline, corpus, lexicon, steps)
+    parts = _training_parts(pipeline, corpus, lexicon, weights)
+    model = _compiled_model(pipeline, corpus, lexicon, parts.batches * pipeline.training.epochs)
     _write_inputs(run, pipeline, corpus, lexicon, model, weights)
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
-    period = CheckPeriod.of(pipeline.training, len(batches), STEPS_PER_EXECUTION)
-    training = pipeline.training
-    logger = HistoryLogger(run.history_file, _epoch_examples(corpus, data), period.epochs)
-    patience = math.ceil(training.patience / period.epochs)
-    best = BestModel(run.model_file, patience, training.monitor.replace("-", "_"))
-    checks = DevChecks(lambda: score(classifier, corpus, "dev").metrics, dev_checks)
-    watching = [StopOnNaN(), logger, best, *([checks] if dev_checks > 1 else ()), *callbacks]
-    if training.average:  # first, so that the others see the averages
-        watching.insert(0, AveragedWeights(training.average, STEPS_PER_EXECUTION))
+    averaged = AveragedWeights(pipeline.training.average) if pipeline.training.average else None
+    logger = HistoryLogger(run.history_file, parts)
+    patience, monitor = pipeline.training.patience, pipeline.training.monitor.replace("-", "_")
+    best = BestModel(run.model_file, patience * parts.per_pass, monitor)
+
+    def score_dev() -> Metrics:
+        with averaged.in_model() if averaged else nullcontext():
+            return score(classifier, corpus, "dev").metrics
+
+    checks = DevChecks(score_dev, dev_checks)
+    watching = [PartLengths(parts), averaged, StopOnNaN(), logger, best]
+    watching += [checks if dev_checks > 1 else None, *callbacks]
     try:
-        _fit(pipeline, batches, period, corpus.dev, classifier, watching)
+        _fit(pipeline, parts, corpus.dev, classifier, [each for each in watching if each])
     except KeyboardInterrupt:
-        if not best.row:
+        if not best.best:
             best.save(model)
         raise
 
     kept = _score(Classifier.load(run), corpus)
     history = History(tuple(logger.rows))
-    last = kept if best.row == len(history.rows) else _score(classifier, corpus)
+    last = kept if best.best == best.checks else _score(classifier, corpus)
     seconds = time.perf_counter() - started
-    best_epoch = history.rows[best.row - 1]["epoch"]
+    best_epoch = history.rows[best.best - 1]["epoch"]
     result = TrainingResult(run, pipeline, history, best_epoch, kept, last, checks.rows, seconds)
     files.write_json(run.metrics_file, result.to_dict())
     return result
@@ -151,20 +163,20 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
         log.warning(note)
     if unread := pipeline.unread():
         log.warning(f"Settings that this model does not read: {', '.join(unread)}.")
-    examples, kind = _epoch_examples(corpus, pipeline.data), pipeline.data.examples
+    examples, kind = _shares(corpus, pipeline.data).sum(), pipeline.data.examples
     log.info(
-        f"Data: {corpus.name}, {examples:,} training {kind.replace('-', ' ')}, "
+        f"Data: {corpus.name}, {examples:,.0f} training {kind.replace('-', ' ')}, "
         f"{len(corpus.dev):,} dev and {len(corpus.test):,} test texts, "
         f"{len(corpus.class_names)} classes."
     )
 
 
-def _epoch_examples(corpus: Corpus, data: DataConfig) -> int:
-    """Returns the number of training examples in an epoch."""
+def _shares(corpus: Corpus, data: DataConfig) -> np.ndarray:
+    """Returns float64[examples], how often an epoch has each training example on average."""
+    examples = corpus.training_split(data.examples)
     if data.examples != "sampled-phrases":
-        return len(corpus.training_split(data.examples))
-    counts = np.diff(np.append(corpus.roots, len(corpus.spans)))
-    return int(np.minimum(counts, data.phrases_per_sentence + 1).sum())
+        return np.ones(len(examples))
+    return epoch_shares(corpus.roots, len(examples), data.phrases_per_sentence)
 
 
 def _class_weights(corpus: Corpus, data: DataConfig) -> dict[int, float] | None:
@@ -172,22 +184,25 @@ def _class_weights(corpus: Corpus, data: DataConfig) -> dict[int, float] | None:
     if data.class_weights == "none":
         return None
     labels = corpus.training_split(data.examples).labels
-    weights = balanced_weights(labels, len(corpus.class_names))
+    weights = balanced_weights(labels, len(corpus.class_names), _shares(corpus, data))
     named = (f"{n} {w:.3g}" for n, w in zip(corpus.class_names, weights, strict=True))
     log.info(f"Class weights: {', '.join(named)}.")
     return dict(enumerate(weights))
 
 
-def balanced_weights(labels: np.ndarray, classes: int) -> list[float]:
+def balanced_weights(
+    labels: np.ndarray, classes: int, shares: np.ndarray | None = None
+) -> list[float]:
     """Returns weights with which each class counts the same: `n / (present classes * n_c)`.
 
     `labels` int[n] are from 0. The mean weight of the examples is 1. A class without examples has
-    the weight 0. Source: King and Zeng, "Logistic Regression in Rare Events Data", Political
-    Analysis 9 (2001); scikit-learn calls it `balanced`.
+    the weight 0. With `shares` float[n], an example counts as so many. Source: King and Zeng,
+    "Logistic Regression in Rare Events Data", Political Analysis 9 (2001); scikit-learn calls it
+    `balanced`.
     """
-    counts = np.bincount(labels, minlength=classes)
-    shares = counts * (counts > 0).sum() / len(labels)
-    return [1 / float(share) if share else 0.0 for share in shares]
+    counts = np.bincount(labels, shares, classes)
+    relative = counts * (counts > 0).sum() / counts.sum()
+    return [1 / float(share) if share else 0.0 for share in relative]
 
 
 def _compiled_model(
@@ -245,10 +260,10 @@ def _write_inputs(
         np.save(file, keys)
 
 
-def _training_batches(
+def _training_parts(
     pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, class_weights: Mapping[int, float] | None
-) -> tf.data.Dataset:
-    data = pipeline.data
+) -> TrainingParts:
+    data, training = pipeline.data, pipeline.training
     examples = corpus.training_split(data.examples)
     weights = np.ones(len(examples), np.float32)
     if class_weights:
@@ -256,11 +271,12 @@ def _training_batches(
     if data.examples != "sentences":
         is_root = np.isin(examples.texts.keys(), corpus.train.texts.keys())
         weights[is_root] *= data.root_weight
-    return training_batches(
+    return TrainingParts(
         examples,
         lexicon.encoder,
         data,
-        pipeline.training.seed,
+        training.seed,
+        training.checks_per_epoch,
         weights if (weights != 1).any() else None,
         corpus.roots if data.examples == "sampled-phrases" else None,
     )
@@ -268,22 +284,23 @@ def _training_batches(
 
 def _fit(
     pipeline: Pipeline,
-    batches: tf.data.Dataset,
-    period: CheckPeriod,
+    parts: TrainingParts,
     dev: Split,
     classifier: Classifier,
     callbacks: Sequence,
 ) -> None:
     data, encoder = pipeline.data, classifier.encoder
-    classifier.model.fit(
-        batches if period.steps is None else batches.repeat(),
-        steps_per_epoch=period.steps,
-        validation_data=evaluation_batches(dev, encoder, data.batch_size, data.batch_tokens)[0],
-        epochs=period.count,
-        callbacks=callbacks,
-        shuffle=False,  # The batches are shuffled.
-        verbose=0,
-    )
+    with warnings.catch_warnings():
+        # Keras does not know how many batches a part has, and warns at the end of each.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        classifier.model.fit(
+            parts.dataset,
+            validation_data=evaluation_batches(dev, encoder, data.batch_size, data.batch_tokens)[0],
+            epochs=pipeline.training.epochs * parts.per_pass,
+            callbacks=callbacks,
+            shuffle=False,  # The batches are shuffled.
+            verbose=0,
+        )
 
 
 def _score(classifier: Classifier, corpus: Corpus) -> dict[str, Evaluation]:

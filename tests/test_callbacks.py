@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from sst_keras.callbacks import (
+    AveragedWeights,
     BestModel,
     DevChecks,
     HistoryLogger,
@@ -46,15 +47,16 @@ def run_epochs(callback, model, figures):
 
 def test_history_grows_by_one_row_per_epoch(model, tmp_path):
     path = tmp_path / "history.csv"
-    logger = HistoryLogger(path, 100)
+    parts = SimpleNamespace(epoch=lambda part: (part + 1) / 2, examples=50)
+    logger = HistoryLogger(path, parts)
     run_epochs(logger, model, [(0.25,), (0.5, 0.75)])
     history = read_history(path)
-    assert history.column("epoch") == [1, 2]
+    assert history.column("epoch") == [0.5, 1]
     assert history.column("dev_accuracy") == [0.25, 0.5]
     assert history.column("dev_loss") == [1.0, 0.75]
     assert history.column("learning_rate") == pytest.approx([0.01, 0.01])
     row = history.rows[0]
-    assert row["examples_per_second"] * row["seconds"] == pytest.approx(100)
+    assert row["examples_per_second"] * row["seconds"] == pytest.approx(50)
 
 
 def test_the_best_epoch_is_kept(model, tmp_path):
@@ -70,14 +72,14 @@ def test_the_best_epoch_is_kept(model, tmp_path):
     # Better; worse; as accurate with a lower loss; as accurate with a higher one.
     run_epochs(best, model, [(0.4, 1.0), (0.3, 0.5), (0.4, 0.9), (0.4, 1.1)])
     assert kernels == [0, 0, 2, 2]
-    assert best.row == 3
+    assert best.best == 3
     assert not keras.models.load_model(best.path).compiled
 
 
 def test_patience(model, tmp_path):
     best = BestModel(tmp_path / "model.keras", patience=2)
     assert run_epochs(best, model, [(0.4,), (0.5,), (0.3,), (0.4,), (0.6,)]) == [1, 2, 3, 4]
-    assert best.row == 2
+    assert best.best == 2 and best.out_of_patience
     endless = BestModel(tmp_path / "model.keras")
     assert len(run_epochs(endless, model, [(0.4,)] * 5)) == 5
 
@@ -91,6 +93,59 @@ def test_a_loss_that_is_not_finite_stops_training(loss):
         stop.on_train_batch_end(1, {"loss": loss})
 
 
+def test_averages_by_hand(model):
+    """The kernel is 0 at first, and 1, then 3, after executions of 2 batches and of 1."""
+    averaged, kernel = AveragedWeights(0.5), model.trainable_variables[0]
+    averaged.set_model(model)
+    averaged.set_params({"steps": 3})
+    kernel.assign([[0.0]])
+    averaged.on_train_begin()
+    averaged.on_epoch_begin(0)
+    kernel.assign([[1.0]])
+    averaged.on_train_batch_end(1)
+    # After 2 batches, the momentum is (1 + 2) / (10 + 2) = 1/4: 1/16 of 0, 15/16 of 1.
+    assert averaged.averages[0].numpy().item() == pytest.approx(15 / 16)
+    kernel.assign([[3.0]])
+    averaged.on_train_batch_end(3)  # Keras counts a shorter last execution as a full one.
+    # After 3, it is 4/13.
+    expected = 4 / 13 * 15 / 16 + 9 / 13 * 3
+    assert averaged.averages[0].numpy().item() == pytest.approx(expected)
+    averaged.on_test_begin()
+    assert kernel.numpy().item() == pytest.approx(expected)
+    averaged.on_epoch_begin(1)
+    assert kernel.numpy().item() == 3
+    with averaged.in_model():
+        assert kernel.numpy().item() == pytest.approx(expected)
+    assert kernel.numpy().item() == 3
+    averaged.on_train_end()
+    assert kernel.numpy().item() == pytest.approx(expected)
+
+
+def test_the_momentum_of_late_averages(model):
+    averaged, kernel = AveragedWeights(0.5), model.trainable_variables[0]
+    averaged.set_model(model)
+    averaged.set_params({"steps": 2})
+    kernel.assign([[3.0]])
+    averaged.restore([np.ones((1, 1), np.float32), np.zeros(1, np.float32)], 100)
+    averaged.on_train_begin()
+    averaged.on_epoch_begin(0)
+    averaged.on_train_batch_end(1)
+    # min(0.5, 103 / 112) for 2 batches: 1/4 of 1, 3/4 of 3.
+    assert averaged.averages[0].numpy().item() == pytest.approx(2.5)
+
+
+def test_a_history_is_gone_on_with(model, tmp_path):
+    best = BestModel(tmp_path / "model.keras", patience=2)
+    rows = [{"dev_accuracy": score, "dev_loss": 1.0} for score in (0.4, 0.5, 0.3)]
+    best.restore(rows, b"the second model")
+    assert (best.best, best.checks, best.out_of_patience) == (2, 3, False)
+    assert best.path.read_bytes() == b"the second model"
+    best.set_model(model)
+    model.stop_training = False
+    best.on_epoch_end(3, logs(0.5))
+    assert best.best == 2 and best.out_of_patience and model.stop_training
+
+
 def test_progress_shows_the_figures():
     screen = io.StringIO()
     bar = ProgressBar(Console(file=screen, force_terminal=True, width=100))
@@ -102,6 +157,16 @@ def test_progress_shows_the_figures():
     bar.close()
     assert "dev accuracy 25.0%" in screen.getvalue()
     assert "accuracy 50.0%" in screen.getvalue()
+
+
+def test_progress_shows_epoch_and_check():
+    screen = io.StringIO()
+    bar = ProgressBar(Console(file=screen, force_terminal=True, width=100))
+    bar.set_params({"steps": 3, "epochs": 6, "checks_per_epoch": 3})
+    bar.on_epoch_begin(4)
+    bar.on_epoch_end(4, logs(0.25))
+    bar.close()
+    assert "Epoch  2/2, check  2/3  loss" in screen.getvalue()
 
 
 def test_batches_are_counted_to_the_epochs_end(model):

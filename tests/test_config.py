@@ -25,6 +25,7 @@ UNSTATED = {
     "data.markup", "data.ordinal", "data.max_length", "data.batch_size", "data.batch_tokens",
     "data.class_weights", "embedding.key_pattern", "embedding.scale", "embedding.word_dropout",
     "model.init", "model.weight_dropout", "model.matmul_dtype", "training.seed", "training.monitor",
+    "training.checks_per_epoch", "training.average", "training.schedule",
     "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
 }  # fmt: skip
 

@@ -27,12 +27,15 @@ def test_a_folder_of_trees(tree_folder):
     assert corpus.train.labels.tolist() == [4, 0, 2]
     assert corpus.test.row(1) == (["great"], 4)
     assert corpus.class_names[0] == "very negative" and len(corpus.class_names) == 5
-    assert corpus.spans is None
+    assert corpus.spans is None and corpus.roots is None
 
 
 def test_phrases_and_distinct_phrases(tree_folder):
     corpus = load(tree_folder, examples="phrases")
     assert len(corpus.training_split("phrases")) == 5 + 5 + 3
+    assert corpus.training_split("sampled-phrases") is corpus.spans
+    assert corpus.roots.tolist() == [0, 5, 10]
+    assert texts(corpus.spans.take(corpus.roots)) == texts(corpus.train)
     distinct = corpus.training_split("unique-phrases")
     assert texts(distinct) == [
         "A great film", "A", "great film", "great", "film",
@@ -90,6 +93,9 @@ def test_the_real_phrases(real_data):
     corpus = load(real_data / "sst", examples="phrases")
     assert len(corpus.training_split("phrases")) == 318582
     assert len(corpus.training_split("unique-phrases")) == 159274
+    roots = corpus.spans.take(corpus.roots)
+    assert (roots.texts.keys() == corpus.train.texts.keys()).all()
+    assert (roots.labels == corpus.train.labels).all()
     assert len(corpus.training_split("sentences")) == 8544
 
 

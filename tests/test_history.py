@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from sst_keras.errors import InputError
-from sst_keras.history import COLUMNS, TIME_COLUMNS, History, rank, read_history, write_history
+from sst_keras.history import (
+    COLUMNS,
+    TIME_COLUMNS,
+    History,
+    rank,
+    read_history,
+    shown,
+    write_history,
+)
 
 HEADER = "epoch,loss,accuracy,dev_loss,dev_accuracy,learning_rate,seconds,examples_per_second\n"
 
@@ -29,6 +37,18 @@ def test_file_is_plain_csv(tmp_path):
     assert (tmp_path / "history.csv").read_text() == (
         HEADER + "1,1.5,0.3,1.3,0.4,0.001,2.0,4272.0\n" + "2,1.5,0.3,1.3,0.4,0.001,2.0,4272.0\n"
     )
+
+
+def test_checks_within_epochs(tmp_path):
+    write_history(tmp_path / "history.csv", [row(0.5), row(1, 0.5), row(1.5)])
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == ["0.5", "1", "1.5"]
+    history = read_history(tmp_path / "history.csv")
+    assert history.column("epoch") == [0.5, 1, 1.5] and history.best_epoch == 1
+
+
+def test_epochs_as_they_are_shown():
+    assert [shown(epoch) for epoch in (4, 10, 10.0, 2.333, 2.5)] == ["4", "10", "10", "2.33", "2.5"]
 
 
 def test_numbers_read_back_exactly(tmp_path):
@@ -109,8 +129,8 @@ def test_order_of_columns_does_not_matter(tmp_path):
         (HEADER + "1,1,1,1,1,1,1,1\n2,1,1,much,1,1,1,1\n", "line 3: .*dev_loss.* 'much'"),
         (HEADER + "1,1,1,1,1,1,1,\n", "line 2: .*examples_per_second.* ''"),
         (HEADER + "1,1,1\n", "line 2: .*column dev_loss.*cut short"),
-        (HEADER + "1.5,1,1,1,1,1,1,1\n", "line 2: expected a whole number in the column epoch"),
-        (HEADER + "nan,1,1,1,1,1,1,1\n", "a whole number in the column epoch"),
+        (HEADER + "0,1,1,1,1,1,1,1\n", "line 2: expected a number above 0 in the column epoch"),
+        (HEADER + "nan,1,1,1,1,1,1,1\n", "a number above 0 in the column epoch"),
     ],
 )
 def test_unsound_files(tmp_path, content, message):

@@ -45,7 +45,7 @@ ALLOWED = {
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent", "vocabulary"},
     "optimizers": {"models"},
-    "callbacks": {"history", "metrics"},
+    "callbacks": {"history", "input_pipeline", "metrics"},
     "plotting": {"history", "runs"},
     "classifier": {
         "corpora", "encoder", "input_pipeline", "layers", "models", "recurrent", "runs", "serving",
@@ -54,7 +54,7 @@ ALLOWED = {
     "evaluation": {"classifier", "corpora", "metrics", "runs"},
     "training": {
         "callbacks", "classifier", "corpora", "environment", "evaluation", "history",
-        "input_pipeline", "lexicon", "losses", "models", "optimizers", "pretrained",
+        "input_pipeline", "lexicon", "losses", "metrics", "models", "optimizers", "pretrained",
         "runs",
     },
     "serving": {"classifier", "input_pipeline", "runs", "tables"},

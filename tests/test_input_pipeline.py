@@ -4,7 +4,13 @@ import tensorflow as tf
 
 from sst_keras.corpora import Split, load_corpus
 from sst_keras.encoder import TokenEncoder
-from sst_keras.input_pipeline import batch_sizes, evaluation_batches, training_batches
+from sst_keras.input_pipeline import (
+    TrainingParts,
+    batch_sizes,
+    epoch_shares,
+    evaluation_batches,
+    training_batches,
+)
 from sst_keras.settings import DataConfig
 from sst_keras.texts import Texts
 from sst_keras.vocabulary import PADDING, UNKNOWN, Vocabulary
@@ -88,6 +94,92 @@ def test_texts_of_one_length_meet_others_in_each_epoch():
     dataset = training_batches(split, TokenEncoder(VOCABULARY, True), DataConfig(batch_size=8), 1)
     first, second = ({frozenset(labels.numpy().tolist()) for _, labels in dataset} for _ in "ab")
     assert not first & second
+
+
+def parts_of(per_pass, count=30, **others):
+    """Texts of the lengths 1 to 10, in batches of 4."""
+    split = of_lengths([place % 10 + 1 for place in range(count)])
+    data = DataConfig(batch_size=4, phrases_per_sentence=2)
+    return TrainingParts(split, TokenEncoder(VOCABULARY, True), data, 1, per_pass, **others)
+
+
+def batches_of(dataset):
+    return [
+        (inputs["token_ids"].numpy().tolist(), labels.numpy().tolist())
+        for inputs, labels in dataset
+    ]
+
+
+def test_the_parts_of_a_pass_are_the_pass():
+    whole, thirds = parts_of(1), parts_of(3)
+    # Thirds of 8 batches, the last of which has 2 of the 30 texts.
+    assert [thirds.steps(part) for part in range(6)] == [2, 3, 3, 2, 3, 3]
+    assert [thirds.epoch(part) for part in range(4)] == [0.333, 0.667, 1, 1.333]
+    assert str(thirds.epoch(2)) == "1" and whole.steps(1) == 8
+    passes = []
+    for _ in range(3):
+        batches, examples = [], 0
+        for _ in range(3):
+            batches += batches_of(thirds.dataset)
+            examples += thirds.examples
+        assert batches == batches_of(whole.dataset)
+        assert examples == whole.examples == 30
+        passes.append(batches)
+        assert sorted(label for _, labels in batches for label in labels) == list(range(30))
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_a_part_is_found_again():
+    thirds, again = parts_of(3), parts_of(3)
+    parts = [batches_of(thirds.dataset) for _ in range(6)]
+    again.skip(4)
+    assert [batches_of(again.dataset) for _ in range(2)] == parts[4:]
+
+
+def test_the_passes_are_those_that_keras_makes_of_the_batches():
+    """Earlier results were made with `fit`, which makes a second iterator at an epoch's end."""
+    parts = parts_of(1)
+    split = of_lengths([place % 10 + 1 for place in range(30)])
+    data = DataConfig(batch_size=4)
+    plain = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
+    for _ in range(3):
+        assert batches_of(parts.dataset) == batches_of(plain)
+        iter(plain)
+
+
+def test_a_pass_of_fewer_batches_than_parts():
+    parts = parts_of(5, count=8)
+    assert (parts.batches, parts.per_pass) == (2, 2)
+    assert [len(batches_of(parts.dataset)) for _ in range(4)] == [1, 1, 1, 1]
+
+
+def test_weights_go_with_their_texts():
+    parts = parts_of(1, weights=np.arange(30, dtype=np.float32))
+    for _, labels, weights in parts.dataset:
+        assert labels.numpy().tolist() == weights.numpy().tolist()
+
+
+def test_sampled_phrases():
+    # Texts with 5, 0, 1 and 23 phrases, of which 2, 0, 1 and 2 are drawn.
+    roots, owners = np.array([0, 6, 7, 9]), [0] * 6 + [1] + [2] * 2 + [3] * 21
+    parts = parts_of(1, roots=roots)
+    passes = [[label for label, _ in rows(parts.dataset)] for _ in range(40)]
+    assert parts.batches == 3 and parts.examples == 9
+    for labels in passes:
+        assert len(set(labels)) == 9 and set(roots) <= set(labels)
+        assert np.bincount([owners[label] for label in labels]).tolist() == [3, 1, 2, 3]
+    drawn = np.bincount(np.concatenate(passes), minlength=30)
+    # Each of 5 phrases is drawn 16 times in 40 passes on average; the deviation is 3.1.
+    assert (abs(drawn[1:6] - 16) < 11).all() and drawn[8] == 40
+    assert (drawn[10:] > 0).sum() > 15
+    again = parts_of(1, roots=roots)
+    again.skip(39)
+    assert [label for label, _ in rows(again.dataset)] == passes[39]
+
+
+def test_how_often_an_epoch_has_an_example():
+    shares = epoch_shares(np.array([0, 6, 7]), 9, per_root=2)
+    assert shares.tolist() == [1, 0.4, 0.4, 0.4, 0.4, 0.4, 1, 1, 1]
 
 
 @pytest.mark.slow

@@ -164,6 +164,31 @@ def test_embeddings_with_their_own_rate():
     )
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("linear", [1, 0.75, 0.5, 0.25]),
+        ("cosine", [1, (1 + np.sqrt(0.5)) / 2, 0.5, (1 - np.sqrt(0.5)) / 2]),
+    ],
+)
+def test_schedules_of_both_rates(schedule, rates):
+    embedding = EmbeddingConfig(learning_rate=0.5, optimizer="sgd")
+    training = TrainingConfig(optimizer="sgd", learning_rate=0.1, schedule=schedule)
+    model = build_model(ModelConfig(name="mlp", units=2), embedding, 5, 3, np.ones((5, 2)))
+    optimizer = pipeline_optimizer(training, embedding, model, steps=4)
+    weights = model.trainable_variables
+    found = []
+    for _ in range(4):
+        before = [weight.numpy() for weight in weights]
+        optimizer.apply([tf.ones_like(weight.value) for weight in weights], weights)
+        moved = [float((b - w.numpy()).mean()) for b, w in zip(before, weights, strict=True)]
+        found.append(sorted({round(move, 5) for move in moved}))
+    assert found == [pytest.approx([0.1 * rate, 0.5 * rate], abs=1e-5) for rate in rates]
+    left = [float(group.learning_rate) for group in optimizer.groups]
+    assert left == pytest.approx([0.1, 0.5] if schedule == "constant" else [0, 0], abs=1e-7)
+
+
 def test_frozen_embeddings_have_no_rate_of_their_own():
     assert has_own_rate(EmbeddingConfig())
     assert not has_own_rate(EmbeddingConfig(trainable=False))

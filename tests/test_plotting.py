@@ -129,6 +129,15 @@ def test_accuracy_is_in_percent_and_loss_is_not():
     assert accuracy.yaxis.get_major_formatter()(0.4) == "40%"
 
 
+def test_checks_within_epochs_are_drawn_at_their_places():
+    rows = history([0.2, 0.5, 0.4, 0.3]).rows
+    halves = History(tuple(row | {"epoch": row["epoch"] / 2} for row in rows))
+    axis = draw(plot_history({"a": halves})).axes[3]
+    line, ring = axis.lines
+    assert line.get_xdata().tolist() == [0.5, 1, 1.5, 2] and list(ring.get_xdata()) == [1]
+    assert axis.get_xlim()[0] == 0
+
+
 def test_nan_epoch_is_a_gap():
     figure = draw(plot_history({"a": history([0.3, math.nan, 0.4], [1.0, math.nan, math.inf])}))
     shown = curves(figure.axes[3])[0].get_ydata()

@@ -16,8 +16,8 @@ from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, is_read, la
 VOCABULARY, CLASSES, BATCHES, MODEL, START, STEP, LOSS = (
     "vocabulary", "classes", "batches", "model", "initial weights", "weights after a step", "loss",
 )  # fmt: skip
-EPOCHS, PATIENCE, WEIGHTS, MONITOR, SCALE = (
-    "epochs", "patience", "class weights", "monitor", "scale",
+EPOCHS, PATIENCE, WEIGHTS, MONITOR, SCALE, AVERAGE, RATE = (
+    "epochs", "patience", "weights", "monitor", "scale", "average", "rate after a step",
 )  # fmt: skip
 # Setting → another value, what must change, and the settings that the change needs.
 CHANGES = {
@@ -34,13 +34,15 @@ CHANGES = {
     "data.ordinal": ("no", SCALE, {}),
     "data.split_seed": (2, BATCHES, {"data.dataset": "{csv}"}),
     "data.examples": ("phrases", BATCHES, {}),
+    "data.phrases_per_sentence": (1, BATCHES, {"data.examples": "sampled-phrases"}),
+    "data.root_weight": (3.0, WEIGHTS, {"data.examples": "phrases"}),
     "data.lowercase": (False, VOCABULARY, {}),
     "data.min_count": (1, VOCABULARY, {}),
     "data.vector_words": (0, VOCABULARY, {}),
     "data.max_length": (1, BATCHES, {}),
     "data.batch_size": (2, BATCHES, {}),
     "data.batch_tokens": (3, BATCHES, {}),
-    "data.class_weights": ("balanced", WEIGHTS, {}),
+    "data.class_weights": ("balanced", WEIGHTS, {"data.examples": "phrases"}),
     "embedding.vectors": (["none"], START, {}),
     "embedding.key_pattern": ("{word}_{tag}", VOCABULARY, {}),
     "embedding.dim": (7, START, {"embedding.vectors": ["none"]}),
@@ -65,18 +67,23 @@ CHANGES = {
     "training.seed": (2, START, {}),
     "training.epochs": (3, EPOCHS, {}),
     "training.patience": (3, PATIENCE, {}),
+    "training.checks_per_epoch": (2, EPOCHS, {"data.batch_size": 1}),
+    "training.average": (0.9, AVERAGE, {}),
     "training.monitor": ("macro-f1", MONITOR, {}),
     "training.loss": ("euclidean", LOSS, {}),
     "training.label_smoothing": (0.1, LOSS, {}),
     "training.optimizer": ("sgd", STEP, {}),
     "training.learning_rate": (0.5, STEP, {}),
     # Adam's first step does not depend on the gradient's length.
+    "training.schedule": ("linear", RATE, {}),
     "training.l2": (0.1, STEP, {"training.optimizer": "sgd"}),
     "training.weight_decay": (0.1, STEP, {}),
     "training.clip_norm": (0.1, STEP, {"training.optimizer": "sgd"}),
 }
 # Setting that only some models read → settings of a model that does not read it.
 UNREAD = {
+    "data.phrases_per_sentence": {"data.examples": "phrases"},
+    "data.root_weight": {},
     "embedding.dim": {},
     "model.units": {"model.name": "cnn"},
     "model.num_layers": {"model.name": "mlp"},
@@ -158,11 +165,12 @@ def observe(tmp_path_factory):
             with pytest.raises(Captured):
                 train(pipeline, run)
         model, weights = seen["model"], seen["model"].get_weights()
-        inputs, labels = zip(*seen["batches"], strict=True)
+        inputs, labels, *weighted = zip(*seen["batches"], strict=True)
         logits = np.linspace(-1, 1, model.output_shape[-1], dtype="float32")[None]
         loss = float(model.loss(np.array([0]), logits))
         gradients = [2 * keras.ops.ones_like(weight) for weight in model.trainable_variables]
         model.optimizer.apply(gradients, model.trainable_variables)
+        optimizers = getattr(model.optimizer, "groups", [model.optimizer])
         (best,) = (c for c in seen["callbacks"] if hasattr(c, "patience"))
         return {
             VOCABULARY: run.vocabulary_file.read_text("utf-8"),
@@ -178,7 +186,9 @@ def observe(tmp_path_factory):
             EPOCHS: seen["epochs"],
             PATIENCE: best.patience,
             MONITOR: best.monitor,
-            WEIGHTS: seen["class_weight"],
+            AVERAGE: [c.momentum for c in seen["callbacks"] if hasattr(c, "momentum")],
+            RATE: [float(group.learning_rate) for group in optimizers],
+            WEIGHTS: [weight.numpy().tolist() for row in weighted for weight in row],
         }
 
     known = {}

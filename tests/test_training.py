@@ -12,6 +12,7 @@ from sst_keras.callbacks import TrainingDiverged
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
 from sst_keras.corpora import load_corpus
+from sst_keras.errors import UsageError
 from sst_keras.history import TIME_COLUMNS, rank, read_history
 from sst_keras.runs import new_run
 from sst_keras.training import balanced_weights, train
@@ -126,10 +127,78 @@ def test_dev_checks_do_not_change_training(tree_folder, tmp_path):
     assert not first.checks and "checks" not in first.run.metrics()
 
 
+@pytest.mark.slow
+def test_several_checks_per_epoch(tree_folder, tmp_path):
+    settings = [
+        f"data.dataset='{tree_folder}'", "data.min_count=1", "training.learning_rate=0.1",
+        "data.batch_size=1",
+    ]  # fmt: skip
+    first = run_pipeline(tmp_path / "a", *settings)
+    checked = [*settings, "training.checks_per_epoch=2"]
+    second = run_pipeline(tmp_path / "b", *checked)
+    # Three texts: a check after one and after three. Between checks, training is the same.
+    assert second.history.column("epoch") == [0.5, 1, 1.5, 2]
+    for one, two in zip(first.history.rows, second.history.rows[1::2], strict=True):
+        assert one["dev_loss"] == two["dev_loss"] and one["epoch"] == two["epoch"]
+    halves = second.history.rows
+    for epoch, row in enumerate(first.history.rows):
+        mean = (halves[2 * epoch]["loss"] + 2 * halves[2 * epoch + 1]["loss"]) / 3
+        assert row["loss"] == pytest.approx(mean, rel=1e-6)
+    metrics = second.run.metrics()
+    assert metrics["epochs"] == 2
+    assert metrics["best_epoch"] == second.best_epoch == second.history.best_epoch
+    best = next(row for row in halves if row["epoch"] == second.best_epoch)
+    assert metrics["dev"]["loss"] == pytest.approx(best["dev_loss"], abs=1e-6)
+    for row in halves:
+        assert row["examples_per_second"] * row["seconds"] == pytest.approx(
+            1 if row["epoch"] % 1 else 2
+        )
+    frozen = [*checked, "training.learning_rate=0", "embedding.trainable=false"]
+    patient = run_pipeline(tmp_path / "c", *frozen, "training.epochs=9", "training.patience=1")
+    assert patient.history.column("epoch") == [0.5, 1, 1.5]  # an epoch without a better check
+    with pytest.raises(UsageError, match="training.checks_per_epoch: expected 1.* Received: 2"):
+        run_pipeline(tmp_path / "d", *checked, dev_checks=2)
+
+
+@pytest.mark.slow
+def test_averaged_weights_are_scored_and_kept(tree_folder, tmp_path):
+    settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "training.epochs=3"]
+    plain = run_pipeline(tmp_path / "a", *settings)
+    result = run_pipeline(tmp_path / "b", *settings, "training.average=0.9", dev_checks=2)
+    # Training is the same; only what dev is scored with differs.
+    assert result.history.column("loss") == plain.history.column("loss")
+    assert result.history.column("dev_loss") != plain.history.column("dev_loss")
+    checks = [row["dev_loss"] for row in result.checks]
+    assert checks == pytest.approx(result.history.column("dev_loss"), abs=1e-6)
+    last, kept = result.last["dev"].metrics, result.best["dev"].metrics
+    assert last.loss == pytest.approx(result.history.column("dev_loss")[-1], abs=1e-6)
+    best = result.history.rows[result.best_epoch - 1]
+    assert kept.loss == pytest.approx(best["dev_loss"], abs=1e-6)
+
+
+def test_the_weight_of_complete_sentences(tree_folder, tmp_path):
+    """Each row of the history is an example, so that its loss is the example's times its weight."""
+    settings = [
+        f"data.dataset='{tree_folder}'", "model.name=mlp", "data.min_count=1", "data.batch_size=1",
+        "data.examples=unique-phrases", "training.learning_rate=0", "training.epochs=1",
+        "embedding.trainable=false", "embedding.dropout=0", "model.dropout=0",
+        "training.checks_per_epoch=9",
+    ]  # fmt: skip
+    plain = run_pipeline(tmp_path / "a", *settings).history.column("loss")
+    result = run_pipeline(tmp_path / "b", *settings, "data.root_weight=3")
+    weighed = result.history.column("loss")
+    ratios = sorted(np.array(weighed) / plain)
+    assert ratios == pytest.approx([1] * 6 + [3] * 3)  # three of nine texts are complete
+    assert len(np.load(result.run.training_texts_file)) == 9
+
+
 def test_balanced_weights():
     # Four texts, two classes with texts: 4 / (2 · 3), 4 / (2 · 1).
     assert balanced_weights(np.array([0, 0, 2, 0]), 3) == pytest.approx([2 / 3, 0, 2])
     assert balanced_weights(np.array([1, 0]), 2) == [1, 1]
+    # Two and a half texts of class 0 in an epoch, half a text of class 1.
+    shares = np.array([1, 1, 0.5, 0.5])
+    assert balanced_weights(np.array([0, 0, 0, 1]), 2, shares) == pytest.approx([0.6, 3])
 
 
 def test_class_weights_weigh_the_loss(tmp_path, caplog):

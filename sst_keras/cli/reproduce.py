@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.history import shown
 
 if TYPE_CHECKING:
     from sst_keras.experiments.records import RunKey, RunRecord
@@ -155,7 +156,7 @@ def _line(record: RunRecord) -> str:
     last, best = record.last, record.best
     return (
         f"{str(record.key):<30}  dev {last.dev:.1%}, test {last.test:.1%}; best epoch "
-        f"{best.epoch:.4g} of {record.epochs:.4g}: {best.dev:.1%}, {best.test:.1%}; "
+        f"{shown(best.epoch)} of {shown(record.epochs)}: {best.dev:.1%}, {best.test:.1%}; "
         f"{record.seconds:.0f} s"
     )
 

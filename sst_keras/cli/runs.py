@@ -11,6 +11,7 @@ import click
 from sst_keras.cli import options
 from sst_keras.errors import InputError
 from sst_keras.files import to_json
+from sst_keras.history import shown
 from sst_keras.runs import RunDirectory, find_runs
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def runs(folder: str, as_json: bool) -> None:
         if row["finished"]:
             scores = (
                 f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, epoch "
-                f"{row['best_epoch']:.4g} of {row['epochs']:.4g}, {row['seconds']:.0f} s"
+                f"{shown(row['best_epoch'])} of {shown(row['epochs'])}, {row['seconds']:.0f} s"
             )
         click.echo(f"    {row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
     for row in models:

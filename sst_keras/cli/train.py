@@ -10,6 +10,7 @@ import click
 from sst_keras.cli import options
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
+from sst_keras.history import shown
 from sst_keras.runs import RunDirectory, new_run
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def train(
 
     dev, test = result.best["dev"].metrics, result.best["test"].metrics
     print_evaluation(result.best["test"])
-    epochs = f"epoch {result.best_epoch:.4g} of {result.history.rows[-1]['epoch']:.4g}"
+    epochs = f"epoch {shown(result.best_epoch)} of {shown(result.history.rows[-1]['epoch'])}"
     click.echo(
         f"Test accuracy {test.accuracy:.1%} (always {result.best['test'].majority_class!r}: "
         f"{test.majority:.1%}), dev {dev.accuracy:.1%} ({epochs}, the best on dev), "
@@ -104,7 +105,7 @@ def _train(
     from sst_keras.runtime import keras
     from sst_keras.training import train as train_pipeline
 
-    progress = ProgressBar(Console(stderr=True), settings.training.checks_per_epoch)
+    progress = ProgressBar(Console(stderr=True))
     callbacks = [progress]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.logs_dir))
