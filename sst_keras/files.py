@@ -37,6 +37,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def remove_partial(path: str | Path) -> None:
+    """Removes what killed writers of a file left beside it."""
+    path = Path(path)
+    for left in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 8}{path.suffix}"):
+        left.unlink(missing_ok=True)
+
+
 @contextmanager
 def temporary_folder(parent: str | Path) -> Iterator[Path]:
     """Yields a new folder in `parent` and removes it at the end, whatever happens.

@@ -40,6 +40,7 @@ class RunDirectory:
     model_file = _file("model.keras", "The model of the best epoch.")
     model_summary_file = _file("model.txt", "The layers, their output shapes, parameter counts.")
     metrics_file = _file("metrics.json", "The scores; written last, so a run with it is finished.")
+    checkpoint_file = _file("checkpoint.npz", "The state of a training that is not finished.")
     environment_file = _file("environment.json", "Versions, machine, commit, fingerprints.")
     training_texts_file = _file("training_texts.npy", "uint64[texts], the training texts' keys.")
     plots_dir = _file("plots", "The plots.")
@@ -131,12 +132,12 @@ def find_export(path: str | Path) -> Path | None:
 def new_run(
     pipeline: Pipeline, path: str | Path | None = None, overwrite: bool = False
 ) -> RunDirectory:
-    """Makes the folder of a new run.
+    """Makes the folder of a new run, or returns that of an unfinished run with a checkpoint.
 
     Args:
         pipeline: The run's settings; its name and seed become part of the folder's name.
         path: The run's folder; None for a new one below `saved_models/`.
-        overwrite: Whether a finished run at `path` may be replaced.
+        overwrite: Whether a run at `path` that is finished or has a checkpoint may be replaced.
 
     Raises:
         UsageError: If `path` holds a finished run, or files that are not a run's.
@@ -159,10 +160,16 @@ def new_run(
     if problem:
         raise UsageError(problem, setting="run_dir")
     run.path.mkdir(parents=True, exist_ok=True)
-    for file in (
+    made = (
         run.metrics_file, run.pipeline_file, run.vocabulary_file, run.history_file,
         run.model_file, run.model_summary_file, run.environment_file, run.training_texts_file,
-    ):  # fmt: skip
+        run.checkpoint_file,
+    )  # fmt: skip
+    for file in made:
+        files.remove_partial(file)
+    if run.checkpoint_file.is_file() and not run.is_finished and not overwrite:
+        return run
+    for file in made:
         file.unlink(missing_ok=True)
     for folder in (run.plots_dir, run.saved_model_dir.parent, run.logs_dir):
         shutil.rmtree(folder, ignore_errors=True)

@@ -23,13 +23,15 @@ from sst_keras.callbacks import (
     HistoryLogger,
     PartLengths,
     StopOnNaN,
+    TrainingDiverged,
 )
+from sst_keras.checkpoints import Checkpoint, Checkpoints, Task
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import Evaluation, score
-from sst_keras.history import History
+from sst_keras.history import History, shown
 from sst_keras.input_pipeline import TrainingParts, epoch_shares, evaluation_batches
 from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, MacroF1
@@ -88,10 +90,11 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     dev_checks: int = 1,
 ) -> TrainingResult:
-    """Trains a pipeline into the folder of a new run; see `runs.new_run`.
+    """Trains a pipeline into the folder of a run; see `runs.new_run`.
 
-    The same pipeline on the same machine gives the same history, to the bit. If the user stops
-    training, or it diverges, the best epoch so far is kept.
+    The same pipeline on the same machine gives the same history, to the bit, even if it goes on
+    from the run's checkpoint. If the user stops training, or it diverges, the best epoch so far is
+    kept.
 
     Args:
         pipeline: The settings.
@@ -99,10 +102,12 @@ def train(
         data_dir: The folder that has `sst/` and `vectors/`, instead of the environment's.
         callbacks: More Keras callbacks, such as a progress bar or TensorBoard.
         dev_checks: How many times per epoch dev is scored for `TrainingResult.checks`, which
-            changes nothing else. `training.checks_per_epoch` must be 1 for that.
+            changes nothing else. `training.checks_per_epoch` must be 1 for that, and there are no
+            checkpoints.
 
     Raises:
-        UsageError: If the data set or the vectors cannot be found.
+        UsageError: If the data set or the vectors cannot be found, or the run has a checkpoint of
+            other settings or data.
         InputError: If a file cannot be read.
         TrainingDiverged: If the loss becomes nan or infinite.
     """
@@ -121,6 +126,13 @@ def train(
     data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names, ordinal=ordinal)
     embedding = replace(pipeline.embedding, vectors=lexicon.vector_references)
     pipeline = replace(pipeline, data=data, embedding=embedding)
+    fingerprints = [source.fingerprint for source in lexicon.sources]
+    task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints)
+    checkpoint = None
+    if run.checkpoint_file.is_file() and dev_checks == 1:
+        checkpoint = Checkpoint.load(run.checkpoint_file, task)
+        log.info(f"Goes on after epoch {shown(checkpoint.rows[-1]['epoch'])}.")
+        started -= checkpoint.seconds
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
@@ -139,10 +151,17 @@ def train(
             return score(classifier, corpus, "dev").metrics
 
     checks = DevChecks(score_dev, dev_checks)
+    checkpoints = Checkpoints(run.checkpoint_file, task, started, logger, best, averaged)
+    if checkpoint:
+        checkpoints.restore(model, checkpoint)
+        parts.skip(best.checks)
     watching = [PartLengths(parts), averaged, StopOnNaN(), logger, best]
-    watching += [checks if dev_checks > 1 else None, *callbacks]
+    watching += [checks if dev_checks > 1 else checkpoints, *callbacks]
     try:
-        _fit(pipeline, parts, corpus.dev, classifier, [each for each in watching if each])
+        _fit(pipeline, parts, corpus.dev, classifier, best, list(filter(None, watching)))
+    except TrainingDiverged:
+        run.checkpoint_file.unlink(missing_ok=True)  # from there, it would diverge again
+        raise
     except KeyboardInterrupt:
         if not best.best:
             best.save(model)
@@ -155,6 +174,7 @@ def train(
     best_epoch = history.rows[best.best - 1]["epoch"]
     result = TrainingResult(run, pipeline, history, best_epoch, kept, last, checks.rows, seconds)
     files.write_json(run.metrics_file, result.to_dict())
+    run.checkpoint_file.unlink(missing_ok=True)
     return result
 
 
@@ -287,8 +307,11 @@ def _fit(
     parts: TrainingParts,
     dev: Split,
     classifier: Classifier,
+    best: BestModel,
     callbacks: Sequence,
 ) -> None:
+    """Trains the parts that `best` has not seen, if there are some and patience is left."""
+    epochs = best.checks if best.out_of_patience else pipeline.training.epochs * parts.per_pass
     data, encoder = pipeline.data, classifier.encoder
     with warnings.catch_warnings():
         # Keras does not know how many batches a part has, and warns at the end of each.
@@ -296,7 +319,8 @@ def _fit(
         classifier.model.fit(
             parts.dataset,
             validation_data=evaluation_batches(dev, encoder, data.batch_size, data.batch_tokens)[0],
-            epochs=pipeline.training.epochs * parts.per_pass,
+            epochs=epochs,
+            initial_epoch=best.checks,
             callbacks=callbacks,
             shuffle=False,  # The batches are shuffled.
             verbose=0,

@@ -1,4 +1,5 @@
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,28 @@ def test_ctrl_c_ends_cleanly_with_a_usable_run(train, tree_folder, monkeypatch):
     assert "sst-keras evaluate run" in result.stderr
     evaluated = CliRunner().invoke(main, ["evaluate", "run", "--json"])
     assert json.loads(evaluated.stdout)["n"] == 2
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_a_command_goes_on(train, tree_folder, monkeypatch):
+    from sst_keras import checkpoints
+    from sst_keras.callbacks import ProgressBar
+
+    def interrupt(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    arguments = ("--dataset", str(tree_folder), *QUICK[:-1], "2", "--run-dir", "a run")
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressBar, "on_epoch_end", interrupt)
+        stopped = train(*arguments)
+    assert stopped.exit_code == 130
+    (line,) = (line for line in stopped.stderr.splitlines() if "To go on:" in line)
+    command = shlex.split(line.partition("To go on: ")[2])
+    assert command[:2] == ["sst-keras", "train"]
+    other = train(*arguments, "--seed", "2")
+    assert other.exit_code == 2 and "--run-dir: 'a run' holds an unfinished run" in other.stderr
+    assert "training.seed is 1, not 2" in other.stderr
+    result = train(*command[2:])
+    assert result.exit_code == 0 and "Goes on after epoch 1." in result.stderr, result.output
+    assert len(read_history("a run/history.csv").rows) == 2

@@ -46,6 +46,7 @@ ALLOWED = {
     "models": {"layers", "recurrent", "vocabulary"},
     "optimizers": {"models"},
     "callbacks": {"history", "input_pipeline", "metrics"},
+    "checkpoints": {"callbacks"},
     "plotting": {"history", "runs"},
     "classifier": {
         "corpora", "encoder", "input_pipeline", "layers", "models", "recurrent", "runs", "serving",
@@ -53,7 +54,7 @@ ALLOWED = {
     },
     "evaluation": {"classifier", "corpora", "metrics", "runs"},
     "training": {
-        "callbacks", "classifier", "corpora", "environment", "evaluation", "history",
+        "callbacks", "checkpoints", "classifier", "corpora", "environment", "evaluation", "history",
         "input_pipeline", "lexicon", "losses", "metrics", "models", "optimizers", "pretrained",
         "runs",
     },

@@ -29,6 +29,16 @@ def test_an_unfinished_run_may_begin_again(run_copy):
     assert not any(new_run(PIPELINE, run_copy.path).path.iterdir())
 
 
+def test_an_unfinished_run_with_a_checkpoint_is_left_to_go_on(run_copy):
+    run_copy.metrics_file.unlink()
+    run_copy.checkpoint_file.write_text("")
+    (run_copy.path / ".checkpoint.0123abcd.npz").write_text("cut sh")
+    before = sorted(run_copy.path.iterdir())
+    run = new_run(PIPELINE, run_copy.path)
+    assert sorted(run.path.iterdir()) == [path for path in before if path.name[0] != "."]
+    assert not any(new_run(PIPELINE, run_copy.path, overwrite=True).path.iterdir())
+
+
 def test_a_folder_with_other_files_is_not_a_run(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(UsageError, match="no run"):

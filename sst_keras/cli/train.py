@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +39,7 @@ _OPTIONS = {
 @click.option("--seed", type=int, metavar="N", help="The seed of everything random.")
 @options.overrides
 @click.option("--run-dir", metavar="DIR", help="The run's folder.  [default: a new one]")
-@click.option("--overwrite", is_flag=True, help="Replace the finished run in --run-dir.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --run-dir.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into RUN/logs.")
 @options.as_json
 def train(
@@ -56,6 +57,9 @@ def train(
     The model of the best epoch on dev is kept: best by accuracy, or as training.monitor says.
     PIPELINE is a name that `sst-keras pipelines` lists, one of a sweep's, such as paper/V2.3, or
     the path of a TOML file. Without it, lstm-attention is trained.
+
+    A run that was killed goes on from its last checkpoint, about a minute old, if it is trained
+    again with the same settings and --run-dir.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
@@ -113,9 +117,14 @@ def _train(
         return train_pipeline(settings, run, data_dir, callbacks)
     except KeyboardInterrupt:
         if run.model_file.is_file():
+            folder = shlex.quote(str(run.path))
             log.warning(
-                f"Stopped early. The best epoch so far is kept: sst-keras evaluate {run.path}"
+                f"Stopped early. The best epoch so far is kept: sst-keras evaluate {folder}"
             )
+            if run.checkpoint_file.is_file():
+                data = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
+                settings_file = shlex.quote(str(run.pipeline_file))
+                log.warning(f"To go on: sst-keras train {settings_file}{data} --run-dir {folder}")
         raise
     finally:
         progress.close()
