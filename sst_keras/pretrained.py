@@ -87,11 +87,17 @@ class LanguageModelRun:
         """Reads `history.csv`: one row of numbers per part of an epoch, by column."""
         try:
             with self.history_file.open(encoding="utf-8", newline="") as file:
-                return [
-                    {name: float(value) for name, value in row.items()}
+                rows = [
+                    {
+                        name: int(value) if value.isdigit() else float(value)
+                        for name, value in row.items()
+                    }
                     for row in csv.DictReader(file)
                 ]
-        except (OSError, ValueError, TypeError, csv.Error) as error:
+            if not rows:
+                raise ValueError("It has no rows.")
+            return rows
+        except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
             raise InputError(
                 f"{self.history_file}: expected the history of a language model. {error}"
             ) from None
@@ -106,13 +112,22 @@ class LanguageModelRun:
         about, metrics = self.about(), {}
         if self.is_finished:
             metrics = files.read_json(self.metrics_file)
+        try:
+            made_from = {
+                "corpus": about["corpus"]["name"],
+                "vectors": about["vectors"]["name"],
+                "units": about["settings"]["units"],
+                "epochs": about["settings"]["epochs"],
+            }
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.settings_file}: expected what `sst-keras pretrain` writes. It lacks "
+                f"{error}."
+            ) from None
         return {
             "run": self.lasting_name,
             "path": str(self.path),
-            "corpus": about["corpus"]["name"],
-            "vectors": about["vectors"]["name"],
-            "units": about["settings"]["units"],
-            "epochs": about["settings"]["epochs"],
+            **made_from,
             "finished": self.is_finished,
             "perplexity": metrics.get("perplexity"),
             "seconds": metrics.get("seconds"),

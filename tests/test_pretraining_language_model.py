@@ -1,10 +1,12 @@
 import csv
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sst_keras import files
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.pretrained import LanguageModelRun
 from sst_keras.pretraining import language_model
 from sst_keras.pretraining.corpus import TextCorpus
@@ -179,17 +181,24 @@ def test_a_stopped_run_goes_on_to_the_same_weights(config, tmp_path):
 
     with pytest.raises(Killed):
         pretrain(corpus(), config, stopped, on_progress=stop)
+    (stopped.path / ".checkpoint.0123abcd.npz").write_bytes(b"killed as it was written")
     assert not stopped.is_finished and stopped.checkpoint_file.is_file()
     with pytest.raises(UsageError, match="not finished"):
         LanguageModelRun.find(stopped.path)
+    before = stopped.history_file.read_text()
     done = []
-    again = pretrain(corpus(), config, stopped, on_progress=lambda now: done.append(now.done))
+    # The same vectors and corpus, by other names.
+    moved = config.vectors.replace("toy.txt", "moved.txt")
+    Path(config.vectors).rename(moved)
+    config, renamed = replace(config, vectors=moved), replace(corpus(), name="renamed")
+    again = pretrain(renamed, config, stopped, on_progress=lambda now: done.append(now.done))
+    assert stopped.history_file.read_text().startswith(before)
     assert done[0] > 400
     assert again["perplexity"] == metrics["perplexity"]
     expected = whole.weights()
     for name, array in stopped.weights().items():
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
-    assert not stopped.checkpoint_file.exists()
+    assert not list(stopped.path.glob("*checkpoint*"))
 
     with whole.history_file.open() as file:
         rows = list(csv.DictReader(file))
@@ -203,6 +212,33 @@ def test_a_stopped_run_goes_on_to_the_same_weights(config, tmp_path):
     assert metrics["tokens_without_vector"] == pytest.approx(
         corpus().counts[-1] / corpus().counts.sum()
     )
+
+
+def test_a_damaged_unfinished_run_is_refused(config, tmp_path):
+    run = LanguageModelRun(tmp_path / "run")
+
+    def stop(progress):
+        if progress.perplexities:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(corpus(), config, run, on_progress=stop)
+    history, checkpoint = run.history_file.read_text(), run.checkpoint_file.read_bytes()
+    run.history_file.write_text(history.partition("\n")[0] + "\n")
+    with pytest.raises(InputError, match="It has no rows"):
+        pretrain(corpus(), config, run)
+    run.history_file.write_text(history)
+    for content in (b"", checkpoint[:500], checkpoint[:-500]):
+        run.checkpoint_file.write_bytes(content)
+        with pytest.raises(InputError, match="expected a checkpoint"):
+            pretrain(corpus(), config, run)
+
+
+def test_a_training_that_diverges_is_not_finished(config, tmp_path):
+    run = LanguageModelRun(tmp_path / "run")
+    with pytest.raises(InputError, match="diverged by epoch 0.05"):
+        pretrain(corpus(), replace(config, learning_rate=1e30), run)
+    assert not run.is_finished and not run.weights_file.exists()
 
 
 def test_a_finished_run_is_left_and_others_are_refused(config, tmp_path, monkeypatch):

@@ -237,7 +237,15 @@ def test_where_vectors_are_written(corpus, tmp_path):
     folder.mkdir(parents=True)
     (folder / "other.txt").write_text("red 1 2\n")
     (tmp_path / "folder.bin").mkdir()
-    for out in ("a/b", "mine.kv", "other", "sample", str(tmp_path / "folder.bin")):
+    for out in (
+        "a/b",
+        "mine.kv",
+        "mine.vec",
+        "other",
+        "sample",
+        "none",
+        str(tmp_path / "folder.bin"),
+    ):
         with pytest.raises(UsageError) as caught:
             vectors_file(out, "topics", settings)
         assert caught.value.setting == "out"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sst_keras.cli import SUBCOMMAND, options
+from sst_keras.errors import InputError
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig, EmbeddingConfig, Pipeline
 
@@ -200,7 +201,10 @@ def _words_of(dataset: str, data_dir: str | None, lowercase: bool) -> list[str]:
     from sst_keras.corpora import SPLITS
     from sst_keras.encoder import count_tokens
 
-    corpus = options.read_corpus(dataset, data_dir)
+    try:
+        corpus = options.read_corpus(dataset, data_dir)
+    except InputError as error:  # the option is not --dataset
+        raise type(error)(error.message, setting="add_words") from None
     counts: Counter[str] = Counter()
     for split in SPLITS:
         counts.update(count_tokens(corpus.split(split), lowercase))

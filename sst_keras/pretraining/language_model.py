@@ -11,6 +11,8 @@ from them.
 import logging
 import math
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.environment import describe_environment
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.optimizers import make_optimizer
 from sst_keras.pretrained import DIRECTIONS, FORMAT, LanguageModelRun
 from sst_keras.pretraining.corpus import TextCorpus
@@ -39,6 +41,8 @@ _STEPS_PER_CALL = 16  # of the compiled training function
 _HELD_OUT = 1000  # sentences at the corpus's end, at most a tenth of it, that are not trained on
 _FEWEST = 100  # sentences
 _CLIP_NORM = 1.0
+# A corpus and vectors that were renamed are the same: their fingerprints are compared.
+_NAMES = ("settings.vectors", "vectors.name", "corpus.name")
 _BOUNDARY, _RARE = 0, 1  # classes: the sentence ends (or starts, backwards), or a rare word follows
 
 
@@ -332,7 +336,8 @@ class Trainer:
         for batch in self.sentences.batches(self.sentences.held_out, None):
             totals += self._full_losses(batch).numpy()
             tokens += int(tf.reduce_sum(batch["lengths"]))
-        return dict(zip(DIRECTIONS, np.exp(totals / tokens).tolist(), strict=True))
+        with np.errstate(over="ignore"):  # infinite if training diverged
+            return dict(zip(DIRECTIONS, np.exp(totals / tokens).tolist(), strict=True))
 
     @tf.function(reduce_retracing=True)
     def _full_losses(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -348,11 +353,22 @@ class Trainer:
             np.savez(partial, parts=parts, **arrays)
 
     def restore(self, path: Path) -> int:
-        """Reads what `save` wrote, and returns the number of parts."""
-        with np.load(path, allow_pickle=False) as arrays:
-            for number, variable in enumerate(self._variables):
-                variable.assign(arrays[f"{number}"])
-            return int(arrays["parts"])
+        """Reads what `save` wrote, and returns the number of parts.
+
+        A damaged file raises an `InputError`.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                for number, variable in enumerate(self._variables):
+                    variable.assign(arrays[f"{number}"])
+                return int(arrays["parts"])
+        except (
+            OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error,
+        ) as error:  # fmt: skip
+            raise InputError(
+                f"{path}: expected a checkpoint of this language model ({error}). Delete "
+                f"{str(path.parent)!r} to start anew."
+            ) from None
 
 
 def pretrain(
@@ -370,7 +386,7 @@ def pretrain(
     Raises:
         UsageError: If the vectors cannot be found, the folder holds something else, or a run with
             other settings.
-        InputError: If a file cannot be read.
+        InputError: If a file cannot be read, or the training diverges.
     """
     started = time.perf_counter()
     tf.config.experimental.enable_op_determinism()
@@ -398,9 +414,17 @@ def pretrain(
     counts = sentences.class_counts(corpus.counts)
     trainer = Trainer(config, LanguageModel(config, matrix, counts), sentences)
     history, done = [], 0
+    for file in (run.checkpoint_file, run.weights_file):
+        files.remove_partial(file)
     if run.checkpoint_file.is_file():
         done = trainer.restore(run.checkpoint_file)
         history = run.history()[:done]
+        if len(history) < done:
+            raise InputError(
+                f"{run.history_file}: expected {done} rows. Received {len(history)}. Delete "
+                f"{str(run.path)!r} to start anew."
+            )
+        started -= sum(row["seconds"] for row in history)
         log.info(f"Goes on after {history[-1]['epoch']:.2f} epochs.")
     else:
         files.write_json(run.settings_file, about)
@@ -425,6 +449,11 @@ def pretrain(
         row = {"epoch": (part + 1) / PARTS, "tokens": tokens, "loss": loss}
         row |= {f"{name}_perplexity": value for name, value in trainer.perplexities().items()}
         row |= {"learning_rate": trainer.learning_rate, "seconds": seconds}
+        if not all(map(math.isfinite, row.values())):
+            raise InputError(
+                f"The training diverged by epoch {row['epoch']:.2f}: loss or perplexity is not "
+                f"finite. Try a learning rate below {config.learning_rate}, in another folder."
+            )
         history.append(row)
         _write_history(run.history_file, history)
         trainer.save(run.checkpoint_file, part + 1)
@@ -440,7 +469,7 @@ def pretrain(
         "seconds": time.perf_counter() - started,
     }
     files.write_json(run.metrics_file, metrics)
-    run.checkpoint_file.unlink()
+    run.checkpoint_file.unlink(missing_ok=True)
     return metrics
 
 
@@ -456,12 +485,11 @@ def _check_folder(run: LanguageModelRun, about: Mapping[str, Any]) -> None:
             f"{place!r} holds files but no language model. Choose a new or empty folder.",
             setting="run_dir",
         )
-    before = run.about()
-    planned = _flat(about)
+    before, planned = _flat(run.about()), _flat(about)
     differences = [
-        f"{name} is {value!r}, not {planned.get(name)!r}"
-        for name, value in _flat(before).items()
-        if value != planned.get(name)
+        f"{name} is {before.get(name)!r}, not {planned.get(name)!r}"
+        for name in {**before, **planned}
+        if before.get(name) != planned.get(name) and name not in _NAMES
     ]
     if differences:
         raise UsageError(

@@ -116,15 +116,15 @@ def vectors_file(out: str | None, corpus_name: str, settings: VectorSettings) ->
     name = out or f"{corpus_name}-{settings.model}-{settings.dim}"
     if name.endswith(ENDINGS):
         path = Path(name)
-    elif Path(name).name != name or set_name(Path(f"{name}.bin")) != name:
+    elif Path(name).name != name or set_name(Path(name)) != name:
         message = f"expected a name, or a path ending in {', '.join(ENDINGS)}. Received: {out!r}"
         raise UsageError(message, setting="out")
     else:
         path = locations.cache_dir() / "vectors" / f"{name}.bin"
         other = sets.available_vectors().get(name)
-        if name == "sample" or (other and other.resolve() != path.resolve()):
-            where = f", {other}," if other else ""
-            message = f"there are other vectors{where} of the name {name!r}. Choose another name."
+        if name in ("auto", "none", "sample") or (other and other.resolve() != path.resolve()):
+            where = f" {other} has it" if other else " It has a meaning of its own"
+            message = f"expected a new name. Received: {name!r}.{where}. Choose another name."
             raise UsageError(message, setting="out")
     if path.is_dir():
         raise UsageError(f"expected a file. {str(path)!r} is a folder.", setting="out")

@@ -90,8 +90,8 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
             setting="embedding.vectors",
         )
     raise UsageError(
-        f"there are no vectors {name!r}{suggest(name, available)}. Expected a file, none, or one "
-        f"of {', '.join(['sample', *available])}. `sst-keras vectors fetch NAME` fetches the sets "
+        f"there are no vectors {name!r}{suggest(name, available)}. Expected a file or one of "
+        f"{', '.join(['sample', *available])}. `sst-keras vectors fetch NAME` fetches the sets "
         f"of gensim's downloader, such as glove-wiki-gigaword-300.",
         setting="embedding.vectors",
     )
