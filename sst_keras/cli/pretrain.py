@@ -105,7 +105,8 @@ def pretrain(
         try:
             metrics = train(sentences, config, run, data_dir, show)
         except KeyboardInterrupt:
-            log.warning(f"Stopped. The same command goes on with what is in {run.path}.")
+            if run.checkpoint_file.is_file():
+                log.warning(f"The same command goes on with what is in {run.path}.")
             raise
     from sst_keras.plotting import plot_perplexity, save_figures
 
