@@ -284,6 +284,7 @@ class ProgressBar(keras.callbacks.Callback):
             f"{self._name}  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}  dev loss "
             f"{logs['val_loss']:.3f}  dev accuracy {logs['val_accuracy']:.1%}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ RENAMED: dict[str, str] = {}
 # Format → setting → its value where a file of that format does not state it, if that is not today's
 # default. The name of another setting means the value of that setting.
 UNSTATED: dict[int, dict[str, Any]] = {1: {"data.split_seed": "training.seed"}, 2: {}}
+# Format → settings that had another meaning in it. They are ignored.
+_FORMER = {1: {"training.checks_per_epoch"}, 2: set()}
 # Settings that are younger than formats, so that a run's file without a format lacks them.
 _YOUNGER = {
     "data.split_seed", "data.group_column", "data.delimiter", "data.quoting", "data.header",
@@ -127,7 +129,8 @@ def complete(
             f"sst_keras wrote it, update the package."
         )
     renamed = {RENAMED.get(name, name): value for name, value in saved.items()}
-    ignored = [name for name in renamed if name not in SETTINGS]
+    ignored = [name for name in renamed if name not in SETTINGS or name in _FORMER[format]]
+    renamed = {name: value for name, value in renamed.items() if name not in ignored}
     missing = {name: item.default for name, item in SETTINGS.items() if name not in renamed}
     for name in UNSTATED[format].keys() & missing.keys():
         value = UNSTATED[format][name]
@@ -138,8 +141,7 @@ def complete(
     if missing:
         filled = (f"{name} = {value!r}" for name, value in missing.items())
         notes.append(f"filled in missing settings: {', '.join(filled)}")
-    known = {name: value for name, value in renamed.items() if name in SETTINGS}
-    return missing | known, notes
+    return missing | renamed, notes
 
 
 def with_override(pipeline: Pipeline, override: str) -> Pipeline:

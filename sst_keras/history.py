@@ -104,7 +104,7 @@ def read_history(path: str | Path) -> History:
         raise InputError(f"{path}: expected a training history. {error}") from None
     if not rows:  # no epoch was finished
         received = "Received only the header. Train the run again."
-        raise InputError(f"{path}: expected one row per epoch. {received}")
+        raise InputError(f"{path}: expected one row per check of dev. {received}")
     return History(tuple(rows))
 
 

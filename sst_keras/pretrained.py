@@ -102,10 +102,12 @@ class LanguageModelRun:
                 f"{self.history_file}: expected the history of a language model. {error}"
             ) from None
 
-    def fingerprint(self) -> str:
-        """Returns the sha256 of the file of weights."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns name, corpus, and the sha256 of the weights, for what is made from them."""
         with self.weights_file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+        corpus = self.about()["corpus"]
+        return {"name": self.lasting_name, "corpus": corpus, "fingerprint": fingerprint}
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, corpus, vectors, units, and perplexities if it is finished."""

@@ -36,7 +36,7 @@ class RunDirectory:
 
     pipeline_file = _file("pipeline.toml", "Every setting of the run.")
     vocabulary_file = _file("vocabulary.txt", "The words, one per line, in the order of their ids.")
-    history_file = _file("history.csv", "Losses, accuracies, rates and times, one row per epoch.")
+    history_file = _file("history.csv", "Losses, accuracies, rates and times, one row per check.")
     model_file = _file("model.keras", "The model of the best epoch.")
     model_summary_file = _file("model.txt", "The layers, their output shapes, parameter counts.")
     metrics_file = _file("metrics.json", "The scores; written last, so a run with it is finished.")

@@ -122,11 +122,9 @@ def train(
     corpus = load_corpus(pipeline.data, data_dir)
     _report(pipeline, corpus)
     lexicon = Lexicon.build(pipeline, corpus, data_dir)
-    ordinal = pipeline.data.ordinal if corpus.ordered else "no"
-    data = replace(pipeline.data, dataset=corpus.name, labels=corpus.class_names, ordinal=ordinal)
-    embedding = replace(pipeline.embedding, vectors=lexicon.vector_references)
-    pipeline = replace(pipeline, data=data, embedding=embedding)
-    fingerprints = [source.fingerprint for source in lexicon.sources]
+    language_model = _language_model(pipeline)
+    pipeline = _found(pipeline, corpus, lexicon, language_model)
+    data, fingerprints = pipeline.data, [source.fingerprint for source in lexicon.sources]
     task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints)
     checkpoint = None
     if run.checkpoint_file.is_file() and dev_checks == 1:
@@ -138,7 +136,9 @@ def train(
     weights = _class_weights(corpus, data)
     parts = _training_parts(pipeline, corpus, lexicon, weights)
     model = _compiled_model(pipeline, corpus, lexicon, parts.batches * pipeline.training.epochs)
-    _write_inputs(run, pipeline, corpus, lexicon, model, weights)
+    if language_model:
+        start_from(language_model, model, pipeline.model, lexicon)
+    _write_inputs(run, pipeline, corpus, lexicon, model, weights, language_model)
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
     averaged = AveragedWeights(pipeline.training.average) if pipeline.training.average else None
@@ -176,6 +176,28 @@ def train(
     files.write_json(run.metrics_file, result.to_dict())
     run.checkpoint_file.unlink(missing_ok=True)
     return result
+
+
+def _language_model(pipeline: Pipeline) -> LanguageModelRun | None:
+    """Returns the language model that the classifier starts from, if it does."""
+    init = pipeline.model.init
+    return LanguageModelRun.find(init) if init and "model.init" not in pipeline.unread() else None
+
+
+def _found(
+    pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, language_model: LanguageModelRun | None
+) -> Pipeline:
+    """Returns the pipeline with what was found, by names that are good in any folder."""
+    ordinal = pipeline.data.ordinal if corpus.ordered else "no"
+    init = language_model.lasting_name if language_model else pipeline.model.init
+    return replace(
+        pipeline,
+        data=replace(
+            pipeline.data, dataset=corpus.name, labels=corpus.class_names, ordinal=ordinal
+        ),
+        embedding=replace(pipeline.embedding, vectors=lexicon.vector_references),
+        model=replace(pipeline.model, init=init),
+    )
 
 
 def _report(pipeline: Pipeline, corpus: Corpus) -> None:
@@ -233,8 +255,6 @@ def _compiled_model(
     model = build_model(
         pipeline.model, pipeline.embedding, words, len(corpus.class_names), lexicon.matrix
     )
-    if pipeline.model.init and "model.init" not in pipeline.unread():
-        start_from(LanguageModelRun.find(pipeline.model.init), model, pipeline.model, lexicon)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))
@@ -255,6 +275,7 @@ def _write_inputs(
     lexicon: Lexicon,
     model: keras.Model,
     weights: Mapping[int, float] | None,
+    language_model: LanguageModelRun | None,
 ) -> None:
     """Writes the files of a run that are known before training."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
@@ -273,6 +294,8 @@ def _write_inputs(
     }
     if weights:
         environment["class_weights"] = list(weights.values())
+    if language_model:
+        environment["language_model"] = language_model.to_dict()
     files.write_json(run.environment_file, environment)
     trained = [corpus.train, corpus.training_split(pipeline.data.examples)]
     keys = np.unique(np.concatenate([split.texts.keys() for split in trained]))

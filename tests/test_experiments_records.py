@@ -42,13 +42,21 @@ DONE = replace(
     checks={"epoch": [0.5, 1.0]},
 )
 
+WITHIN = replace(
+    DONE,
+    epochs=1.667,
+    last=replace(DONE.last, epoch=1.667),
+    best=replace(DONE.best, epoch=0.333),
+    history={"epoch": [0.333, 1.667], "dev_accuracy": [0.75, 0.5]},
+)
+
 
 def saved(record):
     """The record as JSON reads it back."""
     return json.loads(json.dumps(record.to_dict()))
 
 
-@pytest.mark.parametrize("record", [FAILED, DONE, replace(DONE, checks=None)])
+@pytest.mark.parametrize("record", [FAILED, DONE, replace(DONE, checks=None), WITHIN])
 def test_a_record_is_read_as_it_was_written(tmp_path, record):
     assert RunRecord.from_dict(record.to_dict()) == record
     assert RunRecord.from_dict(saved(record)) == record

@@ -41,7 +41,7 @@ model.units = 4
 training.epochs = 2
 [rows]
 a = {}
-b = { training.learning_rate = 0.01 }
+b = { training.learning_rate = 0.01, training.checks_per_epoch = 2 }
 broken = { training.epochs = 1, training.optimizer = "sgd", training.learning_rate = 1e38 }
 [variants.checked]
 rows = ["a"]

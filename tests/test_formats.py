@@ -41,7 +41,7 @@ def test_a_run_of_format_1(old_run, caplog):
     prediction = Predictor.load(export(old_run))("Not bad.")
     assert prediction.tokens == ("Not", "bad", ".")
     (warning,) = warnings(caplog)
-    assert "ignored unknown settings: training.score_last" in warning
+    assert "training.checks_per_epoch, training.score_last" in warning
     # In format 1, training.seed split a single file.
     assert "data.split_seed = 3" in warning and old_run.pipeline.data.split_seed == 3
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -31,6 +32,7 @@ def language_model(tmp_path):
     about = {
         "format": 1,
         "settings": {"units": UNITS},
+        "corpus": {"name": "films", "fingerprint": "f00d"},
         "vectors": {"name": "sample", "fingerprint": sets.fingerprint(vectors)},
     }
     run.settings_file.write_text(json.dumps(about))
@@ -54,6 +56,17 @@ def initial_weights(tmp_path, *overrides):
     with pytest.raises(KeyboardInterrupt):
         train(pipeline, run, callbacks=[Stop()])
     return keras.models.load_model(run.model_file)
+
+
+def test_a_run_says_what_it_started_from(tmp_path, language_model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    initial_weights(tmp_path, "model.init=lm")
+    run = RunDirectory(tmp_path / "run")
+    assert run.pipeline.model.init == str(language_model.path)  # found from any folder
+    about = run.environment()["language_model"]
+    assert about["corpus"] == {"name": "films", "fingerprint": "f00d"}
+    digest = hashlib.sha256(language_model.weights_file.read_bytes())
+    assert about["fingerprint"] == digest.hexdigest()
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.5])

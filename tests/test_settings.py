@@ -134,7 +134,7 @@ def observe(tmp_path_factory):
     language_model = LanguageModelRun(folder / "lm")
     language_model.path.mkdir()
     about = {"name": "vectors", "fingerprint": fingerprint(folder / "vectors.txt")}
-    about = {"format": 1, "settings": {"units": 4}, "vectors": about}
+    about = {"format": 1, "settings": {"units": 4}, "vectors": about, "corpus": {}}
     language_model.settings_file.write_text(json.dumps(about), "utf-8")
     language_model.metrics_file.write_text("{}", "utf-8")
     shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
