@@ -13,8 +13,8 @@ PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist wor
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
 
-# The steps of the flagship. Each goes on where it was stopped, and is not repeated. Without a network,
-# name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
+# The steps of the flagship. Vectors and language model go on where they were stopped, and are made
+# once. Without a network, name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
 GLOVE ?= glove-wiki-gigaword-50
 IMDB := imdb_reviews-skip-gram-300
 flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the best model.

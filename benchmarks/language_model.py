@@ -68,7 +68,7 @@ def compare(
     config = LanguageModelConfig(units=units)
     trainer, matrix = make_trainer(corpus, config)
     pieces, random = trainer.sentences.part(0, 0), np.random.default_rng(config.seed)
-    dataset = trainer.sentences.batches(pieces, random).take(batches).cache()
+    dataset = trainer.sentences.batches(pieces, config.batch_size, random).take(batches).cache()
     arrays = {
         f"{name}_{number}": value.numpy()
         for number, batch in enumerate(dataset)

@@ -163,11 +163,21 @@ def test_tables_and_folders(tmp_path):
     with gzip.open(folder / "deep" / "c.txt.gz", "wt") as file:
         file.write("Deep, they say.\n")
     (folder / "a.jsonl").write_text(json.dumps({"text": "First\nsecond"}) + "\n")
+    (folder / "d.txt").write_text("Café.", "cp1252")
     (folder / "notes.pdf").write_bytes(b"%PDF")
     (folder / ".hidden.txt").write_text("Hidden.")
     corpus = prepare_corpus(str(folder))
-    expected = ["first", "second", "good , they say .", "fine .", "bad", "deep , they say ."]
+    expected = [
+        "first",
+        "second",
+        "good , they say .",
+        "fine .",
+        "bad",
+        "café .",
+        "deep , they say .",
+    ]
     assert rows(corpus) == expected and corpus.name == "texts"
+    assert any("d.txt (windows-1252)" in note for note in corpus.notes)
     assert any("notes.pdf" in note for note in corpus.notes)
     assert any("b.csv" in note and "text = text" in note for note in corpus.notes)
     both = prepare_corpus([str(folder / "b.csv"), str(folder / "*.csv"), str(folder / "a.jsonl")])
@@ -188,7 +198,7 @@ def test_another_column(tmp_path):
 
 def test_what_is_not_there(tmp_path):
     (tmp_path / "empty").mkdir()
-    for name in (str(tmp_path / "none.txt"), str(tmp_path / "*.txt"), str(tmp_path / "empty")):
+    for name in (str(tmp_path / "none.txt"), str(tmp_path / "*.txt"), str(tmp_path / "empty"), ""):
         with pytest.raises(UsageError) as caught:
             prepare_corpus(name)
         assert caught.value.setting == "corpus"

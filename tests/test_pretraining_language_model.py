@@ -122,13 +122,13 @@ def test_long_sentences_become_pieces_and_the_last_are_held_out(config):
     sentences = Sentences(toy, config, np.array([2, 3, 1], np.int32))
     assert sentences.lengths.tolist() == [5, 5, 2] + [1] * 15
     assert sentences.held_out.tolist() == [17]  # a tenth of 16 sentences
-    (batch,) = sentences.batches(np.array([1, 2]), None)  # words 5 to 9, 10 and 11
+    (batch,) = sentences.batches(np.array([1, 2]), 8)  # words 5 to 9, 10 and 11
     assert batch["lengths"].numpy().tolist() == [2, 5]
     assert batch["rows"].numpy().tolist() == [[3, 1, 0, 0, 0], [1, 2, 3, 1, 2]]
     assert batch["classes"].numpy().tolist() == [[3, 4, 0, 0, 0], [4, 2, 3, 4, 2]]
     # Only the two most frequent words are predicted; the third counts as rare.
     few = Sentences(toy, LanguageModelConfig(words=2), np.array([2, 3, 1], np.int32))
-    (batch,) = few.batches(np.array([0]), None)  # words 0 to 11
+    (batch,) = few.batches(np.array([0]), 8)  # words 0 to 11
     assert batch["classes"].numpy().tolist() == [[2, 3, 1] * 4]
     assert few.class_counts(counts).tolist() == [16, 9, 9, 9]
 
@@ -145,7 +145,7 @@ def test_an_epoch_reads_each_piece_once(config):
     read = sum(
         int(batch["lengths"].numpy().sum())
         for number in range(PARTS)
-        for batch in sentences.batches(sentences.part(0, number), np.random.default_rng(0))
+        for batch in sentences.batches(sentences.part(0, number), 8, np.random.default_rng(0))
     )
     assert read == sentences.lengths[sentences.training].sum()
 

@@ -40,6 +40,7 @@ PARTS = 20
 _STEPS_PER_CALL = 16  # of the compiled training function
 _HELD_OUT = 1000  # sentences at the corpus's end, at most a tenth of it, that are not trained on
 _FEWEST = 100  # sentences
+_SCORED = 16  # pieces at a time: the logits of all classes take memory
 _CLIP_NORM = 1.0
 # A corpus and vectors that were renamed are the same: their fingerprints are compared.
 _NAMES = ("settings.vectors", "vectors.name", "corpus.name")
@@ -230,13 +231,14 @@ class Sentences:
         random = np.random.default_rng([self._config.seed, epoch])
         return np.array_split(random.permutation(self.training), PARTS)[number]
 
-    def batches(self, pieces: np.ndarray, random: np.random.Generator | None) -> tf.data.Dataset:
+    def batches(
+        self, pieces: np.ndarray, size: int, random: np.random.Generator | None = None
+    ) -> tf.data.Dataset:
         """Returns batches of pieces of similar length, in an order drawn from `random` if given.
 
         A batch is `rows` and `classes` int32[batch, time], 0 at padding, and `lengths`
         int64[batch].
         """
-        size = self._config.batch_size
         pieces = pieces[np.argsort(self.lengths[pieces], kind="stable")]
         cut = [pieces[first : first + size] for first in range(0, len(pieces), size)]
         order = np.arange(len(cut)) if random is None else random.permutation(len(cut))
@@ -293,7 +295,7 @@ class Trainer:
         if not len(pieces):
             return math.nan
         random = np.random.default_rng([self._config.seed, epoch, number])
-        batches = iter(self.sentences.batches(pieces, random))
+        batches = iter(self.sentences.batches(pieces, self._config.batch_size, random))
         steps = math.ceil(len(pieces) / self._config.batch_size)
         total, tokens = 0.0, 0
         for first in range(0, steps, _STEPS_PER_CALL):
@@ -333,7 +335,7 @@ class Trainer:
     def perplexities(self) -> dict[str, float]:
         """Returns direction → perplexity on the held-out sentences, boundaries included."""
         totals, tokens = np.zeros(len(DIRECTIONS)), 0
-        for batch in self.sentences.batches(self.sentences.held_out, None):
+        for batch in self.sentences.batches(self.sentences.held_out, _SCORED):
             totals += self._full_losses(batch).numpy()
             tokens += int(tf.reduce_sum(batch["lengths"]))
         with np.errstate(over="ignore"):  # infinite if training diverged

@@ -16,13 +16,14 @@ from sst_keras.config import suggest
 from sst_keras.datasets.sst5.source import tfds_dir
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
-from sst_keras.tables.encodings import find_encoding, read_lines
+from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 from sst_keras.tables.folders import passed_over
 from sst_keras.tables.reading import TABLES, is_table, open_table
 
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 22  # characters of a block of lines, about
+_SHOWN = 3  # files that a note names
 _RECORDS = 512  # of TensorFlow Datasets, read at a time
 _SETTINGS = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
@@ -66,18 +67,25 @@ class TextFiles:
             UsageError: If a table has no column of this name.
             InputError: If a file cannot be read as text.
         """
-        before = 0
+        before, guessed = 0, []
         for path in self.paths:
             size = path.stat().st_size
             done = 0
-            for texts in self._texts(path):
+            for texts in self._texts(path, guessed):
                 done += sum(map(len, texts)) + len(texts)
                 yield texts, before + min(done, size)
             before += size
+        if guessed:
+            shown = ", ".join(guessed[:_SHOWN]) + (", ..." * (len(guessed) > _SHOWN))
+            number = f"{len(guessed):,} file{'s' if len(guessed) > 1 else ''}"
+            self.notes.append(f"{number} not in UTF-8, so that the encoding was guessed: {shown}.")
 
-    def _texts(self, path: Path) -> Iterator[list[str]]:
+    def _texts(self, path: Path, guessed: list[str]) -> Iterator[list[str]]:
         if self._is_lines(path):
-            yield from _blocks_of_lines(path, self.data)
+            encoding = find_encoding(path, self.data.encoding)
+            if self.data.encoding == "auto" and not encoding.codec.startswith("utf"):
+                guessed.append(f"{path.name} ({encoding})")
+            yield from _blocks_of_lines(path, encoding)
             return
         table = open_table(path, self.data, with_label=False)
         # Line breaks end sentences, so they must not become spaces here.
@@ -93,9 +101,9 @@ class TextFiles:
         return _ending(path) == ".txt" or not is_table(path, self.data)
 
 
-def _blocks_of_lines(path: Path, data: DataConfig) -> Iterator[list[str]]:
+def _blocks_of_lines(path: Path, encoding: Encoding) -> Iterator[list[str]]:
     lines, size = [], 0
-    for line in read_lines(path, find_encoding(path, data.encoding)):
+    for line in read_lines(path, encoding):
         lines.append(line)
         size += len(line)
         if size > _BLOCK:
@@ -177,7 +185,8 @@ def find_source(
     names = [names] if isinstance(names, str) else list(names)
     found, others = [], []
     for name in names:
-        paths = [Path(name)] if Path(name).exists() else sorted(map(Path, _matches(name)))
+        # An empty name, perhaps of a variable that is not set, is not this folder.
+        paths = [Path(name)] if name and Path(name).exists() else sorted(map(Path, _matches(name)))
         if not paths:
             if len(names) == 1 and _may_be_dataset(name):
                 return _find_dataset(name, data, data_dir)
