@@ -233,10 +233,13 @@ def _found(path: Path, made_from: dict[str, Any], overwrite: bool) -> dict[str, 
     facts = sets.training_facts(path)
     if facts and path.is_file() and facts.get("format") == _FORMAT:
         changed = [
-            f"{key}: {facts.get(part, {}).get(key)!r}, now {value!r}"
+            f"{key}: {was!r}, now {value!r}"
             for part in ("corpus", "settings")
             for key, value in made_from[part].items()
-            if key != "name" and facts.get(part, {}).get(key) != value
+            if key != "name"
+            and (was := facts.get(part, {}).get(key)) != value
+            # Two threads or three: neither result is that of the settings alone.
+            and not (key == "workers" and was != 1 != value)
         ]
         if facts.get("added_words") != made_from["added_words"]:
             changed.append("other added words")
