@@ -163,6 +163,7 @@ def test_the_same_training_is_not_done_twice(corpus, tmp_path):
         train_vectors(corpus, path, other)
     assert caught.value.setting == "out" and path.read_bytes() == before
     assert train_vectors(corpus, path, other, overwrite=True).is_new
+    assert path.read_bytes() != before and training_facts(path)["settings"]["window"] == 2
 
 
 def test_threads_are_compared_by_whether_there_are_several(corpus, tmp_path):
@@ -173,7 +174,6 @@ def test_threads_are_compared_by_whether_there_are_several(corpus, tmp_path):
     assert not trained({"workers": 4}).is_new
     with pytest.raises(UsageError, match="workers: 2, now 1"):
         trained({"workers": 1})
-    assert path.read_bytes() != before and training_facts(path)["settings"]["window"] == 2
 
 
 def test_files_of_others_are_kept(corpus, tmp_path):
