@@ -13,15 +13,17 @@ PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist wor
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
 
-# The steps of the flagship. Vectors and language model go on where they were stopped, and are made
-# once. Without a network, name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
+# The steps of the flagship. Each goes on where it was stopped, and is done once. Without a network,
+# name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
 GLOVE ?= glove-wiki-gigaword-50
 IMDB := imdb_reviews-skip-gram-300
+FLAGSHIP := saved_models/flagship/seed1
 flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the best model.
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
 	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
 	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype bfloat16
-	$(BIN)/sst-keras train flagship --vectors $(IMDB) --vectors $(GLOVE)
+	test -f $(FLAGSHIP)/metrics.json || \
+		$(BIN)/sst-keras train flagship --vectors $(IMDB) --vectors $(GLOVE) --run-dir $(FLAGSHIP)
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.
 	$(BIN)/ruff check $(CODE)
