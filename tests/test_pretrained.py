@@ -121,7 +121,7 @@ def test_damaged_and_newer_runs(language_model):
     language_model.weights_file.write_bytes(b"PK")
     with pytest.raises(InputError, match="expected the weights of a language model"):
         language_model.weights()
-    with pytest.raises(InputError, match="lacks 'corpus'"):
+    with pytest.raises(InputError, match="lacks 'epochs'"):
         language_model.summary()
     language_model.settings_file.write_text('{"format": 2}')
     with pytest.raises(InputError, match="expected format 1. Received: 2"):
