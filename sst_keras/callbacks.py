@@ -266,9 +266,9 @@ class ProgressBar(keras.callbacks.Callback):
         """Shows the epoch's bar."""
         self._name = f"Epoch {epoch + 1:>2}/{self.params['epochs']}"
         if (per_epoch := self.params.get("checks_per_epoch", 1)) > 1:
-            number, check = divmod(epoch, per_epoch)
+            # The epochs at its end, so that the line fits into 80 columns.
             epochs = self.params["epochs"] // per_epoch
-            self._name = f"Epoch {number + 1:>2}/{epochs}, check {check + 1:>2}/{per_epoch}"
+            self._name = f"Epoch {(epoch + 1) / per_epoch:.2f}/{epochs}"
         self._task = self.progress.add_task(self._name, total=self.params["steps"], scores="")
         self.progress.start()
 

@@ -175,7 +175,7 @@ def test_a_language_model_on_a_cpu_without_bfloat16(benchmark, worker, monkeypat
     monkeypatch.setitem(language_model.TOLERANCES, "float32", (10.0, 10.0))
     assert readme.language_model() == "Not measured yet."
     texts = tmp_path / "reviews.txt"
-    texts.write_text("a good film\nnot bad\n" * 1750)  # a 24th of 9/10 is two batches
+    texts.write_text("a good film\nnot bad\n" * 1460)  # a 20th of 9/10 is two batches
     arguments = ["--torch-python", worker, "--corpus", str(texts), "--rounds", "2", "--units", "4"]
     result = CliRunner().invoke(
         language_model.main, [*arguments, "--batches", "2"], catch_exceptions=False
