@@ -166,7 +166,7 @@ def test_progress_shows_epoch_and_check():
     bar.on_epoch_begin(4)
     bar.on_epoch_end(4, logs(0.25))
     bar.close()
-    assert "Epoch  2/2, check  2/3  loss" in screen.getvalue()
+    assert "Epoch 1.67/2  loss" in screen.getvalue()
 
 
 def test_batches_are_counted_to_the_epochs_end(model):
