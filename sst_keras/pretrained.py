@@ -162,7 +162,7 @@ def start_from(
 
     The inputs that are the language model's vectors get its kernel. Other inputs, such as a second
     set of vectors, keep their random one. A classifier that reads in one direction takes the
-    forward weights.
+    forward weights. The layer is frozen unless `config.train_init`.
 
     Raises:
         UsageError: If the language model's vectors are not among the classifier's, or its width
@@ -194,6 +194,7 @@ def start_from(
         kernel[start : start + source.vectors.dim] = given
         rest = (weights[f"{direction}/{name}"] for name in ("recurrent_kernel", "bias"))
         layer.set_weights([kernel, *rest])
+        layer.trainable = config.train_init
 
 
 def _first_layers(model: keras.Model, config: ModelConfig) -> list[keras.Layer]:

@@ -21,6 +21,13 @@ _LSTM = ("model.name", ("lstm",))
 _CNN = ("model.name", ("cnn", "cnn-multichannel"))
 
 
+class _Given:
+    """Contains every text but the empty one."""
+
+    def __contains__(self, value: str) -> bool:
+        return value != ""
+
+
 def _setting(
     default: Any, about: str, label: str = "", choices: tuple = (), low=None, high=None, needs=()
 ) -> Any:
@@ -157,6 +164,10 @@ class ModelConfig:
     init: str = _setting(
         "", "a run of `sst-keras pretrain` from whose weights the first recurrent layer starts; "
         "empty: random", label="pretrained", needs=_LSTM)
+    train_init: bool = _setting(
+        True, "whether training changes the layer that starts from a language model; if not, its "
+        "states are features for the layers above", label="pretrained layer trained",
+        needs=("model.init", _Given()))
     weight_dropout: float = _setting(
         0.0, "share of the recurrent weights dropped, drawn for each batch",
         label="dropout of recurrent weights", low=0.0, high=0.95, needs=_LSTM)

@@ -103,6 +103,14 @@ def test_other_inputs_keep_their_random_kernel(tmp_path, language_model):
     np.testing.assert_allclose(kernel[2:], language_model.weights()["forward/kernel"], rtol=1e-6)
 
 
+def test_a_frozen_language_model_gives_features(tmp_path, language_model):
+    settings = (f"model.init={language_model.path}", "model.train_init=false")
+    layers = ("model.num_layers=2", "model.bidirectional=true")
+    model = initial_weights(tmp_path, *settings, *layers)
+    assert not model.get_layer("bidirectional_1").trainable_variables
+    assert len(model.get_layer("bidirectional_2").trainable_variables) == 6
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
