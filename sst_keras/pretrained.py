@@ -13,7 +13,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.runs import RUNS_DIR
+from sst_keras.runs import RUNS_DIR, file_of
 from sst_keras.settings import ModelConfig
 
 if TYPE_CHECKING:
@@ -25,24 +25,20 @@ FORMAT = 1
 DIRECTIONS = ("forward", "backward")
 
 
-def _file(name: str, about: str) -> property:
-    return property(lambda run: run.path / name, doc=about)
-
-
 @dataclass(frozen=True)
 class LanguageModelRun:
     """A folder with a language model in two directions. It can be copied anywhere."""
 
     path: Path
 
-    settings_file = _file("language_model.json", "Format, settings, corpus and vectors.")
-    vocabulary_file = _file("vocabulary.txt", "The predicted words, one per line, by frequency.")
-    history_file = _file("history.csv", "Losses and perplexities, one row per part of an epoch.")
-    weights_file = _file("weights.npz", "The weights; see `weights`.")
-    checkpoint_file = _file("checkpoint.npz", "What training goes on from; none if finished.")
-    environment_file = _file("environment.json", "Versions, machine, commit.")
-    metrics_file = _file("metrics.json", "The perplexities; written last.")
-    plots_dir = _file("plots", "The plots.")
+    settings_file = file_of("language_model.json", "Format, settings, corpus and vectors.")
+    vocabulary_file = file_of("vocabulary.txt", "The predicted words, one per line, by frequency.")
+    history_file = file_of("history.csv", "Losses and perplexities, one row per part of an epoch.")
+    weights_file = file_of("weights.npz", "The weights; see `weights`.")
+    checkpoint_file = file_of("checkpoint.npz", "What training goes on from; none if finished.")
+    environment_file = file_of("environment.json", "Versions, machine, commit.")
+    metrics_file = file_of("metrics.json", "The perplexities; written last.")
+    plots_dir = file_of("plots", "The plots.")
 
     @property
     def is_finished(self) -> bool:

@@ -24,7 +24,8 @@ RUNS_DIR = Path("saved_models")
 _SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
 
 
-def _file(name: str, about: str) -> property:
+def file_of(name: str, about: str) -> property:
+    """Returns a property of a run: the path of its file or folder `name`."""
     return property(lambda run: run.path / name, doc=about)
 
 
@@ -34,18 +35,24 @@ class RunDirectory:
 
     path: Path
 
-    pipeline_file = _file("pipeline.toml", "Every setting of the run.")
-    vocabulary_file = _file("vocabulary.txt", "The words, one per line, in the order of their ids.")
-    history_file = _file("history.csv", "Losses, accuracies, rates and times, one row per check.")
-    model_file = _file("model.keras", "The model of the best epoch.")
-    model_summary_file = _file("model.txt", "The layers, their output shapes, parameter counts.")
-    metrics_file = _file("metrics.json", "The scores; written last, so a run with it is finished.")
-    checkpoint_file = _file("checkpoint.npz", "The state of a training that is not finished.")
-    environment_file = _file("environment.json", "Versions, machine, commit, fingerprints.")
-    training_texts_file = _file("training_texts.npy", "uint64[texts], the training texts' keys.")
-    plots_dir = _file("plots", "The plots.")
-    logs_dir = _file("logs", "TensorBoard's event files, if they were asked for.")
-    saved_model_dir = _file("saved_model/1", "The SavedModel; TensorFlow Serving needs the number.")
+    pipeline_file = file_of("pipeline.toml", "Every setting of the run.")
+    vocabulary_file = file_of(
+        "vocabulary.txt", "The words, one per line, in the order of their ids."
+    )
+    history_file = file_of("history.csv", "Losses, accuracies, rates and times, one row per check.")
+    model_file = file_of("model.keras", "The model of the best epoch.")
+    model_summary_file = file_of("model.txt", "The layers, their output shapes, parameter counts.")
+    metrics_file = file_of(
+        "metrics.json", "The scores; written last, so a run with it is finished."
+    )
+    checkpoint_file = file_of("checkpoint.npz", "The state of a training that is not finished.")
+    environment_file = file_of("environment.json", "Versions, machine, commit, fingerprints.")
+    training_texts_file = file_of("training_texts.npy", "uint64[texts], the training texts' keys.")
+    plots_dir = file_of("plots", "The plots.")
+    logs_dir = file_of("logs", "TensorBoard's event files, if they were asked for.")
+    saved_model_dir = file_of(
+        "saved_model/1", "The SavedModel; TensorFlow Serving needs the number."
+    )
 
     @property
     def name(self) -> str:
