@@ -9,7 +9,7 @@ import numpy as np
 
 from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
-from sst_keras.runtime import tf
+from sst_keras.runtime import read_ahead, tf
 from sst_keras.settings import DataConfig
 
 # The most batches that are sorted by length together. More would need less padding, but would mix
@@ -249,4 +249,4 @@ def _read_rows(
         token_ids = tf.gather(ids, batch).to_tensor()  # [batch, time], 0 at padding
         return {"token_ids": token_ids}, *(tf.gather(column, batch) for column in columns)
 
-    return rows.map(read).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(rows.map(read))

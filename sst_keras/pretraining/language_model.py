@@ -27,7 +27,7 @@ from sst_keras.optimizers import make_optimizer
 from sst_keras.pretrained import DIRECTIONS, FORMAT, LanguageModelRun
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.recurrent import LSTM
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, read_ahead, tf
 from sst_keras.settings import LanguageModelConfig
 from sst_keras.vectors import matching, sets
 from sst_keras.vectors.files import WordVectors
@@ -261,7 +261,7 @@ class Sentences:
                 "lengths": tf.gather(lengths, batch),
             }
 
-        return tf.data.Dataset.from_tensor_slices(numbers).map(read).prefetch(tf.data.AUTOTUNE)
+        return read_ahead(tf.data.Dataset.from_tensor_slices(numbers).map(read))
 
 
 class Trainer:
