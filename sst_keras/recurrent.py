@@ -8,6 +8,7 @@ each on half of the cores. With a GPU, the stock layer and cuDNN do the work.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sst_keras.runtime import keras, tf
@@ -64,13 +65,7 @@ class LSTM(keras.layers.LSTM):
         """
         if initial_state is not None or not self._is_fast():
             return super().call(sequences, initial_state, mask, training)
-        kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
-        if training and self.weight_dropout:
-            recurrent = keras.random.dropout(
-                recurrent, self.weight_dropout, seed=self.seed_generator
-            )
-        weights = tuple(map(tf.convert_to_tensor, (kernel, recurrent, bias)))
-        batch = tf.shape(sequences)[0]
+        weights, batch = self._weights(training), tf.shape(sequences)[0]
         if not training:
             return tf.cond(
                 batch >= _MIN_PACKED_BATCH,
@@ -82,17 +77,36 @@ class LSTM(keras.layers.LSTM):
         halves = zip(tf.split(sequences, sizes), masks, strict=True)
         return tf.concat([self._run(_lstm, *half, weights) for half in halves], axis=0)
 
+    def train_on_rows(self, table: tf.Tensor, rows: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Does what `call(tf.gather(table, rows), mask=mask, training=True)` does, only faster.
+
+        Each row of the table is multiplied by the kernel once, however often it occurs. The whole
+        batch is one chain of products, so this is for two layers that run side by side. `table` is
+        float32[count, dim], `rows` int32[batch, time]; masks and results are those of `call`.
+        """
+        if not self._is_fast():
+            return self(tf.gather(table, rows), mask=mask, training=True)
+        return self._run(partial(_lstm, table=table), rows, mask, self._weights(training=True))
+
+    def _weights(self, training: bool) -> _Weights:
+        kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
+        if training and self.weight_dropout:
+            recurrent = keras.random.dropout(
+                recurrent, self.weight_dropout, seed=self.seed_generator
+            )
+        return tuple(map(tf.convert_to_tensor, (kernel, recurrent, bias)))
+
     def _run(
         self, lstm: Callable, sequences: tf.Tensor, mask: tf.Tensor | None, weights: _Weights
     ) -> tf.Tensor:
         """Runs rows of a batch with their padding; shapes are those of `call`."""
-        inputs = tf.transpose(sequences, (1, 0, 2))  # [time, batch, dim]
+        inputs = tf.transpose(sequences, (1, 0, *range(2, sequences.shape.rank)))  # time first
         shut = None
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
             if mask is not None:
                 # Padding now comes first. Its input gate is shut, so the state stays 0.
-                shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), inputs.dtype)), [0])
+                shut = tf.reverse(tf.transpose(tf.cast(tf.logical_not(mask), tf.float32)), [0])
         outputs = lstm(inputs, weights, shut, self.matmul_dtype)  # [time, batch, units]
         return self._returned(tf.transpose(outputs, (1, 0, 2)), mask)
 
@@ -164,17 +178,19 @@ def _matmul(left: tf.Tensor, right: tf.Tensor, dtype: str, **transposed: bool) -
     return tf.cast(tf.matmul(left, right, **transposed), tf.float32)
 
 
-def _projected(
-    inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, shut: tf.Tensor | None, dtype: str
-) -> tf.Tensor:
-    """Returns the inputs' part of the gates' sums at all steps: float32[time, batch, 4 units]."""
-    time, batch, gates = tf.shape(inputs)[0], tf.shape(inputs)[1], kernel.shape[1]
-    flat = tf.reshape(inputs, (-1, inputs.shape[2]))  # [time · batch, dim]
-    projected = tf.reshape(_matmul(flat, kernel, dtype) + bias, (time, batch, gates))
-    if shut is not None:
-        units = gates // 4
-        projected += shut[:, :, tf.newaxis] * tf.constant([_SHUT] * units + [0.0] * 3 * units)
-    return projected
+def _projected(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, dtype: str) -> tf.Tensor:
+    """Returns the part of inputs float32[..., dim] in the gates' sums: float32[..., 4 units]."""
+    flat = tf.reshape(inputs, (-1, inputs.shape[-1]))
+    shape = tf.concat([tf.shape(inputs)[:-1], [kernel.shape[1]]], axis=0)
+    return tf.reshape(_matmul(flat, kernel, dtype) + bias, shape)
+
+
+def _without(sums: tf.Tensor, shut: tf.Tensor | None) -> tf.Tensor:
+    """Shuts the input gate in the gates' sums float32[time, batch, 4 units] where `shut` is 1."""
+    if shut is None:
+        return sums
+    units = sums.shape[2] // 4
+    return sums + shut[:, :, tf.newaxis] * tf.constant([_SHUT] * units + [0.0] * 3 * units)
 
 
 def _cell(z: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -214,7 +230,7 @@ def _lstm_states(
     """
     kernel, recurrent_kernel, bias = weights
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], recurrent_kernel.shape[0]
-    projected = _projected(inputs, kernel, bias, shut, dtype)
+    projected = _without(_projected(inputs, kernel, bias, dtype), shut)
     projected = tf.pad(projected, [[0, -time % _CHUNK], [0, 0], [0, 0]])
     chunks = tf.reshape(projected, (-1, _CHUNK, batch, 4 * units))
     recurrent = tf.cast(recurrent_kernel, dtype)
@@ -259,20 +275,30 @@ def _packed_lstm_states(
     return states.concat()
 
 
-def _lstm(inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, dtype: str) -> tf.Tensor:
+def _lstm(
+    inputs: tf.Tensor,
+    weights: _Weights,
+    shut: tf.Tensor | None,
+    dtype: str,
+    table: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Runs an LSTM over float32[time, batch, dim] from a state of zeros, with a fast gradient.
 
-    The kernels are float32[dim, 4 units] and float32[units, 4 units], the bias is float32[4 units],
-    with gates in Keras's order i, f, g, o. `shut` float32[time, batch] is 1 at padding before a
-    row's first step, or None if there is none. Matrix products are computed in `dtype`. Returns
-    float32[time, batch, units].
+    With a `table` float32[rows, dim], `inputs` int32[time, batch] are rows of it. The kernels are
+    float32[dim, 4 units] and float32[units, 4 units], the bias is float32[4 units], with gates in
+    Keras's order i, f, g, o. `shut` float32[time, batch] is 1 at padding before a row's first step,
+    or None if there is none. Matrix products are computed in `dtype`. Returns float32[time, batch,
+    units].
     """
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], weights[1].shape[0]
-    zeros = tf.zeros((batch, units), inputs.dtype)
+    zeros = tf.zeros((batch, units))
 
     @tf.custom_gradient
-    def lstm(inputs: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple:
-        projected = _projected(inputs, kernel, bias, shut, dtype)
+    def lstm(vectors: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple:
+        projected = _projected(vectors, kernel, bias, dtype)
+        if table is not None:
+            projected = tf.gather(projected, inputs)
+        projected = _without(projected, shut)
         recurrent = tf.cast(recurrent_kernel, dtype)
 
         def step(t: Any, h: Any, c: Any, *arrays: Any) -> tuple:
@@ -289,19 +315,23 @@ def _lstm(inputs: tf.Tensor, weights: _Weights, shut: tf.Tensor | None, dtype: s
 
         def gradient(d_outputs: tf.Tensor) -> tuple:
             dz = _gate_gradients(d_outputs, saved, recurrent_kernel, dtype)
-            flat = tf.reshape(inputs, (-1, inputs.shape[2]))
+            flat = tf.reshape(vectors, (-1, vectors.shape[-1]))
             before = tf.reshape(outputs[:-1], (-1, units))  # the states before steps 1, 2, ...
+            sums = dz  # the gradients of the gates' sums of each vector
+            if table is not None:
+                sums, rows = tf.cast(dz, tf.float32), tf.reshape(inputs, (-1,))
+                sums = tf.math.unsorted_segment_sum(sums, rows, tf.shape(table)[0])
             return (
-                tf.reshape(_matmul(dz, kernel, dtype, transpose_b=True), tf.shape(inputs)),
-                _matmul(flat, dz, dtype, transpose_a=True),
+                tf.reshape(_matmul(sums, kernel, dtype, transpose_b=True), tf.shape(vectors)),
+                _matmul(flat, sums, dtype, transpose_a=True),
                 _matmul(before, dz[batch:], dtype, transpose_a=True),
                 # A product with ones is a faster sum over rows.
-                tf.matmul(tf.ones((1, time * batch)), tf.cast(dz, tf.float32))[0],
+                tf.matmul(tf.ones((1, tf.shape(sums)[0])), tf.cast(sums, tf.float32))[0],
             )
 
         return outputs, gradient
 
-    return lstm(inputs, *weights)
+    return lstm(inputs if table is None else table, *weights)
 
 
 def _gate_gradients(

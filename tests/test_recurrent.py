@@ -62,6 +62,36 @@ def test_equals_the_stock_layer_in_both_directions(sequences, way):
     )
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("weight_dropout", [0.0, 0.3])
+def test_rows_of_a_table_equal_their_vectors(backwards, weight_dropout):
+    layer = LSTM(
+        6, return_sequences=True, go_backwards=backwards, weight_dropout=weight_dropout
+    )  # fmt: skip
+    table = tf.random.stateless_normal((5, 10), (1, 1))
+    layer.build((None, None, 10))
+    rows = tf.constant(np.arange(len(LENGTHS) * TIME).reshape(-1, TIME) % 4, tf.int32)
+    mask = tf.sequence_mask(LENGTHS, TIME)
+    real = tf.reverse(mask, [1]) if backwards else mask
+    results = []
+    for run in (
+        lambda: layer(tf.gather(table, rows), mask=mask, training=True),
+        lambda: layer.train_on_rows(table, rows, mask),
+    ):
+        if weight_dropout:
+            layer.seed_generator.state.assign([1, 1])  # the same weights are dropped
+        with tf.GradientTape() as tape:
+            tape.watch(table)
+            outputs = tf.where(real[:, :, tf.newaxis], run(), 0.0)
+            loss = tf.reduce_mean(tf.sin(outputs))
+        variables = [variable.value for variable in layer.trainable_variables]
+        gradients = tape.gradient(loss, [table, *variables])
+        results.append([outputs, *map(tf.convert_to_tensor, gradients)])
+    for expected, received in zip(*results, strict=True):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(received, expected, atol=1e-6)
+
+
 def test_a_packed_batch_of_only_padding_is_finite():
     inputs = tf.random.stateless_normal((20, 3, 4), (1, 1))
     outputs = LSTM(6)(inputs, mask=tf.zeros((20, 3), tf.bool), training=False)

@@ -170,11 +170,15 @@ class LanguageModel:
         """
         rows, classes = batch["rows"], batch["classes"]
         mask = tf.sequence_mask(batch["lengths"], tf.shape(rows)[1])
-        vectors = tf.gather(self._matrix, rows)
+        words, places = tf.unique(tf.reshape(rows, (-1,)))  # each word meets the kernels once
+        table, places = tf.gather(self._matrix, words), tf.reshape(places, tf.shape(rows))
         edge = tf.fill([tf.shape(rows)[0], 1], _BOUNDARY)
         found = []
         for number, layer in enumerate(self.layers):
-            states = layer(vectors, mask=mask, training=training)
+            if training:
+                states = layer.train_on_rows(table, places, mask)
+            else:
+                states = layer(tf.gather(table, places), mask=mask)
             if number == 0:  # padding has the class of a boundary, too
                 labels, real = tf.concat([classes[:, 1:], edge], axis=1), mask
             else:
