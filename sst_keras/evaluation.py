@@ -15,7 +15,9 @@ from sst_keras.metrics import Metrics, compute_metrics
 from sst_keras.runs import RunDirectory
 from sst_keras.settings import DataConfig
 
-_ORDINAL = ("mean_absolute_error", "within_one_accuracy", "quadratic_weighted_kappa")
+_ORDINAL = (
+    "mean_absolute_error", "within_one_accuracy", "polarity_accuracy", "quadratic_weighted_kappa",
+)  # fmt: skip
 # The settings with which a run also reads another data set.
 _KEPT = (
     "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed", "markup",

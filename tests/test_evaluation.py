@@ -106,7 +106,10 @@ def test_scores_that_say_less_than_they_seem_to(labels, predicted, warnings):
 
 def test_classes_without_an_order_have_no_distances():
     ordered, nominal = (evaluation_of([0, 2], [2, 2], ordered=o).to_dict() for o in (True, False))
-    distances = {"mean_absolute_error", "within_one_accuracy", "quadratic_weighted_kappa"}
+    distances = {
+        "mean_absolute_error", "within_one_accuracy", "polarity_accuracy",
+        "quadratic_weighted_kappa",
+    }  # fmt: skip
     assert ordered["mean_absolute_error"] == 1.0
     assert {name for name in ordered if ordered[name] != nominal[name]} == distances
     assert all(nominal[name] is None for name in distances)

@@ -148,11 +148,14 @@ def trained(monkeypatch):
             for epoch in (1, 2, 3)
         )
 
-        def scores(dev, test, matrix):
+        def scores(dev, test, matrix, ordered):
             return {
                 name: SimpleNamespace(
-                    metrics=SimpleNamespace(accuracy=accuracy, confusion_matrix=matrix),
+                    metrics=SimpleNamespace(
+                        accuracy=accuracy, confusion_matrix=matrix, polarity_accuracy=0.875
+                    ),
                     class_names=("bad", "good"),
+                    ordered=ordered,
                 )
                 for name, accuracy in (("dev", dev), ("test", test))
             }
@@ -162,8 +165,8 @@ def trained(monkeypatch):
             pipeline=with_settings(pipeline, {"data.labels": ["bad", "good"]}, "test"),
             history=History(rows),
             best_epoch=2,
-            best=scores(0.75, 0.5, [[1, 0], [1, 0]]),
-            last=scores(0.5, 0.25, [[1, 2], [1, 0]]),
+            best=scores(0.75, 0.5, [[1, 0], [1, 0]], ordered=True),
+            last=scores(0.5, 0.25, [[1, 2], [1, 0]], ordered=False),
             checks=({"epoch": 0.5, "dev_loss": 1.5, "dev_accuracy": 0.2},) * (dev_checks - 1),
             seconds=4.0,
             notes=(),
@@ -195,8 +198,8 @@ def test_the_record_of_a_run(sweep, tmp_path, trained):
     assert trained == [("own/a/checked", 1, "data", 2)]
     assert found.key == experiment.key(1) and found.error is None
     assert found.settings == recorded_settings(experiment.pipeline)
-    assert found.last == Scores(3, 0.5, 0.25, [[1, 2], [1, 0]])
-    assert found.best == Scores(2, 0.75, 0.5, [[1, 0], [1, 0]])
+    assert found.last == Scores(3, 0.5, 0.25, [[1, 2], [1, 0]], None)
+    assert found.best == Scores(2, 0.75, 0.5, [[1, 0], [1, 0]], 0.875)
     assert (found.epochs, found.seconds) == (3, 4.0)
     assert (found.jobs, found.cores) == (3, local.cores())
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]  # the run's files are gone

@@ -153,6 +153,13 @@ def test_a_pass_of_fewer_batches_than_parts():
     assert [len(batches_of(parts.dataset)) for _ in range(4)] == [1, 1, 1, 1]
 
 
+def test_the_end_of_an_iteration_does_not_wait_for_the_autotuner():
+    split, encoder = of_lengths([1, 2, 3]), TokenEncoder(VOCABULARY, lowercase=True)
+    parts = TrainingParts(split, encoder, DataConfig(), seed=1).dataset
+    for batches in (parts, evaluation_batches(split, encoder, 2)[0]):
+        assert batches.options().autotune.enabled is False
+
+
 def test_weights_go_with_their_texts():
     parts = parts_of(1, weights=np.arange(30, dtype=np.float32))
     for _, labels, weights in parts.dataset:

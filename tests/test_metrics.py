@@ -8,6 +8,7 @@ from sst_keras.metrics import (
     CALIBRATION_BINS,
     compute_metrics,
     confusion_matrix,
+    polarity_accuracy,
     quadratic_weighted_kappa,
     wilson_interval,
 )
@@ -35,10 +36,24 @@ def test_scores_by_hand():
     assert metrics.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1 / 2) / 3)
     assert metrics.mean_absolute_error == pytest.approx((2 + 1) / 5)
     assert metrics.within_one_accuracy == 4 / 5
+    # Without the one of class 1: right, wrong, a tie that goes to the lower half, right.
+    assert metrics.polarity_accuracy == 2 / 4
     # Seen: 1 · 2² + 1 · 1² = 5. By chance, from totals 2, 1, 2 and 1, 2, 2: (11 + 6 · 2²) / 5 = 7.
     assert metrics.quadratic_weighted_kappa == pytest.approx(1 - 5 / 7)
     # Four at confidence 0.5 of which three are right, one at 0.75 that is wrong.
     assert metrics.expected_calibration_error == pytest.approx((4 * 0.25 + 1 * 0.75) / 5)
+
+
+def test_the_right_half_of_a_scale():
+    certain = np.eye(5)
+    # The middle's probability does not count, and the halves' sums decide.
+    halves = np.array([[0.1, 0.2, 0.45, 0.25, 0.0], [0.35, 0.0, 0.0, 0.3, 0.35]])
+    assert polarity_accuracy(np.array([0, 4]), halves) == 1.0
+    assert polarity_accuracy(np.array([4, 1]), halves) == 0.0
+    assert polarity_accuracy(np.array([2, 2, 1]), certain[[0, 4, 0]]) == 1.0
+    assert polarity_accuracy(np.array([2]), certain[[0]]) is None
+    # An even number of classes has no middle.
+    assert polarity_accuracy(np.array([0, 1, 2, 3]), np.eye(4)[[1, 2, 3, 0]]) == 0.5
 
 
 def test_scores_of_each_class():

@@ -107,6 +107,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
             "mean absolute error": f"{metrics.mean_absolute_error:.3f} classes",
             "quadratic weighted kappa": f"{metrics.quadratic_weighted_kappa:.3f}",
         }
+        if metrics.polarity_accuracy is not None:
+            without = ", without the middle class" if len(names) % 2 else ""
+            lines["right half of the scale"] = f"{metrics.polarity_accuracy:.1%}{without}"
     for name, value in lines.items():
         click.echo(f"{name:<27} {value}")
     for warning in evaluation.warnings():

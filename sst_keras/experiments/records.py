@@ -68,12 +68,15 @@ class Scores:
         epoch: The epoch after which the weights were taken, from 1; a fraction between epochs.
         dev: Accuracy on dev, 0 to 1; `test` likewise.
         confusion_matrix: int[classes, classes] on test; row: true class, column: predicted class.
+        test_polarity: `Metrics.polarity_accuracy` on test; None in older records, if the classes
+            are no scale, or if all texts are in its middle.
     """
 
     epoch: float
     dev: float
     test: float
     confusion_matrix: list[list[int]]
+    test_polarity: float | None = None
 
 
 # What the record of a failed run has, too.

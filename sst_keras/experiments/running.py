@@ -182,7 +182,8 @@ def run_job(
 
     def scores(epoch: float, found: Mapping) -> Scores:
         dev, test = found["dev"].metrics, found["test"].metrics
-        return Scores(epoch, dev.accuracy, test.accuracy, test.confusion_matrix)
+        polarity = test.polarity_accuracy if found["test"].ordered else None
+        return Scores(epoch, dev.accuracy, test.accuracy, test.confusion_matrix, polarity)
 
     return RunRecord(
         key=experiment.key(seed),
