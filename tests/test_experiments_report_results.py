@@ -357,6 +357,18 @@ def test_rows_table(sweep, records):
     ]  # fmt: skip
 
 
+def test_rows_table_with_the_halves_of_the_scale(sweep, records):
+    polar = {
+        key: replace(record, best=replace(record.best, test_polarity=0.8 + key.seed / 100))
+        for key, record in records.items()
+    }
+    lines = rows_table(sweep, polar).splitlines()
+    assert "negative or positive, %" in lines[0]
+    assert cells(lines[2], "a")[3:5] == ["82.0 ± 1.0", "3"]
+    one_without = {**polar, next(iter(polar)): next(iter(records.values()))}
+    assert "negative or positive" not in rows_table(sweep, one_without)
+
+
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> [link](javascript:alert(1)) "
     "![image](http://example.org/x.png)"

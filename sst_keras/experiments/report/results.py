@@ -18,7 +18,7 @@ from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments.records import RunKey, RunRecord, Weights
 from sst_keras.experiments.report import curves, effects, figures, published, wording
-from sst_keras.experiments.report.comparison import Effect, Runs, as_json
+from sst_keras.experiments.report.comparison import Effect, Runs, as_json, summarize
 from sst_keras.experiments.report.page import Part, Picture, Report, to_html
 from sst_keras.experiments.sweep import Sweep, sweep_names
 from sst_keras.plotting import plot_confusion_matrix, save_figures
@@ -84,16 +84,22 @@ def build_report(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str 
 def rows_table(sweep: Sweep, records: Mapping[RunKey, RunRecord]) -> str:
     """Returns a Markdown table of the rows, scored with the weights of the best epoch by dev.
 
+    If all records have it, it shows `Scores.test_polarity` as *negative or positive*.
+
     Raises:
         InputError: If there is no finished run, or the records are not comparable.
     """
     runs = _comparable(sweep, records, f"results/{sweep.name}")
     table = []
+    is_polar = all(record.best.test_polarity is not None for record in runs.of(runs.rows))
     for row in runs.rows:
         cells = {"row": wording.text(row), "vectors": ", ".join(wording.vectors(runs.of([row])))}
         for split in ("test", "dev"):
             mean = runs.means(row, split=split)[Weights.BEST]
             cells[f"{split} accuracy, %"] = wording.spread(mean)
+        if is_polar:
+            halves = [100 * record.best.test_polarity for record in runs.of([row])]
+            cells["negative or positive, %"] = wording.spread(summarize(halves))
         table.append(cells | {"n": str(len(runs.finished[row])), **_seconds(runs, row)})
     return wording.table(table, "llr")
 
