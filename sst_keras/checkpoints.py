@@ -20,19 +20,29 @@ FORMAT = 1
 SECONDS = 60.0
 
 
+# Input of a task → what a user is told if it is not that of the checkpoint.
+_OTHERS = {
+    "data": "the data are others",
+    "vectors": "the vectors are others",
+    "language_model": "the language model is another",
+}
+
+
 @dataclass(frozen=True)
 class Task:
-    """What is trained. A training goes on only with the same settings, data and vectors.
+    """What is trained. A training goes on only with the same settings and inputs.
 
     Attributes:
         settings: Every setting, as `section.key` → value.
         data: The fingerprint of the data set.
         vectors: The fingerprints of the word vectors.
+        language_model: The fingerprint of the language model that the classifier starts from.
     """
 
     settings: Mapping[str, Any]
     data: str
     vectors: Sequence[str]
+    language_model: str | None = None
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """Returns what is different in a task that was saved as JSON."""
@@ -43,9 +53,7 @@ class Task:
             for name in {**old, **new}
             if old.get(name) != new.get(name)
         ]
-        return found + [
-            f"the {name} are others" for name in ("data", "vectors") if mine[name] != other[name]
-        ]
+        return found + [what for name, what in _OTHERS.items() if mine[name] != other.get(name)]
 
 
 @dataclass(frozen=True)

@@ -98,12 +98,16 @@ class LanguageModelRun:
                 f"{self.history_file}: expected the history of a language model. {error}"
             ) from None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns name, corpus, and the sha256 of the weights, for what is made from them."""
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the file of weights."""
         with self.weights_file.open("rb") as file:
-            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns name, corpus and fingerprint, for what is made from the weights."""
         corpus = self.about()["corpus"]
-        return {"name": self.lasting_name, "corpus": corpus, "fingerprint": fingerprint}
+        return {"name": self.lasting_name, "corpus": corpus, "fingerprint": self.fingerprint}
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, corpus, vectors, units, and perplexities if it is finished."""
@@ -156,9 +160,10 @@ def start_from(
 ) -> None:
     """Gives a classifier's first recurrent layer the weights of a language model.
 
-    The inputs that are the language model's vectors get its kernel. Other inputs, such as a second
-    set of vectors, keep their random one. A classifier that reads in one direction takes the
-    forward weights. The layer is frozen unless `config.train_init`.
+    The inputs that are the language model's vectors get its kernel. That of other inputs, such as a
+    second set of vectors, is 0, so that the layer's states are at first the language model's. A
+    classifier that reads in one direction takes the forward weights. The layer is frozen unless
+    `config.train_init`.
 
     Raises:
         UsageError: If the language model's vectors are not among the classifier's, or its width
@@ -185,7 +190,7 @@ def start_from(
     start = sum(source.vectors.dim for source in lexicon.sources[:number])
     source = lexicon.sources[number]
     for direction, layer in zip(DIRECTIONS, _first_layers(model, config), strict=False):
-        kernel, _, _ = layer.get_weights()
+        kernel = np.zeros(layer.cell.kernel.shape, np.float32)
         given = weights[f"{direction}/kernel"] / np.float32(source.factor)
         kernel[start : start + source.vectors.dim] = given
         rest = (weights[f"{direction}/{name}"] for name in ("recurrent_kernel", "bias"))

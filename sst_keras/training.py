@@ -125,7 +125,8 @@ def train(
     language_model = _language_model(pipeline)
     pipeline = _found(pipeline, corpus, lexicon, language_model)
     data, fingerprints = pipeline.data, [source.fingerprint for source in lexicon.sources]
-    task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints)
+    start = language_model and language_model.fingerprint
+    task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints, start)
     checkpoint = None
     if run.checkpoint_file.is_file() and dev_checks == 1:
         checkpoint = Checkpoint.load(run.checkpoint_file, task)

@@ -46,6 +46,7 @@ def test_a_checkpoint_is_read_back_exactly(saved):
         ({"settings": {**TASK.settings, "training.seed": 2}}, "training.seed is 1, not 2"),
         ({"data": "d2"}, "the data are others"),
         ({"vectors": ()}, "the vectors are others"),
+        ({"language_model": "l1"}, "the language model is another"),
     ],
 )
 def test_another_task_does_not_go_on(saved, change, message):
