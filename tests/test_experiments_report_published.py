@@ -1,9 +1,15 @@
+import re
+
 import numpy as np
 import pytest
 from report_records import by_key, experiment, record, sweep
 
 from sst_keras.experiments.report.comparison import Runs
-from sst_keras.experiments.report.published import constant_classes, distances
+from sst_keras.experiments.report.published import (
+    constant_classes,
+    distances,
+    variants_nearness,
+)
 from sst_keras.experiments.sweep import Published
 
 
@@ -21,6 +27,29 @@ def test_constant_class(matrix, constant):
     published = sweep(row, published=Published("A Paper"))
     runs = Runs(published, by_key(record(row, 1, 50, matrix=matrix), record(row, 2, 50)))
     assert constant_classes(runs, "a") == constant
+
+
+def test_how_near_a_variant_is():
+    rows = [experiment(name, published=score) for name, score in (("a", 41), ("b", 45), ("c", 40))]
+    variants = [experiment(name, variant="v") for name in "abc"]
+    of = {"a": 40, "b": 40, "a/v": 42, "b/v": 44, "c/v": 30}
+    records = [
+        record(one, seed, score + seed - 2)
+        for one in rows + variants
+        if (score := of.get(one.short_name))
+        for seed in (1, 2, 3)
+    ]
+    published = sweep(*rows, *variants, published=Published("A Paper"))
+    runs = Runs(published, by_key(*records))
+    found = variants_nearness(runs, {"a/v": "a", "b/v": "b", "c/v": "c"})  # c itself was not run
+    # 42 and 44 against 41 and 45; 40 and 40. The best epoch by dev has one point more.
+    assert found.startswith("Averaged over these 2 rows")
+    assert re.findall(r"[\d.]+ points \(ours are higher in \d\)", found) == [
+        "1.0 points (ours are higher in 1)", "1.0 points (ours are higher in 1)",
+        "3.0 points (ours are higher in 0)", "2.0 points (ours are higher in 0)",
+    ]  # fmt: skip
+    assert variants_nearness(runs, {"a/v": "a", "c/v": "c"}) == ""
+    assert variants_nearness(Runs(sweep(*rows, *variants), by_key(*records)), {}) == ""
 
 
 def test_distance_by_hand():

@@ -8,7 +8,7 @@ from sst_keras.experiments.records import Weights
 from sst_keras.experiments.report import comparison, curves, figures, wording
 from sst_keras.experiments.report.comparison import Effect, Runs
 from sst_keras.experiments.report.page import Part, Picture
-from sst_keras.experiments.report.published import constant_classes
+from sst_keras.experiments.report.published import constant_classes, variants_nearness
 from sst_keras.settings import label
 
 
@@ -140,3 +140,4 @@ def _answer(runs: Runs, variant: str, rows: Mapping[str, str]) -> Iterator[Part]
         table.append(cells)
     yield wording.caption(runs, itertools.chain(rows, rows.values()))
     yield wording.table(table)
+    yield variants_nearness(runs, rows)

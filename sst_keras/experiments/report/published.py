@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,15 +15,37 @@ from sst_keras.experiments.report.page import Part, Picture
 
 def nearness(runs: Runs) -> str:
     """Returns how far our rows are from the published ones."""
-    rows = [row for row in runs.run_rows if row in runs.published]
+    rows = {row: row for row in runs.run_rows if row in runs.published}
     if not (rows and runs.sweep.published):
         return ""
+    average = f"Averaged over {len(rows)} rows, our means differ from the published accuracies by"
+    return f"{average} {_distance(runs, rows)}."
+
+
+def variants_nearness(runs: Runs, rows: Mapping[str, str]) -> str:
+    """Returns how far a variant's rows, experiment → row, and the rows are from the published ones.
+
+    Empty with fewer than two published rows.
+    """
+    rows = {one: row for one, row in rows.items() if row in runs.published and runs.finished[row]}
+    if len(rows) < 2 or not runs.sweep.published:
+        return ""
+    alone = _distance(runs, {row: row for row in rows.values()})
+    return (
+        f"Averaged over these {len(rows)} rows, the variant's means differ from the published "
+        f"accuracies by {_distance(runs, rows)}. Those of the rows differ by {alone}."
+    )
+
+
+def _distance(runs: Runs, rows: Mapping[str, str]) -> str:
+    """Returns the mean distance of experiments from the published accuracies of their rows."""
     texts = {}
     for weights in Weights:
-        gaps = np.array([runs.scores(row, weights).mean() - runs.published[row] for row in rows])
+        gaps = np.array(
+            [runs.scores(name, weights).mean() - runs.published[row] for name, row in rows.items()]
+        )
         texts[weights] = f"{np.abs(gaps).mean():.1f} points (ours are higher in {sum(gaps > 0)})"
-    average = f"Averaged over {len(rows)} rows, our means differ from the published accuracies by"
-    return f"{average} {wording.by_weights(texts)}."
+    return wording.by_weights(texts)
 
 
 def best_row(runs: Runs) -> Iterator[Part]:
