@@ -21,9 +21,12 @@ FLAGSHIP := saved_models/flagship/seed1
 flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the best model.
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
 	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
-	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype bfloat16
+	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype bfloat16 \
+		--run-dir saved_models/language-model/flagship
 	test -f $(FLAGSHIP)/metrics.json || \
 		$(BIN)/sst-keras train flagship --vectors $(IMDB) --vectors $(GLOVE) --run-dir $(FLAGSHIP)
+	test -d $(FLAGSHIP)/saved_model/1 || \
+		{ $(BIN)/sst-keras plot $(FLAGSHIP) && $(BIN)/sst-keras export $(FLAGSHIP); }
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.
 	$(BIN)/ruff check $(CODE)

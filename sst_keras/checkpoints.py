@@ -2,7 +2,6 @@
 
 import json
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,28 +95,30 @@ class Checkpoint:
         """
         again = "To start anew, overwrite the run."
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                about = json.loads(arrays["about"].tobytes())
-                if about["format"] != FORMAT:
-                    raise InputError(
-                        f"{path}: expected a checkpoint of format {FORMAT}. Received one of format "
-                        f"{about['format']}, from another version of sst_keras. {again}"
-                    )
-                if differences := task.differences(about["task"]):
-                    raise UsageError(
-                        f"{str(path.parent)!r} holds an unfinished run with other settings: "
-                        f"{'; '.join(differences)}. To go on, give it its own settings. {again}",
-                        setting="run_dir",
-                    )
-                numbered = [
-                    [arrays[name] for name in arrays.files if name.startswith(f"{kind}/")]
-                    for kind in ("variables", "averages")
-                ]
-                model = arrays["model"].tobytes()
-                return cls(about["rows"], about["seconds"], *numbered, model)
+            arrays = files.read_arrays(path)
+        except InputError as error:
+            raise InputError(f"{error} {again}") from None
+        try:
+            about = json.loads(arrays["about"].tobytes())
+            if about["format"] != FORMAT:
+                raise InputError(
+                    f"{path}: expected a checkpoint of format {FORMAT}. Received one of format "
+                    f"{about['format']}, from another version of sst_keras. {again}"
+                )
+            if differences := task.differences(about["task"]):
+                raise UsageError(
+                    f"{str(path.parent)!r} holds an unfinished run with other settings: "
+                    f"{'; '.join(differences)}. To go on, give it its own settings. {again}",
+                    setting="run_dir",
+                )
+            numbered = [
+                [array for name, array in arrays.items() if name.startswith(f"{kind}/")]
+                for kind in ("variables", "averages")
+            ]
+            return cls(about["rows"], about["seconds"], *numbered, arrays["model"].tobytes())
         except InputError:
             raise
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: expected a checkpoint ({error}). {again}") from None
 
 

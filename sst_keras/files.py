@@ -90,6 +90,17 @@ def _named(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, error.strerror, str(path))
 
 
+def read_arrays(path: str | Path) -> dict[str, Any]:
+    """Reads NumPy's arrays from an `.npz` file. If it is missing or damaged: `InputError`."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # the readers of zip files, of streams and of arrays raise many
+        raise InputError(f"{path}: expected a file of arrays. {error}") from None
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes a UTF-8 text file with `whole_file`."""
     with whole_file(path) as partial:

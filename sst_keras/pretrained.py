@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 # Raise it when this version would misread a run of the earlier format.
 FORMAT = 1
 DIRECTIONS = ("forward", "backward")
+_PARTS = ("kernel", "recurrent_kernel", "bias")
+# What `language_model.json` must have: table → key → type.
+_ABOUT = {
+    "settings": {"units": int, "epochs": int},
+    "corpus": {"name": str},
+    "vectors": {"name": str, "fingerprint": str},
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,14 @@ class LanguageModelRun:
     plots_dir = file_of("plots", "The plots.")
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that a run may have, apart from its plots."""
+        return (
+            self.settings_file, self.vocabulary_file, self.history_file, self.weights_file,
+            self.checkpoint_file, self.environment_file, self.metrics_file,
+        )  # fmt: skip
+
+    @property
     def is_finished(self) -> bool:
         """Whether training is complete."""
         return self.metrics_file.is_file()
@@ -52,7 +67,7 @@ class LanguageModelRun:
         return path.relative_to(folder).as_posix() if folder in path.parents else str(path)
 
     def about(self) -> dict[str, Any]:
-        """Reads `language_model.json`; an unknown format raises an `InputError`."""
+        """Reads `language_model.json`; another format or a part missing: `InputError`."""
         about = files.read_json(self.settings_file)
         if about.get("format") != FORMAT:
             raise InputError(
@@ -60,6 +75,15 @@ class LanguageModelRun:
                 f"{about.get('format')!r}. If a newer version of sst_keras wrote it, update the "
                 f"package."
             )
+        for table, kinds in _ABOUT.items():
+            for key, kind in kinds.items():
+                found = about.get(table)
+                value = found.get(key) if isinstance(found, dict) else None
+                if not isinstance(value, kind):
+                    raise InputError(
+                        f"{self.settings_file}: expected what `sst-keras pretrain` writes. "
+                        f"Received: {table}.{key} = {value!r}"
+                    )
         return about
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -70,14 +94,14 @@ class LanguageModelRun:
         same with `backward`; `softmax/kernel` float32[classes, units]; `softmax/bias`
         float32[classes]. Gates are in Keras's order i, f, g, o.
         """
-        try:
-            with np.load(self.weights_file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except Exception as error:  # whatever the readers of zip and of arrays raise
+        weights = files.read_arrays(self.weights_file)
+        names = [f"{name}/{part}" for name in DIRECTIONS for part in _PARTS]
+        if missing := [name for name in names if name not in weights]:
             raise InputError(
-                f"{self.weights_file}: expected the weights of a language model ({error}). Run "
-                f"`sst-keras pretrain` again."
-            ) from None
+                f"{self.weights_file}: expected the weights of a language model. Received none "
+                f"named {missing[0]}. Run `sst-keras pretrain` again in another folder."
+            )
+        return weights
 
     def history(self) -> list[dict[str, float]]:
         """Reads `history.csv`: one row of numbers per part of an epoch, by column."""
@@ -114,22 +138,13 @@ class LanguageModelRun:
         about, metrics = self.about(), {}
         if self.is_finished:
             metrics = files.read_json(self.metrics_file)
-        try:
-            made_from = {
-                "corpus": about["corpus"]["name"],
-                "vectors": about["vectors"]["name"],
-                "units": about["settings"]["units"],
-                "epochs": about["settings"]["epochs"],
-            }
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"{self.settings_file}: expected what `sst-keras pretrain` writes. It lacks "
-                f"{error}."
-            ) from None
         return {
             "run": self.lasting_name,
             "path": str(self.path),
-            **made_from,
+            "corpus": about["corpus"]["name"],
+            "vectors": about["vectors"]["name"],
+            "units": about["settings"]["units"],
+            "epochs": about["settings"]["epochs"],
             "finished": self.is_finished,
             "perplexity": metrics.get("perplexity"),
             "seconds": metrics.get("seconds"),

@@ -36,7 +36,8 @@ class LSTM(keras.layers.LSTM):
     weights stay float32. It has no effect on a GPU.
 
     `weight_dropout` is the share of the recurrent kernel's entries that each batch drops in
-    training, the same ones at all steps; the others are scaled up: Merity, Keskar and Socher,
+    training, the same ones at all steps; the others are scaled up. A frozen layer drops none, and a
+    GPU then runs the fast code, too: Merity, Keskar and Socher,
     "Regularizing and Optimizing LSTM Language Models", ICLR 2018.
     """
 
@@ -64,6 +65,11 @@ class LSTM(keras.layers.LSTM):
         output at the last real step, or zeros for a row of only padding.
         """
         if initial_state is not None or not self._is_fast():
+            if training and self.weight_dropout:
+                raise ValueError(
+                    f"Expected arguments of the fast code with weight_dropout. Received: "
+                    f"initial_state={initial_state}, {self.get_config()}"
+                )
             return super().call(sequences, initial_state, mask, training)
         weights, batch = self._weights(training), tf.shape(sequences)[0]
         if not training:
@@ -90,7 +96,7 @@ class LSTM(keras.layers.LSTM):
 
     def _weights(self, training: bool) -> _Weights:
         kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
-        if training and self.weight_dropout:
+        if training and self.weight_dropout and self.trainable:
             recurrent = keras.random.dropout(
                 recurrent, self.weight_dropout, seed=self.seed_generator
             )
@@ -153,7 +159,7 @@ class LSTM(keras.layers.LSTM):
 
     def _is_fast(self) -> bool:
         return (
-            not tf.config.get_visible_devices("GPU")
+            (self.weight_dropout or not tf.config.get_visible_devices("GPU"))
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias

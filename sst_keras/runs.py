@@ -158,6 +158,8 @@ def new_run(
                 run.path.mkdir(parents=True)
                 return run
     run, problem = RunDirectory(Path(path)), None
+    if run.is_finished:
+        run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
     if run.path.exists() and not run.path.is_dir():
         problem = f"expected a folder. Received a file: {str(path)!r}"
     elif run.is_finished and not overwrite:

@@ -222,12 +222,22 @@ def _shares(corpus: Corpus, data: DataConfig) -> np.ndarray:
     return epoch_shares(corpus.roots, len(examples), data.phrases_per_sentence)
 
 
+def _root_weights(corpus: Corpus, data: DataConfig) -> np.ndarray:
+    """Returns float32[examples], the weights of training examples by whether they are complete."""
+    examples = corpus.training_split(data.examples)
+    weights = np.ones(len(examples), np.float32)
+    if data.examples != "sentences":
+        weights[np.isin(examples.texts.keys(), corpus.train.texts.keys())] = data.root_weight
+    return weights
+
+
 def _class_weights(corpus: Corpus, data: DataConfig) -> dict[int, float] | None:
     """Returns class → weight of its training examples, if the settings ask for weights."""
     if data.class_weights == "none":
         return None
     labels = corpus.training_split(data.examples).labels
-    weights = balanced_weights(labels, len(corpus.class_names), _shares(corpus, data))
+    counts = _shares(corpus, data) * _root_weights(corpus, data)
+    weights = balanced_weights(labels, len(corpus.class_names), counts)
     named = (f"{n} {w:.3g}" for n, w in zip(corpus.class_names, weights, strict=True))
     log.info(f"Class weights: {', '.join(named)}.")
     return dict(enumerate(weights))
@@ -309,12 +319,9 @@ def _training_parts(
 ) -> TrainingParts:
     data, training = pipeline.data, pipeline.training
     examples = corpus.training_split(data.examples)
-    weights = np.ones(len(examples), np.float32)
+    weights = _root_weights(corpus, data)
     if class_weights:
         weights *= np.array(list(class_weights.values()), np.float32)[examples.labels]
-    if data.examples != "sentences":
-        is_root = np.isin(examples.texts.keys(), corpus.train.texts.keys())
-        weights[is_root] *= data.root_weight
     return TrainingParts(
         examples,
         lexicon.encoder,

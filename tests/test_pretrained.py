@@ -31,7 +31,7 @@ def language_model(tmp_path):
     np.savez(run.weights_file, **weights)
     about = {
         "format": 1,
-        "settings": {"units": UNITS},
+        "settings": {"units": UNITS, "epochs": 1},
         "corpus": {"name": "films", "fingerprint": "f00d"},
         "vectors": {"name": "sample", "fingerprint": sets.fingerprint(vectors)},
     }
@@ -126,10 +126,16 @@ def test_what_does_not_fit_is_refused(tmp_path, language_model, overrides, messa
 def test_damaged_and_newer_runs(language_model):
     assert LanguageModelRun.find(language_model.path) == language_model
     language_model.weights_file.write_bytes(b"PK")
-    with pytest.raises(InputError, match="expected the weights of a language model"):
+    with pytest.raises(InputError, match="expected a file of arrays"):
         language_model.weights()
-    with pytest.raises(InputError, match="lacks 'epochs'"):
-        language_model.summary()
+    np.savez(language_model.weights_file, **{"forward/kernel": np.zeros(1)})
+    with pytest.raises(InputError, match="Received none named forward/recurrent_kernel"):
+        language_model.weights()
+    about = language_model.about()
+    for table in ("settings", "corpus", "vectors"):
+        language_model.settings_file.write_text(json.dumps({**about, table: {}}))
+        with pytest.raises(InputError, match=f"sst-keras pretrain.*{table}.* = None"):
+            language_model.about()
     language_model.settings_file.write_text('{"format": 2}')
     with pytest.raises(InputError, match="expected format 1. Received: 2"):
         language_model.about()

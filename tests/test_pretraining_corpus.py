@@ -99,6 +99,32 @@ def test_nothing_is_prepared_twice(text, tmp_path):
     )
 
 
+@pytest.fixture
+def texts(tmp_path):
+    """A folder with one file of two lines."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "reviews.txt").write_text("A good film\nA bad one\n")
+    return folder
+
+
+def test_notes_are_those_of_the_names_given(texts):
+    (texts / "other.pdf").write_bytes(b"%PDF")
+    in_folder = prepare_corpus(str(texts))
+    assert any("other.pdf" in note for note in in_folder.notes)
+    assert prepare_corpus(str(texts / "reviews.txt")).notes == ()
+    assert prepare_corpus(str(texts)).notes == in_folder.notes
+
+
+def test_vectors_made_of_a_folder_are_no_texts_of_it(texts):
+    (texts / "films.txt").write_text("film 1 2\n")
+    facts = {"file": "films.txt", "corpus": {"name": "texts"}}
+    (texts / "films.json").write_text(json.dumps(facts))
+    assert len(prepare_corpus(str(texts))) == 2
+    (texts / "films.json").unlink()  # an ordinary text
+    assert len(prepare_corpus(str(texts))) == 3
+
+
 def test_a_damaged_corpus_is_prepared_again(text):
     first = rows(prepare_corpus(str(text)))
     (folder,) = (locations.cache_dir() / "corpora").iterdir()

@@ -234,6 +234,15 @@ def test_a_damaged_unfinished_run_is_refused(config, tmp_path):
             pretrain(corpus(), config, run)
 
 
+def test_a_run_that_was_killed_in_its_first_file(config, tmp_path):
+    run = LanguageModelRun(tmp_path / "run")
+    run.path.mkdir()
+    left = run.path / ".language_model.0123abcd.json"
+    left.write_text("{")
+    pretrain(corpus(), config, run)
+    assert run.is_finished and not left.exists()
+
+
 def test_a_training_that_diverges_is_not_finished(config, tmp_path):
     run = LanguageModelRun(tmp_path / "run")
     with pytest.raises(InputError, match="diverged by epoch 0.05"):
@@ -245,7 +254,9 @@ def test_a_finished_run_is_left_and_others_are_refused(config, tmp_path, monkeyp
     run = LanguageModelRun(tmp_path / "run")
     metrics = pretrain(corpus(), config, run)
     monkeypatch.setattr(language_model, "LanguageModel", None)  # nothing is trained
+    run.checkpoint_file.write_text("killed before it was removed")
     assert pretrain(corpus(), config, run) == metrics
+    assert not run.checkpoint_file.exists()
     other = LanguageModelConfig(**{**vars(config), "units": 4})
     with pytest.raises(UsageError, match="settings.units is 3, not 4"):
         pretrain(corpus(), other, run)

@@ -152,6 +152,14 @@ def test_a_damaged_state_is_not_used(corpus, tmp_path):
     assert train_vectors(corpus, tmp_path / "out.bin", settings).path.read_bytes() == whole
 
 
+def test_what_killed_trainings_left_is_removed(corpus, tmp_path):
+    left = tmp_path / ".out.0123abcd.bin"
+    left.write_bytes(b"cut sh")
+    train_vectors(corpus, tmp_path / "out.bin", VectorSettings(**SMALL))
+    assert not left.exists()
+    assert list((locations.cache_dir() / "vectors-training").iterdir()) == []
+
+
 def test_the_same_training_is_not_done_twice(corpus, tmp_path):
     path, settings = tmp_path / "out.bin", VectorSettings(**SMALL)
     first = train_vectors(corpus, path, settings)

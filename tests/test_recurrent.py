@@ -149,6 +149,20 @@ def test_weight_dropout_drops_recurrent_weights_in_training_only():
     np.testing.assert_allclose(first, plain(inputs[:, :1]), atol=1e-6)
 
 
+def test_a_frozen_layer_drops_no_weights():
+    layer, inputs = LSTM(4, weight_dropout=0.5), tf.ones((1, 5, 3))
+    layer.trainable = False
+    np.testing.assert_allclose(layer(inputs, training=True), layer(inputs), atol=1e-6)
+
+
+def test_weights_are_dropped_where_the_stock_layer_would_run(monkeypatch):
+    with pytest.raises(ValueError, match="fast code with weight_dropout"):
+        LSTM(4, weight_dropout=0.5, activation="relu")(tf.ones((1, 5, 3)), training=True)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    layer, inputs = LSTM(4, weight_dropout=0.5), tf.ones((1, 5, 3))
+    assert np.abs(layer(inputs, training=True) - layer(inputs)).max() > 1e-3
+
+
 def test_an_unknown_dtype():
     with pytest.raises(ValueError, match="float32 or bfloat16.*'float16'"):
         LSTM(6, matmul_dtype="float16")

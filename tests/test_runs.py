@@ -19,6 +19,10 @@ def test_a_new_run_is_below_its_pipelines_name(tmp_path, monkeypatch):
 def test_a_finished_run_is_replaced_only_on_request(run_copy):
     with pytest.raises(UsageError, match="run_dir: .*overwrite"):
         new_run(PIPELINE, run_copy.path)
+    run_copy.checkpoint_file.write_text("killed before it was removed")
+    with pytest.raises(UsageError):
+        new_run(PIPELINE, run_copy.path)
+    assert not run_copy.checkpoint_file.exists()
     (run_copy.path / "mine.txt").write_text("kept")
     run = new_run(PIPELINE, run_copy.path, overwrite=True)
     assert [path.name for path in run.path.iterdir()] == ["mine.txt"]

@@ -135,12 +135,20 @@ def observe(tmp_path_factory):
     (folder / "vectors.txt").write_text("\n".join(lines), "utf-8")
     language_model = LanguageModelRun(folder / "lm")
     language_model.path.mkdir()
-    about = {"name": "vectors", "fingerprint": fingerprint(folder / "vectors.txt")}
-    about = {"format": 1, "settings": {"units": 4}, "vectors": about, "corpus": {}}
+    about = {
+        "format": 1,
+        "settings": {"units": 4, "epochs": 1},
+        "corpus": {"name": "films"},
+        "vectors": {"name": "vectors", "fingerprint": fingerprint(folder / "vectors.txt")},
+    }
     language_model.settings_file.write_text(json.dumps(about), "utf-8")
     language_model.metrics_file.write_text("{}", "utf-8")
     shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
-    weights = {f"forward/{name}": np.ones(shape) for name, shape in shapes.items()}
+    weights = {
+        f"{direction}/{name}": np.ones(shape)
+        for direction in ("forward", "backward")
+        for name, shape in shapes.items()
+    }
     np.savez(language_model.weights_file, **weights)
     base = {
         "data.dataset": str(folder / "trees"),

@@ -15,6 +15,7 @@ from sst_keras.corpora import load_corpus
 from sst_keras.errors import UsageError
 from sst_keras.history import TIME_COLUMNS, rank, read_history
 from sst_keras.runs import new_run
+from sst_keras.settings import DataConfig
 from sst_keras.training import balanced_weights, train
 
 SMALL = ["model.units=8", "training.epochs=2", "embedding.vectors=none", "embedding.dim=8"]
@@ -225,6 +226,20 @@ def test_class_weights_weigh_the_loss(tmp_path, caplog):
     assert "Class weights: bad 2, good 0.667." in caplog.text
     weights = result.run.environment()["class_weights"]
     assert weights == pytest.approx([2, 2 / 3])
+
+
+def test_balanced_classes_stay_balanced_if_roots_weigh_more(tree_folder):
+    with (tree_folder / "train.txt").open("a") as file:
+        file.write("(2 (2 A) (2 (2 the) (2 film)))\n")
+    data = DataConfig(
+        str(tree_folder), examples="unique-phrases", root_weight=5.0, class_weights="balanced"
+    )
+    corpus = load_corpus(data)
+    labels = corpus.training_split(data.examples).labels
+    weights = np.array([training._class_weights(corpus, data)[label] for label in labels])
+    totals = np.bincount(labels, weights * training._root_weights(corpus, data))
+    assert totals[totals > 0] == pytest.approx(totals.max())
+    assert weights.max() > weights.min()
 
 
 def test_the_epoch_can_be_chosen_by_macro_f1(tree_folder, tmp_path, monkeypatch):

@@ -73,6 +73,11 @@ def test_names(folder):
     assert error.value.setting == "embedding.vectors"
 
 
+def test_what_a_killed_writer_left_is_no_set(folder):
+    write(folder / "vectors" / ".many.0123abcd.txt", b"film 1 2\ngood 3 4\n")
+    assert list(available_vectors(folder)) == ["few", "many"]
+
+
 def test_sets_of_the_downloader_are_found(monkeypatch, tmp_path):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     (tmp_path / "gensim-data" / "glove-x").mkdir(parents=True)

@@ -58,8 +58,8 @@ def train(
     PIPELINE is a name that `sst-keras pipelines` lists, one of a sweep's, such as paper/V2.3, or
     the path of a TOML file. Without it, lstm-attention is trained.
 
-    A run that was killed goes on from its last checkpoint, about a minute old, if it is trained
-    again with the same settings and --run-dir.
+    A run that was killed goes on after its last check of dev if it is trained again with the same
+    settings and --run-dir. It is saved after a check, but at most once a minute.
     """
     from sst_keras.experiments.sweep import find_pipeline
 

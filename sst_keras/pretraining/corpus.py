@@ -83,8 +83,11 @@ class TextCorpus:
         return [self.words[each] for each in self.ids[self.starts[index] : self.starts[index + 1]]]
 
     @classmethod
-    def open(cls, folder: Path, name: str) -> Self:
-        """Opens a prepared corpus under a name; a damaged one raises an `InputError`."""
+    def open(cls, folder: Path, name: str, notes: Sequence[str] = ()) -> Self:
+        """Opens a prepared corpus under a name; a damaged one raises an `InputError`.
+
+        `notes` are those of how its texts were found, which the folder does not have.
+        """
         about = files.read_json(folder / "corpus.json")
         try:
             text = (folder / "words.txt").read_bytes().decode("utf-8")
@@ -97,7 +100,7 @@ class TextCorpus:
                 np.load(folder / "starts.npy", mmap_mode="r"),
                 about["settings"]["lowercase"],
                 about["repeated"],
-                tuple(about["notes"]),
+                (*notes, *about["notes"]),
             )
             sizes = (len(corpus), len(corpus.ids), len(corpus.words), len(corpus.counts))
             expected = (about["sentences"], about["tokens"], about["types"], about["types"])
@@ -136,15 +139,16 @@ def prepare_corpus(
     texts = find_source(source, data, data_dir)
     key = f"{_FORMAT} {lowercase} {data.markup} {texts.digest()}"
     folder = locations.cache_dir() / "corpora" / hashlib.sha256(key.encode()).hexdigest()
+    notes = tuple(texts.notes)  # of these names; the folder is for all names of the same texts
     if folder.is_dir():
         try:
-            return TextCorpus.open(folder, texts.name)
+            return TextCorpus.open(folder, texts.name, notes)
         except InputError as error:
             log.warning(f"{error} It is prepared again.")
             shutil.rmtree(folder)
     with files.whole_folder(folder) as partial:
         _prepare(texts, data, lowercase, partial, on_progress)
-    return TextCorpus.open(folder, texts.name)
+    return TextCorpus.open(folder, texts.name, notes)
 
 
 def split_sentences(text: str, undo: bool = True) -> list[str]:
@@ -176,6 +180,7 @@ def _prepare(
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Writes a corpus into a folder."""
+    found = len(source.notes)
     raw_ids, raw_lengths = folder / "ids.raw", folder / "lengths.raw"
     spellings, counts, size = _tokenize(source, data, raw_ids, raw_lengths, on_progress)
     # A sentence without tokens is one unknown token, which is in no other sentence.
@@ -235,7 +240,7 @@ def _prepare(
         "types": len(words),
         "repeated": repeated,
         "settings": {"lowercase": lowercase, "markup": data.markup},
-        "notes": source.notes,
+        "notes": source.notes[found:],
     }
     files.write_json(folder / "corpus.json", about)
 

@@ -11,8 +11,6 @@ from them.
 import logging
 import math
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -364,13 +362,11 @@ class Trainer:
         A damaged file raises an `InputError`.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                for number, variable in enumerate(self._variables):
-                    variable.assign(arrays[f"{number}"])
-                return int(arrays["parts"])
-        except (
-            OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error,
-        ) as error:  # fmt: skip
+            arrays = files.read_arrays(path)
+            for number, variable in enumerate(self._variables):
+                variable.assign(arrays[f"{number}"])
+            return int(arrays["parts"])
+        except (InputError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path}: expected a checkpoint of this language model ({error}). Delete "
                 f"{str(path.parent)!r} to start anew."
@@ -409,8 +405,11 @@ def pretrain(
         raise UsageError(
             f"expected at least {_FEWEST} sentences. Received: {len(corpus)}.", setting="corpus"
         )
+    for file in run.files:
+        files.remove_partial(file)
     _check_folder(run, about)
     if run.is_finished:
+        run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
         log.info(f"{run.path}: finished already.")
         return files.read_json(run.metrics_file)
     keras.utils.set_random_seed(config.seed)
@@ -420,8 +419,6 @@ def pretrain(
     counts = sentences.class_counts(corpus.counts)
     trainer = Trainer(config, LanguageModel(config, matrix, counts), sentences)
     history, done = [], 0
-    for file in (run.checkpoint_file, run.weights_file):
-        files.remove_partial(file)
     if run.checkpoint_file.is_file():
         done = trainer.restore(run.checkpoint_file)
         history = run.history()[:done]

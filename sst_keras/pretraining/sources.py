@@ -19,6 +19,7 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 from sst_keras.tables.folders import passed_over
 from sst_keras.tables.reading import TABLES, is_table, open_table
+from sst_keras.vectors import sets
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +198,9 @@ def find_source(
                 found.append(path)
                 continue
             inside = [each for each in sorted(path.rglob("*")) if _is_visible(each, path)]
+            vectors = [each for each in inside if sets.training_facts(each)]  # made from texts
+            made = {*vectors, *map(sets.facts_file, vectors)}
+            inside = [each for each in inside if each not in made]
             texts = [each for each in inside if _ending(each) in (".txt", *TABLES)]
             found += texts
             others += [each for each in inside if each not in {*texts}]

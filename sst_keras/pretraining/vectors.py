@@ -9,8 +9,6 @@ import logging
 import math
 import os
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -187,6 +185,7 @@ def train_vectors(
     if facts := _found(path, made_from, overwrite):
         return TrainedVectors(path, facts, False, {})
     _require_folder(path.parent)
+    files.remove_partial(path)
     training = _Training(corpus, kept, settings, made_from)
     seconds = training.run(on_progress)
     keyed = training.model.wv
@@ -297,6 +296,7 @@ class _Training:
     def run(self, on_progress: Callable[[int, int], None]) -> float:
         """Trains all epochs that are not done yet, and returns the seconds of all."""
         epochs, tokens = self.settings.epochs, len(self.corpus.ids)
+        files.remove_partial(self._state)
         first, before = self._load()
         started = time.perf_counter()
         parts = self._parts()
@@ -376,15 +376,14 @@ class _Training:
     def _load(self) -> tuple[int, float]:
         """Takes up an earlier training; returns its epochs and seconds."""
         try:
-            with np.load(self._state, allow_pickle=False) as saved:
-                found = dict(saved)
+            found = files.read_arrays(self._state)
             weights = self._arrays()
             if any(found[name].shape != array.shape for name, array in weights.items()):
                 return 0, 0.0
             epochs, seconds, place, has_gauss, gauss = found["about"].tolist()
             state = ("MT19937", found["random"], int(place), int(has_gauss), gauss)
             self.model.random.set_state(state)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except (InputError, ValueError, KeyError, TypeError):
             return 0, 0.0  # missing or damaged
         for name, array in weights.items():
             array[:] = found[name]

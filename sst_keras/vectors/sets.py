@@ -53,7 +53,7 @@ def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in locations.data_dirs(data_dir):
         for ending in _ENDINGS:
-            for path in sorted((folder / "vectors").glob(f"*{ending}")):
+            for path in sorted((folder / "vectors").glob(f"[!.]*{ending}")):
                 found.setdefault(set_name(path), path)
     downloads = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
     for folder in sorted(downloads.glob("*/")):
