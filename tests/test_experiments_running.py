@@ -211,6 +211,21 @@ def test_the_record_of_a_run(sweep, tmp_path, trained):
 
 
 @pytest.mark.slow
+def test_runs_can_be_kept(sweep, tmp_path, trained):
+    ((experiment, seed),) = sweep.select(variants=["checked"])
+    keep, expected = tmp_path / "runs", tmp_path / "runs" / "checked" / "a-seed1"
+    for left, is_kept in (
+        ("x.txt", True), ("checkpoint.npz", True), ("metrics.json", False),
+    ):  # fmt: skip
+        expected.mkdir(parents=True, exist_ok=True)
+        for name in ("pipeline.toml", left):
+            (expected / name).write_text("")
+        assert run_job((experiment, seed), tmp_path, keep=keep).error is None
+        assert (expected / left).exists() == is_kept  # a finished run without a record runs again
+    assert len(trained) == 3
+
+
+@pytest.mark.slow
 def test_each_record_is_written_before_it_is_returned(sweep, tmp_path, trained, in_this_process):
     folder = tmp_path / "records"
     jobs = sweep.select(["a", "broken"])

@@ -35,6 +35,11 @@ _SEVERAL = {"multiple": True, "metavar": "PATTERN"}
 @options.vectors
 @options.overrides
 @click.option("--records", metavar="DIR", help="Folder of records.  [default: results/SWEEP]")
+@click.option(
+    "--keep",
+    metavar="DIR",
+    help="Keep the runs below DIR, to use them or to export them. A run that was killed goes on.",
+)
 @click.option("--retry", is_flag=True, help="Run failed runs again.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
 @options.as_json
@@ -48,6 +53,7 @@ def reproduce(
     vectors: tuple[str, ...],
     overrides: tuple[str, ...],
     records: str | None,
+    keep: str | None,
     retry: bool,
     dry_run: bool,
     as_json: bool,
@@ -88,7 +94,7 @@ def reproduce(
         f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done before; "
         f"{processes} at a time; records in {folder}"
     )
-    results = run_sweep(pending, folder, processes, data_dir)
+    results = run_sweep(pending, folder, processes, data_dir, keep)
     _show_progress(results, pending, len(selected), found, processes)
     failed = [item.key(seed) for item, seed in selected if found[item.key(seed)].error is not None]
     if as_json:

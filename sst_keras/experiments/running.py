@@ -123,17 +123,20 @@ def run_sweep(
     folder: str | Path,
     processes: int = 1,
     data_dir: str | Path | None = None,
+    keep: str | Path | None = None,
 ) -> Iterator[RunRecord]:
     """Runs jobs and yields each one's record as soon as it is written to the folder.
 
-    If this process is killed, only the runs in progress are lost. A run that fails, or whose
-    process dies, is recorded with its `error`.
+    If this process is killed, only the runs in progress are lost, and not even these if runs are
+    kept. A run that fails, or whose process dies, is recorded with its `error`.
 
     Args:
         jobs: Experiments and seeds. Existing records of them are replaced.
-        folder: The folder of records. The runs' own files are in a temporary folder.
+        folder: The folder of records.
         processes: How many runs are in progress at a time.
         data_dir: As `locations.data_dirs` takes it.
+        keep: The folder below which the runs' own files stay, in folders that are named like the
+            records; None to keep none.
     """
     if not jobs:
         return
@@ -141,7 +144,9 @@ def run_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     processes = min(processes, len(jobs))
     with tempfile.TemporaryDirectory(prefix="sst_keras-") as scratch:
-        work = partial(run_job, folder=Path(scratch), data_dir=data_dir, processes=processes)
+        work = partial(
+            run_job, folder=Path(scratch), data_dir=data_dir, processes=processes, keep=keep
+        )
         with contextlib.closing(local.run(jobs, work, processes)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, local.JobError):
@@ -159,21 +164,31 @@ def run_sweep(
 
 
 def run_job(
-    job: Job, folder: Path, data_dir: str | Path | None = None, processes: int = 1
+    job: Job,
+    folder: Path,
+    data_dir: str | Path | None = None,
+    processes: int = 1,
+    keep: str | Path | None = None,
 ) -> RunRecord:
     """Trains one experiment with one seed and returns its record.
 
-    The run's files are in a temporary folder in `folder`. The record states that `processes` runs
-    were in progress. Whatever `training.train` raises passes.
+    The run's files are in a temporary folder in `folder`, or stay below `keep`. There, a training
+    that was killed goes on. The record states that `processes` runs were in progress. Whatever
+    `training.train` raises passes.
     """
-    from sst_keras.runs import new_run
+    from sst_keras.runs import RunDirectory, new_run
     from sst_keras.training import train
 
     logging.getLogger("sst_keras").addHandler(logging.NullHandler())  # the parent reports errors
     experiment, seed = job
     pipeline = with_settings(experiment.pipeline, {"training.seed": seed})
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        run = new_run(pipeline, Path(place))
+    with contextlib.ExitStack() as stack:
+        if keep:
+            place = experiment.key(seed).file(Path(keep)).with_suffix("")
+        else:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+        # A finished run without a record lacks the scores of its last epoch.
+        run = new_run(pipeline, place, overwrite=RunDirectory(place).is_finished)
         result = train(pipeline, run, data_dir, dev_checks=experiment.dev_checks)
         environment = result.run.environment()
     epochs = result.history.rows[-1]["epoch"]
