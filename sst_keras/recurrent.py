@@ -36,9 +36,9 @@ class LSTM(keras.layers.LSTM):
     weights stay float32. It has no effect on a GPU.
 
     `weight_dropout` is the share of the recurrent kernel's entries that each batch drops in
-    training, the same ones at all steps; the others are scaled up. A frozen layer drops none, and a
-    GPU then runs the fast code, too: Merity, Keskar and Socher,
-    "Regularizing and Optimizing LSTM Language Models", ICLR 2018.
+    training, the same ones at all steps; the others are scaled up: Merity, Keskar and Socher,
+    "Regularizing and Optimizing LSTM Language Models", ICLR 2018. A frozen layer drops none. With weight
+    dropout, the fast code runs on a GPU, too: the stock layer cannot drop weights.
     """
 
     def __init__(
@@ -191,8 +191,8 @@ def _projected(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, dtype: str
     return tf.reshape(_matmul(flat, kernel, dtype) + bias, shape)
 
 
-def _without(sums: tf.Tensor, shut: tf.Tensor | None) -> tf.Tensor:
-    """Shuts the input gate in the gates' sums float32[time, batch, 4 units] where `shut` is 1."""
+def _input_gates_shut(sums: tf.Tensor, shut: tf.Tensor | None) -> tf.Tensor:
+    """Returns the gates' sums float32[time, batch, 4 units], their input gate shut by `shut`."""
     if shut is None:
         return sums
     units = sums.shape[2] // 4
@@ -236,7 +236,7 @@ def _lstm_states(
     """
     kernel, recurrent_kernel, bias = weights
     time, batch, units = tf.shape(inputs)[0], tf.shape(inputs)[1], recurrent_kernel.shape[0]
-    projected = _without(_projected(inputs, kernel, bias, dtype), shut)
+    projected = _input_gates_shut(_projected(inputs, kernel, bias, dtype), shut)
     projected = tf.pad(projected, [[0, -time % _CHUNK], [0, 0], [0, 0]])
     chunks = tf.reshape(projected, (-1, _CHUNK, batch, 4 * units))
     recurrent = tf.cast(recurrent_kernel, dtype)
@@ -304,7 +304,7 @@ def _lstm(
         projected = _projected(vectors, kernel, bias, dtype)
         if table is not None:
             projected = tf.gather(projected, inputs)
-        projected = _without(projected, shut)
+        projected = _input_gates_shut(projected, shut)
         recurrent = tf.cast(recurrent_kernel, dtype)
 
         def step(t: Any, h: Any, c: Any, *arrays: Any) -> tuple:
