@@ -37,8 +37,8 @@ class LSTM(keras.layers.LSTM):
 
     `weight_dropout` is the share of the recurrent kernel's entries that each batch drops in
     training, the same ones at all steps; the others are scaled up: Merity, Keskar and Socher,
-    "Regularizing and Optimizing LSTM Language Models", ICLR 2018. A frozen layer drops none. With weight
-    dropout, the fast code runs on a GPU, too: the stock layer cannot drop weights.
+    "Regularizing and Optimizing LSTM Language Models", ICLR 2018. A frozen layer drops none. The
+    stock layer cannot drop weights, so the fast code then runs on a GPU, too.
     """
 
     def __init__(
