@@ -245,6 +245,20 @@ def test_questions(sweep, records):
     assert frozen["interval"] == pytest.approx((8.26, 10.74), abs=0.01)
     scores = cells(section(report.markdown, "### frozen"), "a")
     assert scores[:4] == ["42.0", "42.0 ± 1.0 (3)", "44.0 ± 1.0 (3)", "+2.0 [+2.00, +2.00]"]
+    assert "variants" in report.figures
+
+
+def test_questions_are_compared_on_dev(sweep, records):
+    worse = {
+        key: replace(one, best=replace(one.best, dev=one.best.dev - 0.2))
+        for key, one in records.items()
+        if key.variant == "frozen"
+    }
+    report = report_of(sweep, records | worse)
+    found = report.summary["questions"]["frozen"]
+    assert found["best"]["mean"] == pytest.approx(9.5)
+    assert found["dev"]["best"]["mean"] == pytest.approx(9.5 - 20)
+    assert cells(section(report.markdown, "## Questions"), "frozen")[-1].startswith("−10.5 [")
 
 
 def test_dev_checks(sweep, records):
@@ -330,7 +344,9 @@ def test_one_seed_has_no_intervals(sweep):
 
 def test_only_variants(sweep):
     report = report_of(sweep, records_of(sweep, {("a", "frozen"): (43, 44)}))
-    assert report.summary["questions"]["frozen"] == {"last": None, "best": None}
+    nothing = {"last": None, "best": None}
+    assert report.summary["questions"]["frozen"] == nothing | {"dev": nothing}
+    assert "variants" not in report.figures
     assert report.summary["confusion"]["row"] == "a"
 
 

@@ -154,15 +154,16 @@ class Runs:
         """Returns the summaries of an experiment's `scores`."""
         return {w: summarize(self.scores(name, w, seeds, split)) for w in Weights}
 
-    def differences(self, pairs: Sequence[Pair]) -> Found:
-        """Returns the difference in test accuracy, to - from: over pairs in a seed, then seeds.
+    def differences(self, pairs: Sequence[Pair], split: str = "test") -> Found:
+        """Returns the difference in accuracy, to - from: over pairs in a seed, then seeds.
 
         A seed counts if both sides of all pairs have it.
         """
         seeds = self.seeds(*itertools.chain(*pairs)) if pairs else []
         found = {}
         for w in Weights:
-            gaps = [self.scores(to, w, seeds) - self.scores(start, w, seeds) for start, to in pairs]
+            both = [[self.scores(name, w, seeds, split) for name in pair] for pair in pairs]
+            gaps = [end - start for start, end in both]
             found[w] = summarize(np.mean(gaps, axis=0) if seeds else ())
         return found
 

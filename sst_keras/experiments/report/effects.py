@@ -98,7 +98,7 @@ def findings(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
 
 def questions(runs: Runs) -> Iterator[Part]:
     """Yields each variant compared with the rows that it changes."""
-    table, details, answers = [], [], {}
+    table, details, answers, places, names = [], [], {}, {}, []
     settings = {name: item.pipeline.settings() for name, item in runs.experiments.items()}
     for variant, question in runs.sweep.questions.items():
         ours = {name: one for name, one in runs.experiments.items() if one.variant == variant}
@@ -107,10 +107,14 @@ def questions(runs: Runs) -> Iterator[Part]:
         details.append("" if rows else "Not run yet.")
         if any(settings[name] != settings[row] for name, row in rows.items()):
             compared = [(row, name) for name, row in rows.items() if runs.seeds(row, name)]
-            found = runs.differences(compared)
-            answers[variant] = comparison.as_json(found)
+            found, on_dev = (runs.differences(compared, split) for split in ("test", "dev"))
+            answers[variant] = comparison.as_json(found) | {"dev": comparison.as_json(on_dev)}
             cells = {"variant": wording.text(variant), "rows": str(len(compared))}
-            table.append(cells | wording.differences(found))
+            dev = {"the same, on dev": wording.difference(on_dev[Weights.BEST])}
+            table.append(cells | wording.differences(found) | dev)
+            if compared:
+                places[variant] = found
+            names += itertools.chain(*compared)
             details += _answer(runs, variant, rows)
         file = re.sub(r"[\W_]+", "-", f"checks-{variant.lower()}").strip("-")
         details += curves.dev_checks(runs, list(rows), file)
@@ -119,9 +123,14 @@ def questions(runs: Runs) -> Iterator[Part]:
     if table:
         yield (
             "Each variant trains some rows again with other settings. Differences are the variant "
-            "minus the row, averaged over the rows within a seed, then over seeds."
+            "minus the row, averaged over the rows within a seed, then over seeds. To choose "
+            "settings, use the last column: the others are differences of test accuracy."
         )
         yield wording.table(table)
+    if places:
+        title, alt = wording.title(runs, names), "Differences of the variants, with 95 % intervals"
+        figure = figures.plot_rows(places, title, "", (), differences=True)
+        yield Picture("variants", alt, figure)
     yield from details
 
 
