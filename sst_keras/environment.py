@@ -1,5 +1,6 @@
 """What a run was made with: versions, machine and commit, for `environment.json`."""
 
+import logging
 import os
 import platform
 import subprocess
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 
 import sst_keras
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import is_bfloat16_slow, keras, tf
+
+log = logging.getLogger(__name__)
 
 
 def describe_environment() -> dict[str, Any]:
@@ -30,6 +33,15 @@ def describe_environment() -> dict[str, Any]:
         },
         "git_commit": _git_commit(),
     }
+
+
+def warn_of_slow_bfloat16(matmul_dtype: str) -> None:
+    """Logs a warning if matrix products in `bfloat16` are slow on this machine."""
+    if matmul_dtype == "bfloat16" and is_bfloat16_slow():
+        log.warning(
+            "This CPU has no bfloat16 instructions, so they are emulated, and float32 is much "
+            "faster. Set matmul_dtype to float32."
+        )
 
 
 def _git_commit() -> str | None:

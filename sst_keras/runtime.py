@@ -9,8 +9,10 @@ then shows its messages, but it must not run before.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sst_keras.engines.local import cores
 
@@ -40,7 +42,7 @@ with _silent_stderr():
 
     tf.config.list_physical_devices()
 
-__all__ = ["keras", "read_ahead", "tf"]
+__all__ = ["is_bfloat16_slow", "keras", "read_ahead", "tf"]
 
 
 def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -53,3 +55,12 @@ def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)
+
+
+def is_bfloat16_slow(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Returns whether matrix products run on a CPU that lists its features, but not bfloat16."""
+    if tf.config.list_physical_devices("GPU") or not cpu_info.is_file():
+        return False
+    features = re.findall(r"^(?:flags|Features)\s*:(.*)", cpu_info.read_text(), re.MULTILINE)
+    known = {"avx512_bf16", "amx_bf16", "bf16"}
+    return bool(features) and not known & set(features[0].split())

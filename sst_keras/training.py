@@ -28,7 +28,7 @@ from sst_keras.callbacks import (
 from sst_keras.checkpoints import Checkpoint, Checkpoints, Task
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Corpus, Split, load_corpus
-from sst_keras.environment import describe_environment
+from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import Evaluation, score
 from sst_keras.history import History, shown
@@ -206,6 +206,8 @@ def _report(pipeline: Pipeline, corpus: Corpus) -> None:
         log.warning(note)
     if unread := pipeline.unread():
         log.warning(f"Settings that this model does not read: {', '.join(unread)}.")
+    if "model.matmul_dtype" not in unread:
+        warn_of_slow_bfloat16(pipeline.model.matmul_dtype)
     examples, kind = _shares(corpus, pipeline.data).sum(), pipeline.data.examples
     log.info(
         f"Data: {corpus.name}, {examples:,.0f} training {kind.replace('-', ' ')}, "

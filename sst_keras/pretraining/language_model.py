@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sst_keras import files
-from sst_keras.environment import describe_environment
+from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import InputError, UsageError
 from sst_keras.optimizers import make_optimizer
 from sst_keras.pretrained import DIRECTIONS, FORMAT, LanguageModelRun
@@ -412,6 +412,7 @@ def pretrain(
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
         log.info(f"{run.path}: finished already.")
         return files.read_json(run.metrics_file)
+    warn_of_slow_bfloat16(config.matmul_dtype)
     keras.utils.set_random_seed(config.seed)
     vectors = sets.load_vectors(path, corpus.words)
     rows, matrix, factor = _matrix(corpus, vectors, config)

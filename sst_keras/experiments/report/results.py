@@ -167,7 +167,7 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
         lists = sorted(claims.items())
         yield wording.bullets(f"{verdict}: {'; '.join(some)}" for verdict, some in lists)
     yield published.nearness(runs)
-    for weights in Weights if runs.run_rows else ():
+    for weights in Weights if len(runs.run_rows) > 1 else ():
         row = runs.best(runs.run_rows, weights)
         dev = [runs.means(other, split="dev")[weights].mean for other in runs.run_rows]
         ties = dev.count(max(dev)) - 1
@@ -202,6 +202,8 @@ def _rows(runs: Runs) -> Iterator[Part]:
     yield {"rows": summary}
     yield wording.caption(runs, runs.rows)
     yield wording.table(table)
+    if len(runs.rows) == 1:
+        return
     lists = {w.value: {row: found[row][w].mean for row in runs.run_rows} for w in Weights}
     if runs.published:
         lists[wording.text(runs.source)] = runs.published
@@ -243,10 +245,11 @@ def _confusion(runs: Runs) -> Iterator[Part]:
     matrix = np.sum([one.best.confusion_matrix for one in records], axis=0)  # int[true, predicted]
     yield {"confusion": {"row": row, "matrix": matrix.tolist()}}
     yield "## Confusion matrix"
+    on_dev = wording.mean(runs.means(name, split="dev")[Weights.BEST])
+    most = "the highest mean accuracy" if len(runs.run_rows) > 1 else "this mean accuracy"
     yield (
-        f"{wording.text(name)} has the highest mean accuracy on dev with the weights of the best "
-        f"epoch by dev: {wording.mean(runs.means(name, split='dev')[Weights.BEST])}. The matrix "
-        f"adds up the test predictions of its runs."
+        f"{wording.text(name)} has {most} on dev with the weights of the best epoch by dev: "
+        f"{on_dev}. The matrix adds up the test predictions of its runs."
     )
     yield wording.caption(runs, [name])
     title = f"{wording.title(runs, [name])}: {row}, n = {len(records)}"
