@@ -102,6 +102,11 @@ def plot_perplexity(rows: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def save_perplexity(rows: Sequence[Mapping[str, float]], out: str | Path) -> list[Path]:
+    """Saves the plot of a language model's history into a folder; returns the files."""
+    return save_figures({"perplexity": plot_perplexity(rows)}, Path(out), dpi=150)
+
+
 def plot_confusion_matrix(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str], title: str = ""
 ) -> Figure:

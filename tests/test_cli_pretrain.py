@@ -49,6 +49,10 @@ def test_a_classifier_starts_from_a_language_model(place):
     assert (listed["run"], listed["units"], listed["finished"]) == ("language-model/films", 4, True)
     assert "language model, films, sample: perplexity" in run("runs").stdout
 
+    plotted = run("plot", "language-model/films", "--out", "figures")
+    assert plotted.stdout.split() == ["figures/perplexity.png"]
+    assert (place / "figures" / "perplexity.png").is_file()
+
     arguments = ["--dataset", "sample", "--vectors", "sample", "--epochs", "1", "--run-dir", "run"]
     settings = [
         "model.init=language-model/films", "model.units=4", "training.checks_per_epoch=2",
@@ -60,6 +64,9 @@ def test_a_classifier_starts_from_a_language_model(place):
     predicted = json.loads(run("predict", "run", "Not bad at all.", "--json").stdout)
     exported = json.loads(run("predict", "run/saved_model/1", "Not bad at all.", "--json").stdout)
     assert predicted["predictions"] == exported["predictions"]
+
+    both = run("plot", "language-model/films", "run", code=2)
+    assert "'saved_models/language-model/films' is a language model" in both.stderr
 
 
 def test_usage_errors(place):

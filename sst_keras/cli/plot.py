@@ -15,11 +15,23 @@ def plot(runs: tuple[str, ...], out: str | None) -> None:
     """Plot the history, confusion matrix and calibration of runs.
 
     The histories of several runs are on the same axes. Plots are made from the runs' files: no
-    model is loaded.
+    model is loaded. A language model has a plot of its perplexity.
     """
-    from sst_keras.plotting import save_plots
+    from sst_keras.plotting import save_perplexity, save_plots
+    from sst_keras.pretrained import LanguageModelRun
 
     directories = [RunDirectory.find(run) for run in runs]
+    models = [LanguageModelRun(directory.path) for directory in directories]
+    models = [model for model in models if model.settings_file.is_file()]
+    if models and len(runs) > 1:
+        raise UsageError(
+            f"{str(models[0].path)!r} is a language model. Expected it alone. Received: "
+            f"{len(runs)} runs."
+        )
+    if models:
+        for path in save_perplexity(models[0].history(), out or models[0].plots_dir):
+            click.echo(path)
+        return
     for directory in directories:
         if not directory.history_file.is_file():
             name = directory.history_file.name

@@ -108,10 +108,9 @@ def pretrain(
             if run.checkpoint_file.is_file():
                 log.warning(f"The same command goes on with what is in {run.path}.")
             raise
-    from sst_keras.plotting import plot_perplexity, save_figures
+    from sst_keras.plotting import save_perplexity
 
-    figures = {"perplexity": plot_perplexity(run.history())}
-    save_figures(figures, run.plots_dir, dpi=150)
+    save_perplexity(run.history(), run.plots_dir)
     if as_json:
         click.echo(to_json({"run": str(run.path)} | metrics))
         return
