@@ -32,9 +32,9 @@ _YOUNGER = {
     "data.split_seed", "data.group_column", "data.delimiter", "data.quoting", "data.header",
     "data.encoding", "data.markup", "data.ordinal", "data.batch_tokens", "data.class_weights",
     "embedding.key_pattern", "embedding.scale", "embedding.word_dropout", "model.init",
-    "model.train_init",
-    "model.weight_dropout", "training.monitor", "training.checks_per_epoch",
-    "training.average", "training.schedule", "data.phrases_per_sentence", "data.root_weight",
+    "model.train_init", "model.shortcuts", "model.weight_dropout", "training.monitor",
+    "training.checks_per_epoch", "training.average", "training.schedule",
+    "data.phrases_per_sentence", "data.root_weight",
 }  # fmt: skip
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 

@@ -89,10 +89,12 @@ def lstm(model: ModelConfig, x: Any) -> Any:
     """Stacked LSTMs, then pooling over the time steps of the last one.
 
     Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997. The output is
-    `units` wide with attention, and otherwise `units` per direction.
+    `units` wide with attention, and otherwise `units` per direction. Shortcuts are those of Nie and
+    Bansal, "Shortcut-Stacked Sentence Encoders for Multi-Domain Inference", RepEval 2017.
     """
     if model.pooling == "last_padded":
         x = layers.FixedLength(model.padded_length, name="fixed_length")(x)  # unmasked
+    below = [x]
     for number in range(1, model.num_layers + 1):
         last = number == model.num_layers
         layer = LSTM(
@@ -108,6 +110,9 @@ def lstm(model: ModelConfig, x: Any) -> Any:
         x = layer(x)  # [batch, time, units or 2 units]
         if not last:
             x = keras.layers.Dropout(model.dropout, name=f"dropout_{number}")(x)
+            below.append(x)
+            if model.shortcuts:
+                x = keras.layers.Concatenate(name=f"shortcut_{number}")(below)
     pooled = [_pooled(model, kind, x) for kind in model.pooling.split("-")]
     if len(pooled) > 1:
         return keras.layers.Concatenate(name="pooled")(pooled)

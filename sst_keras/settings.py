@@ -150,6 +150,9 @@ class ModelConfig:
         128, "width of a recurrent or hidden layer, per direction", label="hidden size", low=1,
         needs=("model.name", ("lstm", "mlp")))
     num_layers: int = _setting(1, "stacked recurrent layers", label="layers", low=1, needs=_LSTM)
+    shortcuts: bool = _setting(
+        False, "whether each recurrent layer reads the word vectors and the outputs of all layers "
+        "below it, not only of the last one", needs=("model.num_layers", range(2, 2**31)))
     bidirectional: bool = _setting(
         False, "whether the text is also read backwards", label="both directions", needs=_LSTM)
     pooling: str = _setting(

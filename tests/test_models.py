@@ -16,6 +16,7 @@ VARIANTS = {
     "stacked, last": ModelConfig(num_layers=3, pooling="last"),
     "mean": ModelConfig(pooling="mean"),
     "last, padded": ModelConfig(pooling="last_padded", padded_length=15, bidirectional=True),
+    "shortcuts": ModelConfig(num_layers=3, shortcuts=True, bidirectional=True),
     "max": ModelConfig(pooling="max", bidirectional=True, num_layers=2),
     "side by side": ModelConfig(pooling="max-mean-attention", bidirectional=True),
     "weight dropout": ModelConfig(weight_dropout=0.5),
