@@ -4,6 +4,7 @@ They are Keras functional models. Padding has the id 0 and is masked: the amount
 never changes an answer.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ def build_model(
     vocabulary_size: int,
     num_classes: int,
     matrix: np.ndarray | None = None,
+    init_units: int | None = None,
 ) -> keras.Model:
     """Builds a model: features → encoder → classifier.
 
@@ -37,6 +39,8 @@ def build_model(
         num_classes: Width of the logits.
         matrix: float32[vocabulary_size, dim], the initial word vectors; None for random ones of
             width `embedding.dim`.
+        init_units: Width of the language model that the first recurrent layer starts from; None if
+            it starts from none and has `model.units`.
 
     Raises:
         ValueError: If the matrix does not have `vocabulary_size` rows.
@@ -59,7 +63,10 @@ def build_model(
     features = [channel(ids) for channel in channels]  # each [batch, time, dim]
     if len(features) > 1:
         features = [keras.layers.Concatenate(name="channels")(features)]
-    x = ENCODERS[model.name](model, dropped(features[0]))  # [batch, features]
+    encode = ENCODERS[model.name]
+    if init_units is not None:
+        encode = functools.partial(encode, init_units=init_units)
+    x = encode(model, dropped(features[0]))  # [batch, features]
     x = keras.layers.Dropout(model.dropout, name="dropout")(x)
     name = model.name.replace("-", "_")
     built = keras.Model({"token_ids": token_ids}, classifier(x), name=name)
@@ -85,7 +92,7 @@ def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> keras
 # === Encoders: word vectors float32[batch, time, dim] → float32[batch, features] ===
 
 
-def lstm(model: ModelConfig, x: Any) -> Any:
+def lstm(model: ModelConfig, x: Any, init_units: int | None = None) -> Any:
     """Stacked LSTMs, then pooling over the time steps of the last one.
 
     Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997. The output is
@@ -98,7 +105,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
     for number in range(1, model.num_layers + 1):
         last = number == model.num_layers
         layer = LSTM(
-            model.units,
+            init_units if number == 1 and init_units is not None else model.units,
             # With a mask, the layer itself returns the last real step of each direction.
             return_sequences=not last or not model.pooling.startswith("last"),
             matmul_dtype=model.matmul_dtype,
@@ -107,7 +114,7 @@ def lstm(model: ModelConfig, x: Any) -> Any:
         )
         if model.bidirectional:
             layer = keras.layers.Bidirectional(layer, name=f"bidirectional_{number}")
-        x = layer(x)  # [batch, time, units or 2 units]
+        x = layer(x)  # [batch, time, its units or 2 of them]
         if not last:
             x = keras.layers.Dropout(model.dropout, name=f"dropout_{number}")(x)
             below.append(x)

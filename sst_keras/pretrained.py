@@ -123,6 +123,11 @@ class LanguageModelRun:
             ) from None
 
     @property
+    def units(self) -> int:
+        """The width of each direction."""
+        return self.about()["settings"]["units"]
+
+    @property
     def fingerprint(self) -> str:
         """The sha256 of the file of weights."""
         with self.weights_file.open("rb") as file:
@@ -181,8 +186,7 @@ def start_from(
     `config.train_init`.
 
     Raises:
-        UsageError: If the language model's vectors are not among the classifier's, or its width
-            differs.
+        UsageError: If the language model's vectors are not among the classifier's.
     """
     about, weights = run.about(), run.weights()
     found = {source.fingerprint: number for number, source in enumerate(lexicon.sources)}
@@ -192,13 +196,6 @@ def start_from(
         raise UsageError(
             f"the language model {run.lasting_name} reads the vectors {vectors['name']}. Add them "
             f"to embedding.vectors. Received: {received}.",
-            setting="model.init",
-        )
-    units = about["settings"]["units"]
-    if config.units != units:
-        raise UsageError(
-            f"the language model {run.lasting_name} has {units} units. Expected model.units="
-            f"{units}. Received: {config.units}.",
             setting="model.init",
         )
     number = found[vectors["fingerprint"]]

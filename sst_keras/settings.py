@@ -147,7 +147,8 @@ class ModelConfig:
         "lstm", "the architecture", label="model",
         choices=("lstm", "mlp", "cnn", "cnn-multichannel"))
     units: int = _setting(
-        128, "width of a recurrent or hidden layer, per direction", label="hidden size", low=1,
+        128, "width of a recurrent or hidden layer, per direction; one that starts from a language "
+        "model has that one's width", label="hidden size", low=1,
         needs=("model.name", ("lstm", "mlp")))
     num_layers: int = _setting(1, "stacked recurrent layers", label="layers", low=1, needs=_LSTM)
     shortcuts: bool = _setting(

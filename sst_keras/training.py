@@ -136,9 +136,8 @@ def train(
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
     parts = _training_parts(pipeline, corpus, lexicon, weights)
-    model = _compiled_model(pipeline, corpus, lexicon, parts.batches * pipeline.training.epochs)
-    if language_model:
-        start_from(language_model, model, pipeline.model, lexicon)
+    steps = parts.batches * pipeline.training.epochs
+    model = _compiled_model(pipeline, corpus, lexicon, language_model, steps)
     _write_inputs(run, pipeline, corpus, lexicon, model, weights, language_model)
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
@@ -261,13 +260,18 @@ def balanced_weights(
 
 
 def _compiled_model(
-    pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, steps: int
+    pipeline: Pipeline,
+    corpus: Corpus,
+    lexicon: Lexicon,
+    language_model: LanguageModelRun | None,
+    steps: int,
 ) -> keras.Model:
     """Returns the model with its first weights, to be trained for `steps` batches."""
-    training, words = pipeline.training, len(lexicon.vocabulary)
-    model = build_model(
-        pipeline.model, pipeline.embedding, words, len(corpus.class_names), lexicon.matrix
-    )
+    training, words, classes = pipeline.training, len(lexicon.vocabulary), len(corpus.class_names)
+    units = language_model.units if language_model else None
+    model = build_model(pipeline.model, pipeline.embedding, words, classes, lexicon.matrix, units)
+    if language_model:
+        start_from(language_model, model, pipeline.model, lexicon)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))

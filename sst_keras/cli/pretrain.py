@@ -123,6 +123,5 @@ def pretrain(
         f"second.\n\n"
         f"A classifier starts from it with these settings:\n"
         f"  embedding.vectors    must have {config.vectors}\n"
-        f"  model.init           {run.lasting_name}\n"
-        f"  model.units          {config.units}"
+        f"  model.init           {run.lasting_name}"
     )
