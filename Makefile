@@ -18,13 +18,16 @@ train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 GLOVE ?= glove-wiki-gigaword-50
 IMDB := imdb_reviews-skip-gram-300
 FLAGSHIP := saved_models/flagship/seed1
-# bfloat16 is faster on CPUs that have it, and much slower on others.
+# bfloat16 is faster on CPUs that have it, and much slower on others. To go on with what another CPU
+# began, give its type: make flagship DTYPE=bfloat16.
 DTYPE ?= $(shell grep -qsw -e avx512_bf16 -e bf16 /proc/cpuinfo && echo bfloat16 || echo float32)
+LM := saved_models/language-model/flagship
 flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the best model.
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
 	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
-	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype $(DTYPE) \
-		--run-dir saved_models/language-model/flagship
+	test -f $(LM)/metrics.json || \
+		$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype $(DTYPE) \
+		--run-dir $(LM)
 	test -f $(FLAGSHIP)/metrics.json || \
 		$(BIN)/sst-keras train flagship --vectors $(IMDB) --vectors $(GLOVE) --run-dir $(FLAGSHIP) \
 			--set model.matmul_dtype=$(DTYPE)

@@ -13,6 +13,7 @@ from sst_keras import files
 from sst_keras.callbacks import AveragedWeights, BestModel, HistoryLogger
 from sst_keras.errors import InputError, UsageError
 from sst_keras.runtime import keras
+from sst_keras.settings import SETTINGS
 
 FORMAT = 1
 # The least seconds between two checkpoints. One of 300 MB takes about a second.
@@ -46,7 +47,10 @@ class Task:
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """Returns what is different in a task that was saved as JSON."""
         mine = json.loads(json.dumps(asdict(self)))
-        old, new = other["settings"], mine["settings"]
+        new = mine["settings"]
+        # An earlier version of the package lacked some settings, and did what their defaults do.
+        defaults = {name: SETTINGS[name].default for name in new if name in SETTINGS}
+        old = json.loads(json.dumps(defaults)) | other["settings"]
         found = [
             f"{name} is {old.get(name)!r}, not {new.get(name)!r}"
             for name in {**old, **new}

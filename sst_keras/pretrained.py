@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from sst_keras.settings import ModelConfig
 if TYPE_CHECKING:
     from sst_keras.lexicon import Lexicon
     from sst_keras.runtime import keras
+
+log = logging.getLogger(__name__)
 
 # Raise it when this version would misread a run of the earlier format.
 FORMAT = 1
@@ -197,6 +200,18 @@ def start_from(
             f"the language model {run.lasting_name} reads the vectors {vectors['name']}. Add them "
             f"to embedding.vectors. Received: {received}.",
             setting="model.init",
+        )
+    if run.units != config.units:
+        log.info(
+            f"The first recurrent layer has the {run.units} units of the language model; "
+            f"model.units is the width of the others."
+        )
+    reads_others = config.train_init or (config.shortcuts and config.num_layers > 1)
+    if len(lexicon.sources) > 1 and not reads_others:
+        log.warning(
+            f"The language model reads only the vectors {vectors['name']}, and training does not "
+            f"change it: the other vectors have no effect. Set model.shortcuts and a second layer, "
+            f"or model.train_init."
         )
     number = found[vectors["fingerprint"]]
     start = sum(source.vectors.dim for source in lexicon.sources[:number])

@@ -55,6 +55,14 @@ def test_another_task_does_not_go_on(saved, change, message):
         Checkpoint.load(saved, replace(TASK, **change))
 
 
+def test_a_task_of_an_earlier_version_goes_on(saved):
+    newer = {**TASK.settings, "model.shortcuts": False}
+    assert Checkpoint.load(saved, replace(TASK, settings=newer)).seconds == 12.5
+    newer["model.shortcuts"] = True
+    with pytest.raises(UsageError, match="model.shortcuts is False, not True"):
+        Checkpoint.load(saved, replace(TASK, settings=newer))
+
+
 def test_files_that_are_no_checkpoint(saved):
     whole = saved.read_bytes()
     for content in (b"", b"text", whole[: len(whole) // 2]):

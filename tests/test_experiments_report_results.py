@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from report_records import CONSTANT, by_key, record
 
+from sst_keras.config import with_override
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments.records import read_records
 from sst_keras.experiments.report import build_report, rows_table, write_report
@@ -259,6 +260,24 @@ def test_questions_are_compared_on_dev(sweep, records):
     assert found["best"]["mean"] == pytest.approx(9.5)
     assert found["dev"]["best"]["mean"] == pytest.approx(9.5 - 20)
     assert cells(section(report.markdown, "## Questions"), "frozen")[-1].startswith("−10.5 [")
+
+
+def test_questions_with_more_checks_of_dev_are_not_compared_on_dev(sweep, records):
+    longer = [
+        replace(one, pipeline=with_override(one.pipeline, "training.epochs=99"))
+        if one.variant == "frozen"
+        else one
+        for one in sweep.experiments
+    ]
+    changed = {
+        key: replace(one, settings={**one.settings, "training.epochs": 99})
+        for key, one in records.items()
+        if key.variant == "frozen"
+    }
+    report = report_of(replace(sweep, experiments=tuple(longer)), records | changed)
+    assert report.summary["questions"]["frozen"]["dev"]["best"] is None
+    assert report.summary["questions"]["frozen"]["best"] is not None
+    assert cells(section(report.markdown, "## Questions"), "frozen")[-1] == "not comparable"
 
 
 def test_dev_checks(sweep, records):

@@ -124,6 +124,16 @@ def test_changed_settings(write):
         a.changed(["x", "x"])
 
 
+def test_variants_about_vectors_keep_them(write):
+    text = "[rows]\na = {}\n[variants.other]\nembedding.vectors = ['v']\n"
+    text += "[variants.wide]\nmodel.units = 9\n"
+    vectors = {
+        item.variant: item.changed(["x"]).pipeline.embedding.vectors
+        for item in load_sweep(write(text)).experiments
+    }
+    assert vectors == {None: ("x",), "other": ("v",), "wide": ("x",)}
+
+
 def test_seed_by_seed(write):
     sweep = load_sweep(write(OWN))
     assert names(sweep.select(seeds=2)) == [

@@ -48,6 +48,15 @@ def test_more_padding_gives_the_same_logits(variant):
     np.testing.assert_allclose(unpadded, logits(model, IDS)[2:], atol=1e-5)
 
 
+def test_shortcuts_read_everything_below():
+    model = make(VARIANTS["shortcuts"])
+    heights = [
+        model.get_layer(f"bidirectional_{number}").forward_layer.cell.kernel.shape[0]
+        for number in (1, 2, 3)
+    ]
+    assert heights == [3, 3 + 12, 3 + 12 + 12]
+
+
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_a_fully_padded_row_is_finite(variant):
     assert np.isfinite(logits(make(variant), np.zeros((2, 6), int))).all()

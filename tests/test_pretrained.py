@@ -113,6 +113,24 @@ def test_a_frozen_language_model_gives_features(tmp_path, language_model):
 
 
 @pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        (["model.train_init=false"], True),
+        (["model.train_init=false", "model.num_layers=2"], True),
+        (["model.train_init=false", "model.num_layers=2", "model.shortcuts=true"], False),
+        (["model.train_init=true"], False),
+    ],
+)
+def test_vectors_without_effect(tmp_path, language_model, settings, warned, caplog):
+    extra = tmp_path / "extra.txt"
+    words = ["the", "a", "film", "and", "of", "is", "it", "to", "in", "that", ".", ","]
+    extra.write_text("".join(f"{word} {number} 1\n" for number, word in enumerate(words)))
+    vectors = f'embedding.vectors=["{extra}", "sample"]'
+    initial_weights(tmp_path, vectors, f"model.init={language_model.path}", *settings)
+    assert ("the other vectors have no effect" in caplog.text) is warned
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["embedding.vectors=none"], "reads the vectors sample. Add them.*Received: none"),

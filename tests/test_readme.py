@@ -85,10 +85,12 @@ def test_the_report_on_a_file_is_what_the_command_prints(monkeypatch):
     assert printed == [line.rstrip() for line in expected.splitlines()]
 
 
-def test_links_lead_somewhere():
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", prose):
-        assert (REPOSITORY / target).exists(), target
+@pytest.mark.parametrize("place", ["README.md", "CONTRIBUTING.md", "docs/*.md", "*/README.md"])
+def test_links_lead_somewhere(place):
+    for file in REPOSITORY.glob(place):
+        prose = re.sub(r"```.*?```", "", file.read_text("utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", prose):
+            assert (file.parent / target).exists(), f"{file}: {target}"
 
 
 def test_the_table_is_that_of_the_records():

@@ -283,6 +283,15 @@ def test_patience_ends_training(tree_folder, tmp_path):
     assert result.best_epoch == 1 and len(result.history.rows) == 9
 
 
+def test_slow_bfloat16_is_named_where_it_is_read(tree_folder, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("sst_keras.environment.is_bfloat16_slow", lambda: True)
+    settings = [f"data.dataset='{tree_folder}'", "model.matmul_dtype=bfloat16"]
+    run_pipeline(tmp_path / "mlp", *settings, "model.name=mlp")
+    assert "no bfloat16 instructions" not in caplog.text
+    run_pipeline(tmp_path / "lstm", *settings)
+    assert "no bfloat16 instructions" in caplog.text
+
+
 def test_settings_that_a_model_does_not_read_are_named(tree_folder, tmp_path, caplog):
     dataset = f"data.dataset='{tree_folder}'"
     run_pipeline(tmp_path / "run", dataset, "model.name=mlp", "model.num_layers=2")

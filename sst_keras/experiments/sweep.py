@@ -71,6 +71,7 @@ class Experiment:
         pipeline: The pipeline, which has the experiment's name.
         published: The published test accuracy of the row in percent; None if there is none.
         dev_checks: How many times per epoch dev is scored. This does not change the training.
+        own_vectors: Whether the variant is about other word vectors than the row's.
     """
 
     sweep: str
@@ -80,6 +81,7 @@ class Experiment:
     pipeline: Pipeline
     published: float | None = None
     dev_checks: int = 1
+    own_vectors: bool = False
 
     @property
     def name(self) -> str:
@@ -96,13 +98,15 @@ class Experiment:
         return RunKey(self.sweep, self.row, self.variant, seed)
 
     def changed(self, vectors: Sequence[str] = (), overrides: Iterable[str] = ()) -> Self:
-        """Returns the experiment with `overrides` and, where vectors are pretrained, `vectors`.
+        """Returns the experiment with `overrides`, and with `vectors` in place of pretrained ones.
+
+        Variants that are about their word vectors keep them.
 
         Raises:
             UsageError: If a setting is unknown or out of range.
         """
         pipeline = self.pipeline
-        if vectors and pipeline.embedding.vectors != ("none",):
+        if vectors and pipeline.embedding.vectors != ("none",) and not self.own_vectors:
             pipeline = config.with_settings(pipeline, {"embedding.vectors": vectors}, "vectors")
         return replace(self, pipeline=functools.reduce(config.with_override, overrides, pipeline))
 
@@ -298,6 +302,7 @@ def _experiments(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]
             pipeline = config.with_tables(row.pipeline, changes, place)
             seeds, checks = table.get("seeds", row.seeds), table.get("dev_checks", 1)
             item = replace(row, variant=variant, seeds=seeds, pipeline=pipeline, dev_checks=checks)
+            item = replace(item, own_vectors="vectors" in changes.get("embedding", {}))
             _add(found, item, f"{path}: variants")
     return found
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sst_keras.experiments.records import Weights
 from sst_keras.experiments.report import comparison, curves, figures, wording
@@ -108,9 +109,13 @@ def questions(runs: Runs) -> Iterator[Part]:
         if any(settings[name] != settings[row] for name, row in rows.items()):
             compared = [(row, name) for name, row in rows.items() if runs.seeds(row, name)]
             found, on_dev = (runs.differences(compared, split) for split in ("test", "dev"))
-            answers[variant] = comparison.as_json(found) | {"dev": comparison.as_json(on_dev)}
             cells = {"variant": wording.text(variant), "rows": str(len(compared))}
-            dev = {"the same, on dev": wording.difference(on_dev[Weights.BEST])}
+            if any(_checks(settings[row]) != _checks(settings[name]) for row, name in compared):
+                # The best of more checks is better by chance alone.
+                on_dev = on_dev | {Weights.BEST: None}
+            answers[variant] = comparison.as_json(found) | {"dev": comparison.as_json(on_dev)}
+            shown = on_dev[Weights.BEST]
+            dev = {"the same, on dev": wording.difference(shown) if shown else "not comparable"}
             table.append(cells | wording.differences(found) | dev)
             if compared:
                 places[variant] = found
@@ -124,7 +129,8 @@ def questions(runs: Runs) -> Iterator[Part]:
         yield (
             "Each variant trains some rows again with other settings. Differences are the variant "
             "minus the row, averaged over the rows within a seed, then over seeds. To choose "
-            "settings, use the last column: the others are differences of test accuracy."
+            "settings, use the last column: the others are differences of test accuracy. The best "
+            "epochs of dev are not comparable if the number of checks on dev differs."
         )
         yield wording.table(table)
     if places:
@@ -132,6 +138,11 @@ def questions(runs: Runs) -> Iterator[Part]:
         figure = figures.plot_rows(places, title, "", (), differences=True)
         yield Picture("variants", alt, figure)
     yield from details
+
+
+def _checks(settings: Mapping[str, Any]) -> int:
+    """Returns how many times a training scores dev."""
+    return settings["training.epochs"] * settings["training.checks_per_epoch"]
 
 
 def _answer(runs: Runs, variant: str, rows: Mapping[str, str]) -> Iterator[Part]:

@@ -188,7 +188,8 @@ def _rows(runs: Runs) -> Iterator[Part]:
         if name != "training.seed" and all(other.get(name) == value for other in others)
     ]
     if common:
-        yield f"All rows change these defaults of the package: {', '.join(common)}."
+        all_rows = "All rows change" if others else "The row changes"
+        yield f"{all_rows} these defaults of the package: {', '.join(common)}."
     found = {row: runs.means(row) for row in runs.rows}
     columns, table, summary = _setting_columns(runs), [], []
     for row, means in found.items():
@@ -239,14 +240,15 @@ def _setting_columns(runs: Runs) -> dict[str, dict[str, str]]:
 
 def _confusion(runs: Runs) -> Iterator[Part]:
     """Yields the confusion matrix of the row with the best dev accuracy."""
-    name = runs.best(runs.run_rows or filter(runs.finished.get, runs.experiments), Weights.BEST)
+    candidates = runs.run_rows or list(filter(runs.finished.get, runs.experiments))
+    name = runs.best(candidates, Weights.BEST)
     records, row = runs.of([name]), runs.experiments[name].row
     classes = records[0].class_names
     matrix = np.sum([one.best.confusion_matrix for one in records], axis=0)  # int[true, predicted]
     yield {"confusion": {"row": row, "matrix": matrix.tolist()}}
     yield "## Confusion matrix"
     on_dev = wording.mean(runs.means(name, split="dev")[Weights.BEST])
-    most = "the highest mean accuracy" if len(runs.run_rows) > 1 else "this mean accuracy"
+    most = "the highest mean accuracy" if len(candidates) > 1 else "this mean accuracy"
     yield (
         f"{wording.text(name)} has {most} on dev with the weights of the best epoch by dev: "
         f"{on_dev}. The matrix adds up the test predictions of its runs."
