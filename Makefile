@@ -22,7 +22,7 @@ FLAGSHIP := saved_models/flagship/seed1
 # began, give its type: make flagship DTYPE=bfloat16.
 DTYPE ?= $(shell grep -qsw -e avx512_bf16 -e bf16 /proc/cpuinfo && echo bfloat16 || echo float32)
 LM := saved_models/language-model/flagship
-flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the best model.
+flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the flagship.
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
 	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
 	test -f $(LM)/metrics.json || \
