@@ -268,6 +268,15 @@ def test_a_finished_run_is_left_and_others_are_refused(config, tmp_path, monkeyp
         pretrain(corpus(), config, LanguageModelRun(tmp_path / "full" / "x.txt"))
 
 
+def test_slow_bfloat16_is_named(config, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("sst_keras.environment.is_bfloat16_slow", lambda: True)
+    pretrain(corpus(), config, LanguageModelRun(tmp_path / "fast"))
+    assert "no bfloat16 instructions" not in caplog.text
+    slow = replace(config, matmul_dtype="bfloat16")
+    pretrain(corpus(), slow, LanguageModelRun(tmp_path / "slow"))
+    assert "no bfloat16 instructions" in caplog.text
+
+
 def test_vectors_of_other_words(config, tmp_path):
     path = tmp_path / "other.txt"
     path.write_text("qqq 1 2\nrrr 3 4\n")
