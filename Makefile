@@ -17,22 +17,33 @@ train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 # name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
 GLOVE ?= glove-wiki-gigaword-50
 IMDB := imdb_reviews-skip-gram-300
+LM := saved_models/language-model/flagship
+TEACHERS := $(foreach seed,1 2 3 4 5,saved_models/teacher/seed$(seed))
+LABELS := saved_models/pseudo-labels/flagship
 FLAGSHIP := saved_models/flagship/seed1
 # bfloat16 is faster on CPUs that have it, and much slower on others. To go on with what another CPU
 # began, give its type: make flagship DTYPE=bfloat16.
 DTYPE ?= $(shell grep -qsw -e avx512_bf16 -e bf16 /proc/cpuinfo && echo bfloat16 || echo float32)
-LM := saved_models/language-model/flagship
-flagship: $(VENV)/installed  ## Train vectors and a language model on film reviews, then the flagship.
-	$(BIN)/sst-keras vectors fetch $(GLOVE)
-	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
-	test -f $(LM)/metrics.json || \
-		$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype $(DTYPE) \
-		--run-dir $(LM)
-	test -f $(FLAGSHIP)/metrics.json || \
-		$(BIN)/sst-keras train flagship --vectors $(IMDB) --vectors $(GLOVE) --run-dir $(FLAGSHIP) \
-			--set model.matmul_dtype=$(DTYPE)
+SETTINGS = --vectors $(IMDB) --vectors $(GLOVE) --set model.matmul_dtype=$(DTYPE) --run-dir $(@D)
+
+flagship: $(VENV)/installed $(FLAGSHIP)/metrics.json  ## Train the flagship, and first all that it learns from.
 	test -d $(FLAGSHIP)/saved_model/1 || \
 		{ $(BIN)/sst-keras plot $(FLAGSHIP) && $(BIN)/sst-keras export $(FLAGSHIP); }
+
+$(LM)/metrics.json: | $(VENV)/installed
+	$(BIN)/sst-keras vectors fetch $(GLOVE)
+	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
+	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype $(DTYPE) \
+		--run-dir $(LM)
+
+saved_models/teacher/seed%/metrics.json: | $(LM)/metrics.json
+	$(BIN)/sst-keras train teacher --seed $* $(SETTINGS)
+
+$(LABELS)/sentences.npz: | $(TEACHERS:%=%/metrics.json)
+	$(BIN)/sst-keras label imdb_reviews $(TEACHERS:%=--teacher %) --out $(LABELS)
+
+$(FLAGSHIP)/metrics.json: | $(LABELS)/sentences.npz
+	$(BIN)/sst-keras train flagship --seed 1 $(SETTINGS)
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.
 	$(BIN)/ruff check $(CODE)

@@ -25,6 +25,7 @@ _OTHERS = {
     "data": "the data are others",
     "vectors": "the vectors are others",
     "language_model": "the language model is another",
+    "pseudo_labels": "the pseudo-labels are others",
 }
 
 
@@ -37,12 +38,14 @@ class Task:
         data: The fingerprint of the data set.
         vectors: The fingerprints of the word vectors.
         language_model: The fingerprint of the language model that the classifier starts from.
+        pseudo_labels: The fingerprint of the pseudo-labels that it learns from.
     """
 
     settings: Mapping[str, Any]
     data: str
     vectors: Sequence[str]
     language_model: str | None = None
+    pseudo_labels: str | None = None
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """Returns what is different in a task that was saved as JSON."""

@@ -11,6 +11,7 @@ from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
 from sst_keras.runtime import read_ahead, tf
 from sst_keras.settings import DataConfig
+from sst_keras.texts import Texts
 
 # The most batches that are sorted by length together. More would need less padding, but would mix
 # the examples less.
@@ -25,8 +26,11 @@ class TrainingParts:
     for an epoch. A part is `({token_ids: int32[batch, time]}, label: int32[batch])` per batch, and
     with `weights` float32[examples] a third column, weight: float32[batch].
 
+    With `first`, texts and the probabilities of their classes float32[texts, classes], the first
+    pass reads these in place of the examples, each with the weight 1. Labels are then
+    float32[batch, classes].
+
     Attributes:
-        batches: The batches of a pass.
         per_pass: The parts of a pass; one per batch if it has fewer batches than were asked for.
         examples: The examples of the part that was read last.
     """
@@ -40,17 +44,39 @@ class TrainingParts:
         per_pass: int = 1,
         weights: np.ndarray | None = None,
         roots: np.ndarray | None = None,
+        first: tuple[Texts, np.ndarray] | None = None,
     ) -> None:
-        ids = _encoded(split, encoder, data)
+        ids, labels = _encoded(split.texts, encoder, data), split.labels
         rows = training_rows(ids.row_lengths().numpy(), data, seed, roots)
-        self.batches = int(rows.cardinality())
-        self.per_pass, self.examples = min(per_pass, self.batches), 0
-        self._passes = rows.ragged_batch(self.batches)
+        orders = [rows]
+        if first:
+            texts, targets = first
+            more = _encoded(texts, encoder, data)
+            order = training_rows(more.row_lengths().numpy(), data, seed)
+            orders.insert(0, order.map(lambda batch: batch + len(split)))
+            ids = tf.concat([ids, more], axis=0)
+            labels = np.eye(targets.shape[1], dtype=np.float32)[labels]
+            labels = np.concatenate([labels, targets])
+            if weights is not None:
+                weights = np.concatenate([weights, np.ones(len(texts), np.float32)])
+        self._batches = [int(order.cardinality()) for order in orders]
+        self.per_pass, self.examples = min(per_pass, *self._batches), 0
+        self._passes = [
+            order.ragged_batch(batches)
+            for order, batches in zip(orders, self._batches, strict=True)
+        ]
         self._next, self._drawn = 0, 0  # the next part; the passes whose order was drawn
         spec = tf.RaggedTensorSpec([None, None], tf.int64)
         found = tf.data.Dataset.from_generator(self._part, output_signature=spec)
         rows = found.flat_map(tf.data.Dataset.from_tensor_slices)
-        self.dataset = _read_rows(rows, ids, split.labels, weights)
+        self.dataset = _read_rows(rows, ids, labels, weights)
+        # Without a length, Keras would give later parts no more batches than the first one has.
+        longest = max(self.steps(part) for part in range(len(orders) * self.per_pass))
+        self.dataset.cardinality = lambda: tf.constant(longest, tf.int64)
+
+    def batches(self, passes: int) -> int:
+        """Returns how many batches so many passes have."""
+        return sum(self._batches[:passes]) + self._batches[-1] * max(0, passes - len(self._batches))
 
     def steps(self, part: int) -> int:
         """Returns the batches of a part, from 0."""
@@ -67,18 +93,21 @@ class TrainingParts:
 
     def _end(self, parts: int) -> int:
         """Returns the batches of the first `parts` parts."""
-        return parts * self.batches // self.per_pass
+        passes, rest = divmod(parts, self.per_pass)
+        start = self.batches(passes)
+        return start + rest * (self.batches(passes + 1) - start) // self.per_pass
 
     def _part(self) -> Iterator[tf.RaggedTensor]:
         """Yields the rows int64[batches, (batch)] of the next part."""
         number = self._next // self.per_pass
         while self._drawn <= number:
-            self._order = next(iter(self._passes))
+            order = self._passes[min(self._drawn, len(self._passes) - 1)]
+            self._order = next(iter(order))
             # Another iterator moves the shuffles' seeds on. Keras made one after each epoch, and
             # earlier results depend on it.
-            iter(self._passes)
+            iter(order)
             self._drawn += 1
-        start = number * self.batches
+        start = self.batches(number)
         rows = self._order[self._end(self._next) - start : self._end(self._next + 1) - start]
         self.examples = len(rows.flat_values)
         self._next += 1
@@ -92,13 +121,13 @@ def training_batches(
 
     Each iteration is another pass; see `training_rows`.
     """
-    ids = _encoded(split, encoder, data)
+    ids = _encoded(split.texts, encoder, data)
     return _read_rows(training_rows(ids.row_lengths().numpy(), data, seed), ids, split.labels)
 
 
-def _encoded(split: Split, encoder: TokenEncoder, data: DataConfig) -> tf.RaggedTensor:
-    """Returns the ids int32[examples, (time)] of training texts, cut to `data.max_length`."""
-    ids = encoder.encode(split.texts)
+def _encoded(texts: Texts, encoder: TokenEncoder, data: DataConfig) -> tf.RaggedTensor:
+    """Returns the ids int32[texts, (time)] of training texts, cut to `data.max_length`."""
+    ids = encoder.encode(texts)
     return ids[:, : data.max_length] if data.max_length else ids
 
 

@@ -7,9 +7,22 @@ from sst_keras.runtime import keras
 ops = keras.ops
 
 
+def _targets(y_true: Any, y_pred: Any) -> Any:
+    """Returns float32[batch, classes], 1 at each label and 0 elsewhere.
+
+    Targets float32[batch, classes] in place of labels int32[batch] are returned as they are.
+    """
+    classes = y_pred.shape[-1]
+    if len(y_true.shape) == 2 and y_true.shape[-1] == classes:
+        return ops.cast(y_true, y_pred.dtype)
+    labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+    return ops.one_hot(labels, classes, dtype=y_pred.dtype)
+
+
 class _LogitsLoss(keras.losses.Loss):
     """A loss on logits float32[batch, classes] and labels int32[batch], from 0.
 
+    In place of labels, it takes probabilities of the classes, float32[batch, classes].
     `label_smoothing` is the share `s` of each label that is spread evenly over all `n` classes:
     Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     """
@@ -20,10 +33,8 @@ class _LogitsLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns float32[batch]. Targets are `1 - s + s / n` at the label, else `s / n`."""
-        classes = ops.shape(y_pred)[-1]
-        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        targets = ops.one_hot(labels, classes, dtype=y_pred.dtype)
-        targets = targets * (1.0 - self.label_smoothing) + self.label_smoothing / classes
+        share = self.label_smoothing
+        targets = _targets(y_true, y_pred) * (1.0 - share) + share / y_pred.shape[-1]
         return self._losses(targets, y_pred)
 
     def get_config(self) -> dict[str, Any]:
@@ -77,8 +88,16 @@ class MacroF1(keras.metrics.F1Score):
         super().__init__(average="macro", **kwargs)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch of labels int32[batch] and logits float32[batch, classes]."""
-        classes = y_pred.shape[-1]
-        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), classes)
-        super().update_state(ops.one_hot(labels, classes), predicted, sample_weight)
+        """Adds a batch of labels int32[batch], or targets, and logits float32[batch, classes]."""
+        labels = ops.argmax(_targets(y_true, y_pred), axis=-1)
+        found = [ops.one_hot(each, y_pred.shape[-1]) for each in (labels, ops.argmax(y_pred, -1))]
+        super().update_state(*found, sample_weight)
+
+
+class Accuracy(keras.metrics.Mean):
+    """The share of rows whose greatest logit is at the label, or at the greatest target."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch of labels int32[batch], or targets, and logits float32[batch, classes]."""
+        labels = ops.argmax(_targets(y_true, y_pred), axis=-1)
+        super().update_state(ops.equal(labels, ops.argmax(y_pred, axis=-1)), sample_weight)

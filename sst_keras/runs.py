@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -200,6 +201,52 @@ def open_run(path: RunDirectory | str | Path) -> RunDirectory:
             f"runs` lists the runs, `sst-keras train` makes one."
         )
     return run
+
+
+def check_folder(
+    about_file: Path, about: Mapping[str, Any], what: str, setting: str, names: Collection[str] = ()
+) -> None:
+    """Checks that a folder is new, or has what was begun there with the same settings.
+
+    Args:
+        about_file: The JSON file in the folder that says what is there: key → value, or table
+            → key → value.
+        about: What it will say. Keys that are in `names` may differ.
+        what: What should be there, such as `a language model`.
+        setting: The setting that names the folder, for error messages.
+
+    Raises:
+        UsageError: If the folder is a file, has other files, or other settings.
+        InputError: If its JSON file is damaged.
+    """
+    folder = about_file.parent
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting=setting)
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not about_file.is_file():
+        raise UsageError(
+            f"{str(folder)!r} holds files, but not {what}. Choose a new or empty folder.",
+            setting=setting,
+        )
+    before, planned = _flat(files.read_json(about_file)), _flat(json.loads(json.dumps(about)))
+    differences = [
+        f"{name} is {before.get(name)!r}, not {planned.get(name)!r}"
+        for name in {**before, **planned}
+        if before.get(name) != planned.get(name) and name not in names
+    ]
+    if differences:
+        raise UsageError(
+            f"{str(folder)!r} holds {what} with other settings: {'; '.join(differences)}. Choose "
+            f"another folder, or delete this one.",
+            setting=setting,
+        )
+
+
+def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
+    tables = {name: table for name, table in about.items() if isinstance(table, Mapping)}
+    rest = {name: value for name, value in about.items() if name not in tables}
+    return rest | {f"{name}.{key}": table[key] for name, table in tables.items() for key in table}
 
 
 def find_runs(folder: str | Path = RUNS_DIR) -> Iterator[RunDirectory]:

@@ -91,6 +91,9 @@ class DataConfig:
     root_weight: float = _setting(
         1.0, "how much a complete sentence counts in the loss; other phrases count 1", low=0.0,
         needs=("data.examples", ("phrases", "unique-phrases", "sampled-phrases")))
+    pseudo_labels: str = _setting(
+        "", "sentences that other runs labelled (`sst-keras label`): the first epoch learns from "
+        "them, the others from the training examples; empty: none")
     lowercase: bool = _setting(
         True, "whether words that differ only in case are the same word", label="lower case")
     min_count: int = _setting(
@@ -245,6 +248,18 @@ class LanguageModelConfig:
         "float32", "dtype of the matrix products; bfloat16 is faster on CPUs that have it",
         choices=("float32", "bfloat16"))
     seed: int = _setting(1, "the seed of everything random", low=0, high=2**31 - 1)
+# fmt: on
+
+
+# fmt: off
+@dataclass(frozen=True)
+class LabellingConfig:
+    """Which sentences `sst-keras label` labels."""
+
+    sentences: int = _setting(180_000, "how many different sentences are drawn", low=1)
+    shortest: int = _setting(4, "the fewest tokens of a sentence", low=1)
+    longest: int = _setting(45, "the most tokens of a sentence", low=1)
+    seed: int = _setting(1, "the seed of the draw", low=0, high=2**31 - 1)
 # fmt: on
 
 

@@ -34,14 +34,16 @@ from sst_keras.evaluation import Evaluation, score
 from sst_keras.history import History, shown
 from sst_keras.input_pipeline import TrainingParts, epoch_shares, evaluation_batches
 from sst_keras.lexicon import Lexicon
-from sst_keras.losses import LOSSES, MacroF1
+from sst_keras.losses import LOSSES, Accuracy, MacroF1
 from sst_keras.metrics import Metrics
 from sst_keras.models import build_model
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.pretrained import LanguageModelRun, start_from
+from sst_keras.pseudo_labels import PseudoLabels
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import DataConfig, Pipeline
+from sst_keras.texts import Texts
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +124,11 @@ def train(
     corpus = load_corpus(pipeline.data, data_dir)
     _report(pipeline, corpus)
     lexicon = Lexicon.build(pipeline, corpus, data_dir)
-    language_model = _language_model(pipeline)
-    pipeline = _found(pipeline, corpus, lexicon, language_model)
+    language_model, labelled = _language_model(pipeline), _pseudo_labels(pipeline, corpus)
+    pipeline = _found(pipeline, corpus, lexicon, language_model, labelled)
     data, fingerprints = pipeline.data, [source.fingerprint for source in lexicon.sources]
-    start = language_model and language_model.fingerprint
-    task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints, start)
+    others = [each and each.fingerprint for each in (language_model, labelled)]
+    task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints, *others)
     checkpoint = None
     if run.checkpoint_file.is_file() and dev_checks == 1:
         checkpoint = Checkpoint.load(run.checkpoint_file, task)
@@ -135,10 +137,18 @@ def train(
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
-    parts = _training_parts(pipeline, corpus, lexicon, weights)
-    steps = parts.batches * pipeline.training.epochs
+    first = labelled and labelled.read()
+    if first:
+        log.info(f"Pseudo-labels: {data.pseudo_labels}, {len(first[0]):,} texts for epoch 1.")
+        if pipeline.training.epochs == 1:
+            log.warning("With one epoch, the model learns from pseudo-labels only.")
+    parts = _training_parts(pipeline, corpus, lexicon, weights, first)
+    steps = parts.batches(pipeline.training.epochs)
     model = _compiled_model(pipeline, corpus, lexicon, language_model, steps)
-    _write_inputs(run, pipeline, corpus, lexicon, model, weights, language_model)
+    trained = [corpus.train.texts, corpus.training_split(data.examples).texts]
+    trained += [first[0]] if first else []
+    _write_inputs(run, pipeline, lexicon, model, trained)
+    _write_environment(run, pipeline, corpus, lexicon, weights, language_model, labelled)
 
     classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
     averaged = AveragedWeights(pipeline.training.average) if pipeline.training.average else None
@@ -184,16 +194,43 @@ def _language_model(pipeline: Pipeline) -> LanguageModelRun | None:
     return LanguageModelRun.find(init) if init and "model.init" not in pipeline.unread() else None
 
 
+def _pseudo_labels(pipeline: Pipeline, corpus: Corpus) -> PseudoLabels | None:
+    """Returns the pseudo-labels of the first epoch, if the settings name some that fit."""
+    if not (name := pipeline.data.pseudo_labels):
+        return None
+    labelled = PseudoLabels.find(name)
+    about = labelled.about()
+    if tuple(about["class_names"]) != corpus.class_names:
+        raise UsageError(
+            f"{name} has the classes {', '.join(about['class_names'])}. Expected those of "
+            f"{corpus.name}: {', '.join(corpus.class_names)}.",
+            setting="data.pseudo_labels",
+        )
+    if about["lowercase"] and not pipeline.data.lowercase:
+        raise UsageError(
+            f"{name} has words in lower case, and data.lowercase is false.",
+            setting="data.pseudo_labels",
+        )
+    return labelled
+
+
 def _found(
-    pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, language_model: LanguageModelRun | None
+    pipeline: Pipeline,
+    corpus: Corpus,
+    lexicon: Lexicon,
+    language_model: LanguageModelRun | None,
+    labelled: PseudoLabels | None,
 ) -> Pipeline:
     """Returns the pipeline with what was found, by names that are good in any folder."""
-    ordinal = pipeline.data.ordinal if corpus.ordered else "no"
     init = language_model.lasting_name if language_model else pipeline.model.init
     return replace(
         pipeline,
         data=replace(
-            pipeline.data, dataset=corpus.name, labels=corpus.class_names, ordinal=ordinal
+            pipeline.data,
+            dataset=corpus.name,
+            labels=corpus.class_names,
+            ordinal=pipeline.data.ordinal if corpus.ordered else "no",
+            pseudo_labels=labelled.lasting_name if labelled else "",
         ),
         embedding=replace(pipeline.embedding, vectors=lexicon.vector_references),
         model=replace(pipeline.model, init=init),
@@ -272,7 +309,7 @@ def _compiled_model(
     model = build_model(pipeline.model, pipeline.embedding, words, classes, lexicon.matrix, units)
     if language_model:
         start_from(language_model, model, pipeline.model, lexicon)
-    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    metrics = [Accuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))
     model.compile(
@@ -288,18 +325,31 @@ def _compiled_model(
 def _write_inputs(
     run: RunDirectory,
     pipeline: Pipeline,
-    corpus: Corpus,
     lexicon: Lexicon,
     model: keras.Model,
-    weights: Mapping[int, float] | None,
-    language_model: LanguageModelRun | None,
+    trained: Sequence[Texts],
 ) -> None:
-    """Writes the files of a run that are known before training."""
+    """Writes the files of a run that are known before training, but for its environment."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
     lexicon.vocabulary.save(run.vocabulary_file)
     lines: list[str] = []
     model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
     files.write_text(run.model_summary_file, "\n".join(lines) + "\n")
+    keys = np.unique(np.concatenate([texts.keys() for texts in trained]))
+    with files.whole_file(run.training_texts_file) as partial, partial.open("wb") as file:
+        np.save(file, keys)
+
+
+def _write_environment(
+    run: RunDirectory,
+    pipeline: Pipeline,
+    corpus: Corpus,
+    lexicon: Lexicon,
+    weights: Mapping[int, float] | None,
+    language_model: LanguageModelRun | None,
+    labelled: PseudoLabels | None,
+) -> None:
+    """Writes what a run is made from, and where."""
     environment = describe_environment() | {
         "seed": pipeline.training.seed,
         "dataset": corpus.name,
@@ -313,15 +363,17 @@ def _write_inputs(
         environment["class_weights"] = list(weights.values())
     if language_model:
         environment["language_model"] = language_model.to_dict()
+    if labelled:
+        environment["pseudo_labels"] = labelled.to_dict()
     files.write_json(run.environment_file, environment)
-    trained = [corpus.train, corpus.training_split(pipeline.data.examples)]
-    keys = np.unique(np.concatenate([split.texts.keys() for split in trained]))
-    with files.whole_file(run.training_texts_file) as partial, partial.open("wb") as file:
-        np.save(file, keys)
 
 
 def _training_parts(
-    pipeline: Pipeline, corpus: Corpus, lexicon: Lexicon, class_weights: Mapping[int, float] | None
+    pipeline: Pipeline,
+    corpus: Corpus,
+    lexicon: Lexicon,
+    class_weights: Mapping[int, float] | None,
+    first: tuple[Texts, np.ndarray] | None,
 ) -> TrainingParts:
     data, training = pipeline.data, pipeline.training
     examples = corpus.training_split(data.examples)
@@ -336,6 +388,7 @@ def _training_parts(
         training.checks_per_epoch,
         weights if (weights != 1).any() else None,
         corpus.roots if data.examples == "sampled-phrases" else None,
+        first,
     )
 
 

@@ -23,10 +23,11 @@ UNSTATED = {
     "data.dataset", "data.text_column", "data.label_column", "data.labels", "data.split_seed",
     "data.group_column", "data.delimiter", "data.quoting", "data.header", "data.encoding",
     "data.markup", "data.ordinal", "data.max_length", "data.batch_size", "data.batch_tokens",
-    "data.class_weights", "embedding.key_pattern", "embedding.scale", "embedding.word_dropout",
-    "model.init", "model.weight_dropout", "model.matmul_dtype", "training.seed", "training.monitor",
-    "training.checks_per_epoch", "training.average", "training.schedule",
-    "training.label_smoothing", "training.l2", "training.weight_decay", "training.clip_norm",
+    "data.class_weights", "data.pseudo_labels", "embedding.key_pattern", "embedding.scale",
+    "embedding.word_dropout", "model.init", "model.weight_dropout", "model.matmul_dtype",
+    "training.seed", "training.monitor", "training.checks_per_epoch", "training.average",
+    "training.schedule", "training.label_smoothing", "training.l2", "training.weight_decay",
+    "training.clip_norm",
 }  # fmt: skip
 
 

@@ -36,11 +36,13 @@ ALLOWED = {
     "reviews": {"findings", "tables", "texts"},
     "corpora": {"datasets", "findings", "reviews", "tables", "texts", "treebank"},
     "encoder": {"corpora", "texts", "vocabulary"},
-    "input_pipeline": {"corpora", "encoder"},
+    "input_pipeline": {"corpora", "encoder", "texts"},
     "pretrained": {"lexicon", "runs"},  # the lexicon's type only
+    "pseudo_labels": {"runs", "texts"},
     "pretraining": {
-        "config", "datasets", "encoder", "environment", "optimizers", "pretrained", "recurrent",
-        "tables", "texts", "vectors", "vocabulary",
+        "classifier", "config", "corpora", "datasets", "encoder", "environment", "optimizers",
+        "pretrained", "pseudo_labels", "recurrent", "runs", "tables", "texts", "vectors",
+        "vocabulary",
     },
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent", "vocabulary"},
@@ -56,17 +58,18 @@ ALLOWED = {
     "training": {
         "callbacks", "checkpoints", "classifier", "corpora", "environment", "evaluation", "history",
         "input_pipeline", "lexicon", "losses", "metrics", "models", "optimizers", "pretrained",
-        "runs",
+        "pseudo_labels", "runs", "texts",
     },
     "serving": {"classifier", "input_pipeline", "runs", "tables"},
     "experiments": {
-        "config", "datasets", "history", "plotting", "pretrained", "runs", "training", "vectors",
+        "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",
+        "training", "vectors",
     },
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (
     "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
-    "plotting", "pretrained", "registration", "runs", "settings", "tables.columns",
+    "plotting", "pretrained", "pseudo_labels", "registration", "runs", "settings", "tables.columns",
     "tables.encodings",
     "tables.folders", "tables.formats", "tables.labels", "tables.reading", "tables.scales",
     "tables.spelling", "tables.splits", "treebank", "vectors.archives", "vectors.files",

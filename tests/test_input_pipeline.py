@@ -149,7 +149,7 @@ def test_the_passes_are_those_that_keras_makes_of_the_batches():
 
 def test_a_pass_of_fewer_batches_than_parts():
     parts = parts_of(5, count=8)
-    assert (parts.batches, parts.per_pass) == (2, 2)
+    assert (parts.batches(1), parts.per_pass) == (2, 2)
     assert [len(batches_of(parts.dataset)) for _ in range(4)] == [1, 1, 1, 1]
 
 
@@ -166,12 +166,38 @@ def test_weights_go_with_their_texts():
         assert labels.numpy().tolist() == weights.numpy().tolist()
 
 
+def test_the_first_pass_reads_other_texts():
+    # Nine texts of the lengths 10 to 2, in batches of 4, with targets that say which it is.
+    first = of_lengths(range(10, 1, -1)).texts, np.eye(30, dtype=np.float32)[10:19]
+    parts, plain = parts_of(2, weights=np.arange(30, dtype=np.float32), first=first), parts_of(2)
+    assert [parts.batches(passes) for passes in range(4)] == [0, 3, 11, 19]
+    assert [parts.steps(part) for part in range(5)] == [1, 2, 4, 4, 4]
+    read, passes = [], []
+    for _ in range(2):
+        for inputs, targets, weights in parts.dataset:
+            lengths = (inputs["token_ids"].numpy() != 0).sum(axis=1)
+            read += zip(lengths.tolist(), targets.numpy().argmax(axis=1).tolist(), strict=True)
+            assert weights.numpy().tolist() == [1] * len(lengths)
+    assert sorted(read, reverse=True) == [(length, 20 - length) for length in range(10, 1, -1)]
+    for _ in range(4):
+        passes += [
+            (inputs["token_ids"].numpy().tolist(), targets.numpy().argmax(axis=1).tolist())
+            for inputs, targets, _ in parts.dataset
+        ]
+    assert passes == [batch for _ in range(4) for batch in batches_of(plain.dataset)]
+    again = parts_of(2, weights=np.arange(30, dtype=np.float32), first=first)
+    again.skip(3)
+    assert [len(targets) for _, targets, _ in again.dataset] == [
+        len(labels) for _, labels in passes[4:8]
+    ]
+
+
 def test_sampled_phrases():
     # Texts with 5, 0, 1 and 23 phrases, of which 2, 0, 1 and 2 are drawn.
     roots, owners = np.array([0, 6, 7, 9]), [0] * 6 + [1] + [2] * 2 + [3] * 21
     parts = parts_of(1, roots=roots)
     passes = [[label for label, _ in rows(parts.dataset)] for _ in range(40)]
-    assert parts.batches == 3 and parts.examples == 9
+    assert parts.batches(1) == 3 and parts.examples == 9
     for labels in passes:
         assert len(set(labels)) == 9 and set(roots) <= set(labels)
         assert np.bincount([owners[label] for label in labels]).tolist() == [3, 1, 2, 3]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sst_keras.losses import LOSSES, CrossEntropy, EarthMover, Euclidean, MacroF1
+from sst_keras.losses import LOSSES, Accuracy, CrossEntropy, EarthMover, Euclidean, MacroF1
 from sst_keras.metrics import compute_metrics
 from sst_keras.runtime import keras
 
@@ -21,6 +21,23 @@ def test_cross_entropy_of_smoothed_labels_by_hand():
     second = -np.log(0.5)
     loss = CrossEntropy(label_smoothing=0.2)(LABELS, LOGITS)
     assert float(loss) == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_cross_entropy_of_probabilities_by_hand():
+    targets = np.array([[0.5, 0.5], [0.0, 1.0]], "float32")
+    expected = (-0.5 * np.log(0.75) - 0.5 * np.log(0.25) - np.log(0.5)) / 2
+    assert float(CrossEntropy()(targets, LOGITS)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_accuracy_of_labels_and_of_probabilities():
+    metric = Accuracy()
+    metric.update_state(np.array([0, 1]), LOGITS)  # of equal logits, the first counts
+    assert float(metric.result()) == 0.5
+    metric.update_state(np.array([[0.6, 0.4], [0.9, 0.1]], "float32"), LOGITS)
+    assert float(metric.result()) == 0.75
+    metric.reset_state()
+    metric.update_state(np.array([[0], [1]]), LOGITS, np.array([3.0, 1.0]))
+    assert float(metric.result()) == 0.75
 
 
 def test_euclidean_by_hand():

@@ -262,7 +262,7 @@ def test_a_finished_run_is_left_and_others_are_refused(config, tmp_path, monkeyp
         pretrain(corpus(), other, run)
     (tmp_path / "full").mkdir()
     files.write_text(tmp_path / "full" / "x.txt", "x")
-    with pytest.raises(UsageError, match="holds files but no language model"):
+    with pytest.raises(UsageError, match="holds files, but not a language model"):
         pretrain(corpus(), config, LanguageModelRun(tmp_path / "full"))
     with pytest.raises(UsageError, match="Received a file"):
         pretrain(corpus(), config, LanguageModelRun(tmp_path / "full" / "x.txt"))

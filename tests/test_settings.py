@@ -36,6 +36,7 @@ CHANGES = {
     "data.examples": ("phrases", BATCHES, {}),
     "data.phrases_per_sentence": (1, BATCHES, {"data.examples": "sampled-phrases"}),
     "data.root_weight": (3.0, WEIGHTS, {"data.examples": "phrases"}),
+    "data.pseudo_labels": ("{labels}", BATCHES, {}),
     "data.lowercase": (False, VOCABULARY, {}),
     "data.min_count": (1, VOCABULARY, {}),
     "data.vector_words": (0, VOCABULARY, {}),
@@ -111,6 +112,7 @@ def observe(tmp_path_factory):
     """Returns a function: settings → what `train` gives to Keras with them."""
     from sst_keras.corpora import load_corpus
     from sst_keras.pretrained import LanguageModelRun
+    from sst_keras.pseudo_labels import PseudoLabels
     from sst_keras.runtime import keras
     from sst_keras.training import train
     from sst_keras.vectors.sets import fingerprint
@@ -152,6 +154,24 @@ def observe(tmp_path_factory):
         for name, shape in shapes.items()
     }
     np.savez(language_model.weights_file, **weights)
+    labels = PseudoLabels(folder / "labels")
+    labels.path.mkdir()
+    about = {
+        "format": 1,
+        "settings": {},
+        "corpus": {},
+        "teachers": {},
+        "class_names": ["very negative", "negative", "neutral", "positive", "very positive"],
+        "lowercase": True,
+    }
+    labels.about_file.write_text(json.dumps(about), "utf-8")
+    np.savez(
+        labels.sentences_file,
+        words=np.frombuffer(b"film", np.uint8),
+        ids=np.zeros(1, np.int32),
+        starts=np.array([0, 1]),
+        probabilities=np.full((1, 5), 0.2, np.float32),
+    )
     base = {
         "data.dataset": str(folder / "trees"),
         "embedding.vectors": [str(folder / "vectors.txt")],
@@ -165,8 +185,13 @@ def observe(tmp_path_factory):
 
     def run(settings):
         settings = {
-            name: value.format(csv=f"{folder}/own.csv", odd=f"{folder}/odd.csv", lm=f"{folder}/lm")
-            if name in ("data.dataset", "model.init")
+            name: value.format(
+                csv=f"{folder}/own.csv",
+                odd=f"{folder}/odd.csv",
+                lm=f"{folder}/lm",
+                labels=f"{folder}/labels",
+            )
+            if name in ("data.dataset", "data.pseudo_labels", "model.init")
             else value
             for name, value in (base | settings).items()
         }

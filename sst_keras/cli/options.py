@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,33 @@ def reading(*names: str) -> Callable:
                 metavar=_METAVARS.get(name),
                 callback=_split if name == "labels" else None,
                 help=f"{about[0].upper()}{about[1:]}.{default}",
+            )(command)
+        return command
+
+    return add
+
+
+def settings_of(config: type) -> Callable:
+    """Returns a decorator that adds an option for each setting of a dataclass of settings."""
+
+    def add(command: Callable) -> Callable:
+        for item in reversed(dataclasses.fields(config)):
+            about = item.metadata["about"]
+            choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
+            kinds = {
+                "int": click.IntRange(low, high),
+                "float": click.FloatRange(low, high),
+                "str": click.Choice(choices) if choices else str,
+            }
+            kind = item.type if isinstance(item.type, str) else item.type.__name__
+            command = click.option(
+                f"--{item.name.replace('_', '-')}",
+                type=kinds[kind],
+                # To click, a default of None counts as given.
+                **({"default": item.default} if item.default != "" else {"required": True}),
+                metavar="NAME|PATH" if item.name == "vectors" else None,
+                show_default=True,
+                help=f"{about[0].upper()}{about[1:]}.",
             )(command)
         return command
 

@@ -20,32 +20,9 @@ log = logging.getLogger(__name__)
 _FOLDER = "language-model"  # below `saved_models/`
 
 
-def _settings(command: click.Command) -> click.Command:
-    """Adds an option for each setting of a language model."""
-    for item in reversed(dataclasses.fields(LanguageModelConfig)):
-        about = item.metadata["about"]
-        choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
-        kinds = {
-            "int": click.IntRange(low, high),
-            "float": click.FloatRange(low, high),
-            "str": click.Choice(choices) if choices else str,
-        }
-        kind = item.type if isinstance(item.type, str) else item.type.__name__
-        command = click.option(
-            f"--{item.name.replace('_', '-')}",
-            type=kinds[kind],
-            # To click, a default of None counts as given.
-            **({"default": item.default} if item.default != "" else {"required": True}),
-            metavar="NAME|PATH" if item.name == "vectors" else None,
-            show_default=True,
-            help=f"{about[0].upper()}{about[1:]}.",
-        )(command)
-    return command
-
-
 @click.command()
 @click.argument("corpus", nargs=-1, required=True)
-@_settings
+@options.settings_of(LanguageModelConfig)
 @options.data_dir
 @options.reading("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 @click.option("--cased", is_flag=True, help="Keep upper and lower case apart.")

@@ -16,6 +16,7 @@ from sst_keras.runs import RunDirectory, find_runs
 
 if TYPE_CHECKING:
     from sst_keras.pretrained import LanguageModelRun
+    from sst_keras.pseudo_labels import PseudoLabels
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,16 @@ log = logging.getLogger(__name__)
 )
 @options.as_json
 def runs(folder: str, as_json: bool) -> None:
-    """List the runs below a folder and their scores, and the language models."""
+    """List the runs below a folder and their scores, the language models and pseudo-labels."""
     from sst_keras.pretrained import find_language_models
+    from sst_keras.pseudo_labels import find_pseudo_labels
 
     rows, models = _summaries(find_runs(folder)), _summaries(find_language_models(folder))
+    labelled = _summaries(find_pseudo_labels(folder))
     if as_json:
-        click.echo(to_json({"runs": rows, "language_models": models}))
+        click.echo(to_json({"runs": rows, "language_models": models, "pseudo_labels": labelled}))
         return
-    if not (rows or models):
+    if not (rows or models or labelled):
         click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
     for row in rows:
         click.secho(row["run"], bold=True)  # on its own line, so that it can be copied
@@ -51,9 +54,15 @@ def runs(folder: str, as_json: bool) -> None:
             found = (f"{value:.1f} {name}" for name, value in row["perplexity"].items())
             scores = f"perplexity {', '.join(found)}, {row['seconds']:.0f} s"
         click.echo(f"    language model, {row['corpus']}, {row['vectors']}: {scores}")
+    for row in labelled:
+        click.secho(row["run"], bold=True)
+        found = f"{row['sentences']:,} sentences" if row["finished"] else "unfinished"
+        click.echo(f"    pseudo-labels, {row['corpus']}, by {', '.join(row['teachers'])}: {found}")
 
 
-def _summaries(found: Iterable[RunDirectory | LanguageModelRun]) -> list[dict[str, Any]]:
+def _summaries(
+    found: Iterable[RunDirectory | LanguageModelRun | PseudoLabels],
+) -> list[dict[str, Any]]:
     """Returns the summary of each run that is not damaged, so that one does not hide the others."""
     rows = []
     for run in found:

@@ -202,7 +202,8 @@ def recorded_settings(pipeline: Pipeline, found: Pipeline | None = None) -> dict
         if found is not None and settings[name] in _AUTO:
             settings[name] = found.settings()[name]
     settings["data.dataset"] = _portable(settings["data.dataset"])
-    settings["model.init"] = _portable(settings["model.init"])
+    for name in ("model.init", "data.pseudo_labels"):
+        settings[name] = _portable(settings[name])
     settings["embedding.vectors"] = tuple(map(_portable, settings["embedding.vectors"]))
     return settings
 

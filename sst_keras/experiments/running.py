@@ -68,13 +68,14 @@ def pending_jobs(
 
 
 def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> None:
-    """Checks that data sets, word vectors and language models are there: not every run must fail.
+    """Checks that data sets, vectors and earlier runs are there: not every run must fail.
 
     Raises:
         InputError: If one cannot be found.
     """
     from sst_keras.datasets.sst5 import source
     from sst_keras.pretrained import LanguageModelRun
+    from sst_keras.pseudo_labels import PseudoLabels
     from sst_keras.vectors import sets
 
     pipelines = [experiment.pipeline for experiment, _ in jobs]
@@ -83,6 +84,8 @@ def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> No
             sets.find_vectors(name, data_dir)
     for name in {pipeline.model.init for pipeline in pipelines} - {""}:
         LanguageModelRun.find(name)
+    for name in {pipeline.data.pseudo_labels for pipeline in pipelines} - {""}:
+        PseudoLabels.find(name)
     for name in {pipeline.data.dataset for pipeline in pipelines}:
         if name == "sst5" and not source.is_available(data_dir):
             raise source.unavailable(data_dir)

@@ -25,6 +25,7 @@ from sst_keras.optimizers import make_optimizer
 from sst_keras.pretrained import DIRECTIONS, FORMAT, LanguageModelRun
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.recurrent import LSTM
+from sst_keras.runs import check_folder
 from sst_keras.runtime import keras, read_ahead, tf
 from sst_keras.settings import LanguageModelConfig
 from sst_keras.vectors import matching, sets
@@ -40,8 +41,6 @@ _HELD_OUT = 1000  # sentences at the corpus's end, at most a tenth of it, that a
 _FEWEST = 100  # sentences
 _SCORED = 16  # pieces at a time: the logits of all classes take memory
 _CLIP_NORM = 1.0
-# A corpus and vectors that were renamed are the same: their fingerprints are compared.
-_NAMES = ("settings.vectors", "vectors.name", "corpus.name")
 _BOUNDARY, _RARE = 0, 1  # classes: the sentence ends (or starts, backwards), or a rare word follows
 
 
@@ -407,7 +406,9 @@ def pretrain(
         )
     for file in run.files:
         files.remove_partial(file)
-    _check_folder(run, about)
+    # A corpus and vectors that were renamed are the same: their fingerprints are compared.
+    names = ("settings.vectors", "vectors.name", "corpus.name")
+    check_folder(run.settings_file, about, "a language model", "run_dir", names)
     if run.is_finished:
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
         log.info(f"{run.path}: finished already.")
@@ -475,37 +476,6 @@ def pretrain(
     files.write_json(run.metrics_file, metrics)
     run.checkpoint_file.unlink(missing_ok=True)
     return metrics
-
-
-def _check_folder(run: LanguageModelRun, about: Mapping[str, Any]) -> None:
-    """Raises a `UsageError` if the folder holds anything but a run with the same settings."""
-    place = str(run.path)
-    if run.path.exists() and not run.path.is_dir():
-        raise UsageError(f"expected a folder. Received a file: {place!r}", setting="run_dir")
-    if not run.path.exists() or not any(run.path.iterdir()):
-        return
-    if not run.settings_file.is_file():
-        raise UsageError(
-            f"{place!r} holds files but no language model. Choose a new or empty folder.",
-            setting="run_dir",
-        )
-    before, planned = _flat(run.about()), _flat(about)
-    differences = [
-        f"{name} is {before.get(name)!r}, not {planned.get(name)!r}"
-        for name in {**before, **planned}
-        if before.get(name) != planned.get(name) and name not in _NAMES
-    ]
-    if differences:
-        raise UsageError(
-            f"{place!r} holds a language model with other settings: {'; '.join(differences)}. "
-            f"Choose another folder, or delete this one.",
-            setting="run_dir",
-        )
-
-
-def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
-    tables = {name: table for name, table in about.items() if isinstance(table, Mapping)}
-    return {f"{name}.{key}": table[key] for name, table in tables.items() for key in table}
 
 
 def _matrix(

@@ -1,0 +1,168 @@
+"""Unlabelled sentences → the probabilities that trained classifiers, the teachers, give to them.
+
+A student that learns from them comes close to the average of its teachers, and knows more sentences
+than they do: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015; Xie et
+al., "Self-Training With Noisy Student Improves ImageNet Classification", CVPR 2020.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from sst_keras import files
+from sst_keras.classifier import Classifier
+from sst_keras.corpora import Split
+from sst_keras.errors import UsageError
+from sst_keras.pretraining.corpus import TextCorpus
+from sst_keras.pseudo_labels import FORMAT, PseudoLabels
+from sst_keras.runs import RunDirectory, check_folder
+from sst_keras.settings import LabellingConfig
+from sst_keras.texts import Texts, Words
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 1 << 13  # sentences labelled at a time
+_BATCH = 256  # sentences
+
+
+def label(
+    corpus: TextCorpus,
+    teachers: Sequence[RunDirectory],
+    config: LabellingConfig,
+    folder: PseudoLabels,
+    on_progress: Callable[[int, int], None] = lambda done, size: None,
+) -> np.ndarray:
+    """Labels sentences of a corpus with the mean probabilities of the teachers.
+
+    The sentences are drawn from all different ones of the given lengths. What was stopped, even
+    killed, goes on after the last teacher that was finished. A finished folder with the same
+    settings is left as it is.
+
+    Args:
+        corpus: The sentences.
+        teachers: Trained runs with the same classes.
+        config: Which sentences are drawn.
+        folder: Where the result goes.
+        on_progress: Is called with how many sentences are labelled, and of how many.
+
+    Returns:
+        float32[sentences, classes], the probabilities.
+
+    Raises:
+        UsageError: If the teachers do not fit each other or the corpus, there are no such
+            sentences, or the folder has something else.
+        InputError: If a run or a file cannot be read.
+    """
+    names, lowercase = _agreed(teachers)
+    if lowercase != corpus.lowercase:
+        raise UsageError(
+            f"the teachers read words {'in lower case' if lowercase else 'as they are'}. Prepare "
+            f"the corpus so, too.",
+            setting="cased",
+        )
+    about = {
+        "format": FORMAT,
+        "settings": asdict(config),
+        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
+        "teachers": {
+            "names": [run.name for run in teachers],
+            "fingerprints": [_fingerprint(run.model_file) for run in teachers],
+        },
+        "class_names": list(names),
+        "lowercase": lowercase,
+    }
+    # A corpus and runs that were renamed are the same: their fingerprints are compared.
+    renamed = ("corpus.name", "teachers.names")
+    check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
+    if folder.is_finished:
+        log.info(f"{folder.path}: finished already.")
+        return folder.read()[1]
+    texts = draw(corpus, config)
+    files.write_json(folder.about_file, about)
+    size, total = len(texts) * len(teachers), np.zeros((len(texts), len(names)))
+    for number, run in enumerate(teachers, start=1):
+        file, done = folder.teacher_file(number), (number - 1) * len(texts)
+        if not file.is_file():
+            found = _probabilities(run, texts, lambda n, done=done: on_progress(done + n, size))
+            with files.whole_file(file) as partial:
+                np.save(partial, found)
+        total += np.load(file)
+    probabilities = (total / len(teachers)).astype(np.float32)
+    words = b"".join(word + b"\n" for word in texts.words.spellings)
+    with files.whole_file(folder.sentences_file) as partial:
+        np.savez(
+            partial,
+            words=np.frombuffer(words, np.uint8),
+            ids=texts.ids,
+            starts=texts.starts,
+            probabilities=probabilities,
+        )
+    for number in range(1, len(teachers) + 1):
+        folder.teacher_file(number).unlink(missing_ok=True)
+    return probabilities
+
+
+def draw(corpus: TextCorpus, config: LabellingConfig) -> Texts:
+    """Returns different sentences of a corpus, in its order, or a `UsageError` if there are none.
+
+    If the corpus has fewer than `config.sentences`, all are taken.
+    """
+    words = np.array([word.encode() for word in corpus.words], object)
+    texts = Texts(Words(words), np.asarray(corpus.ids), np.asarray(corpus.starts))
+    fitting = (config.shortest <= texts.lengths) & (texts.lengths <= config.longest)
+    rows = np.flatnonzero(fitting)
+    rows = rows[np.unique(texts.keys()[rows], return_index=True)[1]]
+    if not len(rows):
+        raise UsageError(
+            f"{corpus.name}: expected sentences of {config.shortest} to {config.longest} tokens. "
+            f"Received none.",
+            setting="corpus",
+        )
+    order = np.random.default_rng(config.seed).permutation(np.sort(rows))
+    taken = texts.take(np.sort(order[: config.sentences]))
+    used, ids = np.unique(taken.ids, return_inverse=True)
+    return Texts(Words(words[used]), ids.astype(np.int32), taken.starts)
+
+
+def _agreed(teachers: Sequence[RunDirectory]) -> tuple[tuple[str, ...], bool]:
+    """Returns the classes of the teachers, and whether they read words in lower case."""
+    found = {}
+    for run in teachers:
+        data = run.pipeline.data
+        labels = data.labels or tuple(run.metrics().get("test", {}).get("class_names", ()))
+        found.setdefault((labels, data.lowercase), run.name)
+    if len(found) > 1:
+        shown = "; ".join(
+            f"{name} has {', '.join(labels)}{'' if lowercase else ', upper and lower case'}"
+            for (labels, lowercase), name in found.items()
+        )
+        raise UsageError(
+            f"expected runs with the same classes and the same case of words. Received: {shown}.",
+            setting="teachers",
+        )
+    return next(iter(found))
+
+
+def _probabilities(
+    run: RunDirectory, texts: Texts, on_progress: Callable[[int], None]
+) -> np.ndarray:
+    """Returns float32[sentences, classes], what one teacher says."""
+    classifier = Classifier.load(run)
+    order, found = np.argsort(texts.lengths, kind="stable"), []
+    for start in range(0, len(texts), _BLOCK):
+        on_progress(start)
+        part = texts.take(order[start : start + _BLOCK])
+        found.append(classifier.probabilities(Split(part, np.zeros(len(part), np.int32)), _BATCH))
+    on_progress(len(texts))
+    probabilities = np.empty_like(np.concatenate(found))
+    probabilities[order] = np.concatenate(found)
+    return probabilities
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,140 @@
+"""A folder of sentences that runs have labelled with their probabilities, to learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sst_keras import files
+from sst_keras.errors import InputError, UsageError
+from sst_keras.runs import RUNS_DIR, file_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sst_keras.texts import Texts
+
+# Raise it when this version would misread a folder of the earlier format.
+FORMAT = 1
+# What `pseudo_labels.json` must have: key → type.
+_ABOUT = {
+    "settings": dict, "corpus": dict, "teachers": dict, "class_names": list, "lowercase": bool,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """A folder that `sst-keras label` makes. It can be copied anywhere."""
+
+    path: Path
+
+    about_file = file_of("pseudo_labels.json", "Format, settings, corpus, teachers, classes.")
+    sentences_file = file_of("sentences.npz", "Words, sentences, probabilities; written last.")
+
+    def teacher_file(self, number: int) -> Path:
+        """The probabilities of one teacher, from 1; removed once the folder is finished."""
+        return self.path / f"teacher-{number}.npy"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all teachers have labelled all sentences."""
+        return self.sentences_file.is_file()
+
+    @property
+    def lasting_name(self) -> str:
+        """What finds it from any folder: its name below `saved_models/`, or its full path."""
+        path, folder = self.path.resolve(), RUNS_DIR.resolve()
+        return path.relative_to(folder).as_posix() if folder in path.parents else str(path)
+
+    def about(self) -> dict[str, Any]:
+        """Reads `pseudo_labels.json`; another format or a part missing: `InputError`."""
+        about = files.read_json(self.about_file)
+        if about.get("format") != FORMAT:
+            raise InputError(
+                f"{self.about_file}: expected format {FORMAT}. Received: {about.get('format')!r}. "
+                f"If a newer version of sst_keras wrote it, update the package."
+            )
+        for key, kind in _ABOUT.items():
+            if not isinstance(about.get(key), kind):
+                raise InputError(
+                    f"{self.about_file}: expected what `sst-keras label` writes. Received: {key} = "
+                    f"{about.get(key)!r}"
+                )
+        return about
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the file of sentences."""
+        with self.sentences_file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def read(self) -> tuple[Texts, np.ndarray]:
+        """Returns the sentences, and their probabilities float32[sentences, classes].
+
+        A damaged file raises an `InputError`.
+        """
+        import numpy as np
+
+        from sst_keras.texts import Texts, Words
+
+        arrays = files.read_arrays(self.sentences_file)
+        try:
+            words = arrays["words"].tobytes().removesuffix(b"\n").split(b"\n")
+            texts = Texts(Words(np.array(words, object)), arrays["ids"], arrays["starts"])
+            probabilities = arrays["probabilities"]
+            if probabilities.shape != (len(texts), len(self.about()["class_names"])):
+                raise ValueError(f"It has probabilities of shape {probabilities.shape}.")
+            if not 0 <= texts.ids.min() <= texts.ids.max() < len(words):
+                raise ValueError("It has numbers of words that it does not have.")
+        except (KeyError, ValueError, IndexError) as error:
+            raise InputError(
+                f"{self.sentences_file}: expected labelled sentences. {error} Run `sst-keras "
+                f"label` again, in another folder."
+            ) from None
+        return texts, probabilities
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns name, corpus, teachers and fingerprint, for what learns from it."""
+        about = self.about()
+        found = {key: about[key] for key in ("corpus", "teachers", "settings")}
+        return {"name": self.lasting_name, **found, "fingerprint": self.fingerprint}
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the folder's name, corpus, teachers and size."""
+        about = self.about()
+        return {
+            "run": self.lasting_name,
+            "path": str(self.path),
+            "corpus": about["corpus"].get("name"),
+            "teachers": about["teachers"].get("names"),
+            "sentences": about["settings"].get("sentences"),
+            "finished": self.is_finished,
+        }
+
+    @classmethod
+    def find(cls, path: str | Path) -> Self:
+        """Returns the finished folder at `path` or `saved_models/<path>`; else: `UsageError`."""
+        for folder in (Path(path), RUNS_DIR / path):
+            found = cls(folder)
+            if found.about_file.is_file():
+                if found.is_finished:
+                    return found
+                raise UsageError(
+                    f"the pseudo-labels {str(path)!r} are not finished. Run the command that "
+                    f"started them again: it goes on.",
+                    setting="data.pseudo_labels",
+                )
+        raise UsageError(
+            f"there are no pseudo-labels {str(path)!r}. Expected a folder that `sst-keras label "
+            f"CORPUS --teacher RUN --out {path}` makes.",
+            setting="data.pseudo_labels",
+        )
+
+
+def find_pseudo_labels(folder: str | Path = RUNS_DIR) -> Iterator[PseudoLabels]:
+    """Yields the pseudo-labels below a folder, finished or not, sorted by name."""
+    for file in sorted(Path(folder).rglob("pseudo_labels.json")):
+        yield PseudoLabels(file.parent)

@@ -1,0 +1,110 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from sst_keras.classifier import Classifier
+from sst_keras.errors import UsageError
+from sst_keras.pretraining.corpus import TextCorpus
+from sst_keras.pretraining.labelling import draw, label
+from sst_keras.pseudo_labels import PseudoLabels
+from sst_keras.runs import RunDirectory
+from sst_keras.settings import LabellingConfig
+
+SENTENCES = ["a great film .", "dull", "a dull and weak plot .", "a great film .", "not bad"]
+
+
+def corpus(sentences=SENTENCES, lowercase=True):
+    rows = [sentence.split() for sentence in sentences]
+    words = sorted({word for row in rows for word in row})
+    ids = np.array([words.index(word) for row in rows for word in row], np.int32)
+    starts = np.cumsum([0, *map(len, rows)])
+    counts = np.bincount(ids)
+    return TextCorpus("films", "f00d", tuple(words), counts, ids, starts, lowercase, 1, ())
+
+
+def config(**changes):
+    return LabellingConfig(**{"sentences": 10, "shortest": 1} | changes)
+
+
+def shown(texts):
+    return [" ".join(texts.row(number)) for number in range(len(texts))]
+
+
+@pytest.fixture
+def teachers(trained_run, tmp_path):
+    """Two runs with the same classes, of which the second is sure of the class 0."""
+    other = RunDirectory(tmp_path / "other")
+    shutil.copytree(trained_run.path, other.path)
+    model = Classifier.load(other).model
+    kernel, bias = model.get_layer("logits").get_weights()
+    bias = np.where(np.arange(len(bias)) == 0, 50, bias)
+    model.get_layer("logits").set_weights([kernel, bias])
+    model.save(other.model_file)
+    return [trained_run, other]
+
+
+def test_different_sentences_are_drawn_in_order():
+    assert shown(draw(corpus(), config())) == [*SENTENCES[:3], SENTENCES[4]]
+    assert shown(draw(corpus(), config(shortest=2, longest=4))) == [SENTENCES[0], SENTENCES[4]]
+    two = shown(draw(corpus(), config(sentences=2)))
+    assert len(two) == 2 and two == sorted(two, key=SENTENCES.index)
+    draws = {tuple(shown(draw(corpus(), config(sentences=2, seed=seed)))) for seed in range(9)}
+    assert len(draws) > 1
+    assert len(draw(corpus(), config(sentences=1)).words) <= 6  # those of the sentence
+    with pytest.raises(UsageError, match="sentences of 9 to 45 tokens"):
+        draw(corpus(), config(shortest=9))
+
+
+def test_the_mean_of_the_teachers(teachers, tmp_path):
+    moves = []
+    folder = PseudoLabels(tmp_path / "labels")
+    found = label(corpus(), teachers, config(), folder, lambda *move: moves.append(move))
+    texts, probabilities = folder.read()
+    predictor = Classifier.load(teachers[0]).predictor()
+    alone = np.array([[*predictor(text).probabilities.values()] for text in shown(texts)])
+    sure = np.eye(alone.shape[1])[0]
+    np.testing.assert_allclose(probabilities, (alone + sure) / 2, atol=1e-5)
+    np.testing.assert_array_equal(found, probabilities)
+    assert moves[0] == (0, 8) and moves[-1] == (8, 8)
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        "pseudo_labels.json", "sentences.npz",
+    ]  # fmt: skip
+    assert folder.about()["class_names"] == list(teachers[0].pipeline.data.labels)
+
+
+def test_a_killed_one_goes_on_after_the_last_teacher(teachers, tmp_path, monkeypatch):
+    whole = label(corpus(), teachers, config(), PseudoLabels(tmp_path / "whole"))
+    folder, asked = PseudoLabels(tmp_path / "labels"), []
+
+    def kill(done, size):
+        if folder.teacher_file(1).is_file():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        label(corpus(), teachers, config(), folder, kill)
+    assert not folder.is_finished
+    load = Classifier.load
+    monkeypatch.setattr(Classifier, "load", lambda run: asked.append(run.name) or load(run))
+    np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)
+    assert asked == [teachers[1].name]
+    np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)  # finished
+    assert len(asked) == 1
+    with pytest.raises(UsageError, match=r"settings\.seed is 1, not 2"):
+        label(corpus(), teachers, config(seed=2), folder)
+    with pytest.raises(UsageError, match=r"teachers\.fingerprints"):
+        label(corpus(), teachers[:1], config(), folder)
+
+
+def test_teachers_that_do_not_fit(trained_run, run_copy, tmp_path):
+    folder = PseudoLabels(tmp_path / "labels")
+    text = run_copy.pipeline_file.read_text("utf-8")
+    run_copy.pipeline_file.write_text(text.replace('"neutral"', '"mixed"'), "utf-8")
+    with pytest.raises(UsageError, match="mixed"):
+        label(corpus(), [trained_run, run_copy], config(), folder)
+    with pytest.raises(UsageError, match="read words in lower case"):
+        label(corpus(lowercase=False), [trained_run], config(), folder)
+    folder.path.mkdir()
+    (folder.path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds files, but not pseudo-labels"):
+        label(corpus(), [trained_run], config(), folder)

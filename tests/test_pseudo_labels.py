@@ -1,0 +1,156 @@
+import json
+
+import numpy as np
+import pytest
+
+from sst_keras.config import load_pipeline
+from sst_keras.corpora import load_corpus
+from sst_keras.errors import InputError, UsageError
+from sst_keras.pseudo_labels import PseudoLabels, find_pseudo_labels
+from sst_keras.runs import RunDirectory
+from sst_keras.runtime import keras
+from sst_keras.settings import DataConfig
+from sst_keras.training import train
+
+CLASSES = ["very negative", "negative", "neutral", "positive", "very positive"]
+TEXTS = [["a", "fine", "film"], ["dull"], ["not", "dull"], ["fine"]]
+PROBABILITIES = np.array(
+    [[0, 0, 0, 0.25, 0.75], [0.5, 0.5, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0]], np.float32
+)
+
+
+def write(path, **changes):
+    """Writes the pseudo-labels of four texts."""
+    path.mkdir(parents=True)
+    words = sorted({word for text in TEXTS for word in text})
+    about = {
+        "format": 1,
+        "settings": {"sentences": 4},
+        "corpus": {"name": "films", "fingerprint": "f00d"},
+        "teachers": {"names": ["a", "b"], "fingerprints": ["1", "2"]},
+        "class_names": CLASSES,
+        "lowercase": True,
+    }
+    found = PseudoLabels(path)
+    found.about_file.write_text(json.dumps(about | changes))
+    np.savez(
+        found.sentences_file,
+        words=np.frombuffer("".join(f"{word}\n" for word in words).encode(), np.uint8),
+        ids=np.array([words.index(word) for text in TEXTS for word in text], np.int32),
+        starts=np.cumsum([0, *map(len, TEXTS)]),
+        probabilities=PROBABILITIES,
+    )
+    return found
+
+
+def run_pipeline(path, *overrides, callbacks=()):
+    settings = ["data.dataset=sample", "model.units=4", "embedding.dropout=0", "model.dropout=0"]
+    pipeline = load_pipeline("lstm-attention", [*settings, *overrides])
+    run = RunDirectory(path)
+    run.path.mkdir(exist_ok=True)
+    return train(pipeline, run, callbacks=callbacks)
+
+
+def test_reading(tmp_path):
+    texts, probabilities = write(tmp_path / "labels").read()
+    assert [texts.row(number) for number in range(4)] == TEXTS
+    assert probabilities.tolist() == PROBABILITIES.tolist()
+
+
+def test_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = write(tmp_path / "saved_models" / "pseudo-labels" / "films")
+    assert PseudoLabels.find("pseudo-labels/films").lasting_name == "pseudo-labels/films"
+    assert [each.path.name for each in find_pseudo_labels()] == ["films"]
+    assert found.summary() == {
+        "run": "pseudo-labels/films",
+        "path": str(found.path),
+        "corpus": "films",
+        "teachers": ["a", "b"],
+        "sentences": 4,
+        "finished": True,
+    }
+    assert found.to_dict()["fingerprint"] == found.fingerprint != ""
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda found: found.sentences_file.write_bytes(b"PK"), "expected a file of arrays"),
+        (lambda found: np.savez(found.sentences_file, words=np.zeros(1)), "labelled sentences"),
+        (lambda found: found.about_file.write_text('{"format": 2}'), "expected format 1"),
+        (lambda found: found.about_file.write_text('{"format": 1}'), "settings = None"),
+    ],
+)
+def test_damaged_folders(tmp_path, damage, message):
+    found = write(tmp_path / "labels")
+    damage(found)
+    with pytest.raises(InputError, match=message):
+        found.read()
+
+
+def test_the_first_epoch_learns_from_them(tmp_path):
+    class Steps(keras.callbacks.Callback):
+        done = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.done.append(int(self.model.optimizer.iterations))
+
+    found = write(tmp_path / "labels")
+    settings = [f"data.pseudo_labels={found.path}", "training.epochs=2"]
+    result = run_pipeline(tmp_path / "run", *settings, callbacks=[Steps()])
+    # A batch of pseudo-labels, then all batches of the examples.
+    sentences = len(load_corpus(DataConfig(dataset="sample")).train)
+    assert Steps.done == [1, 1 + -(-sentences // 64)] and sentences > 8 * 64
+    first, second = result.history.rows
+    # The speed counts the texts of an epoch.
+    assert first["examples_per_second"] * first["seconds"] == pytest.approx(4)
+    assert second["examples_per_second"] * second["seconds"] == pytest.approx(sentences)
+    environment = result.run.environment()
+    assert environment["pseudo_labels"]["teachers"]["names"] == ["a", "b"]
+    plain = run_pipeline(tmp_path / "plain", "training.epochs=1")
+    keys = {"run": result.run.training_texts(), "plain": plain.run.training_texts()}
+    assert np.isin(found.read()[0].keys(), keys["run"]).all()
+    assert not np.isin(found.read()[0].keys(), keys["plain"]).all()
+    assert result.run.pipeline.data.pseudo_labels == str(found.path)
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch):
+    monkeypatch.setattr("sst_keras.checkpoints.SECONDS", 0.0)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == stop:
+                raise RuntimeError
+
+    found = write(tmp_path / "labels")
+    settings = [f"data.pseudo_labels={found.path}", "training.epochs=3", "training.average=0.9"]
+    whole = run_pipeline(tmp_path / "whole", *settings)
+    for stop in (0, 1):  # after the pseudo-labels, and after the first pass over the examples
+        with pytest.raises(RuntimeError):
+            run_pipeline(tmp_path / f"{stop}", *settings, callbacks=[Stop()])
+        again = run_pipeline(tmp_path / f"{stop}", *settings)
+        for before, after in zip(whole.history.rows, again.history.rows, strict=True):
+            assert (before["loss"], before["dev_loss"]) == (after["loss"], after["dev_loss"])
+
+
+def test_those_that_do_not_fit_are_refused(tmp_path):
+    two = write(tmp_path / "two", class_names=["bad", "good"])
+    with pytest.raises(UsageError, match="has the classes bad, good"):
+        run_pipeline(tmp_path / "run", f"data.pseudo_labels={two.path}")
+    lower = write(tmp_path / "lower")
+    with pytest.raises(UsageError, match=r"data\.lowercase is false"):
+        settings = [f"data.pseudo_labels={lower.path}", "data.lowercase=false"]
+        run_pipeline(tmp_path / "run", *settings)
+    with pytest.raises(UsageError, match="no pseudo-labels 'gone'"):
+        run_pipeline(tmp_path / "run", "data.pseudo_labels=gone")
+    lower.sentences_file.unlink()
+    with pytest.raises(UsageError, match="are not finished"):
+        run_pipeline(tmp_path / "run", f"data.pseudo_labels={lower.path}")
+
+
+def test_one_epoch_never_sees_the_examples(tmp_path, caplog):
+    found = write(tmp_path / "labels")
+    run_pipeline(tmp_path / "run", f"data.pseudo_labels={found.path}", "training.epochs=1")
+    assert "learns from pseudo-labels only" in caplog.text
