@@ -22,6 +22,7 @@ FORMAT = 1
 # What `pseudo_labels.json` must have: key → type.
 _ABOUT = {
     "settings": dict, "corpus": dict, "teachers": dict, "class_names": list, "lowercase": bool,
+    "sentences": int,
 }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ class PseudoLabels:
     def to_dict(self) -> dict[str, Any]:
         """Returns name, corpus, teachers and fingerprint, for what learns from it."""
         about = self.about()
-        found = {key: about[key] for key in ("corpus", "teachers", "settings")}
+        found = {key: about[key] for key in ("corpus", "teachers", "settings", "sentences")}
         return {"name": self.lasting_name, **found, "fingerprint": self.fingerprint}
 
     def summary(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class PseudoLabels:
             "path": str(self.path),
             "corpus": about["corpus"].get("name"),
             "teachers": about["teachers"].get("names"),
-            "sentences": about["settings"].get("sentences"),
+            "sentences": about["sentences"],
             "finished": self.is_finished,
         }
 

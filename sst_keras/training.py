@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -85,6 +85,99 @@ class TrainingResult:
         return epochs | {"seconds": self.seconds} | best | {"last_epoch": last} | checks
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a run is made from.
+
+    Attributes:
+        language_model: The one that the classifier starts from, if it does.
+        pseudo_labels: Those that the first epoch learns from, if it does.
+        labelled: Their texts and probabilities.
+    """
+
+    corpus: Corpus
+    lexicon: Lexicon
+    language_model: LanguageModelRun | None
+    pseudo_labels: PseudoLabels | None
+    labelled: tuple[Texts, np.ndarray] | None
+
+    @classmethod
+    def read(cls, pipeline: Pipeline, data_dir: str | Path | None) -> Self:
+        """Reads what the settings name."""
+        corpus = load_corpus(pipeline.data, data_dir)
+        _report(pipeline, corpus)
+        lexicon = Lexicon.build(pipeline, corpus, data_dir)
+        init = pipeline.model.init if "model.init" not in pipeline.unread() else ""
+        found = _pseudo_labels(pipeline, corpus)
+        labelled = found and found.read()
+        if labelled:
+            log.info(f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts, epoch 1.")
+            if pipeline.training.epochs == 1:
+                log.warning("With one epoch, the model learns from pseudo-labels only.")
+        return cls(corpus, lexicon, LanguageModelRun.find(init) if init else None, found, labelled)
+
+    def found(self, pipeline: Pipeline) -> Pipeline:
+        """Returns the pipeline with what was found, by names that are good in any folder."""
+        data, corpus, labels = pipeline.data, self.corpus, self.pseudo_labels
+        init = self.language_model.lasting_name if self.language_model else pipeline.model.init
+        return replace(
+            pipeline,
+            data=replace(
+                data,
+                dataset=corpus.name,
+                labels=corpus.class_names,
+                ordinal=data.ordinal if corpus.ordered else "no",
+                pseudo_labels=labels.lasting_name if labels else "",
+            ),
+            embedding=replace(pipeline.embedding, vectors=self.lexicon.vector_references),
+            model=replace(pipeline.model, init=init),
+        )
+
+    def task(self, pipeline: Pipeline) -> Task:
+        """Returns what a checkpoint must be of."""
+        vectors = [source.fingerprint for source in self.lexicon.sources]
+        runs = (each and each.fingerprint for each in (self.language_model, self.pseudo_labels))
+        return Task(pipeline.settings(), self.corpus.fingerprint(), vectors, *runs)
+
+    def texts(self, examples: str) -> list[Texts]:
+        """Returns all texts that are trained on, for a value of `data.examples`."""
+        found = [self.corpus.train.texts, self.corpus.training_split(examples).texts]
+        return [*found, self.labelled[0]] if self.labelled else found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns names, fingerprints, coverage and notes, for JSON."""
+        corpus, lexicon = self.corpus, self.lexicon
+        found = {
+            "dataset": corpus.name,
+            "data_fingerprint": corpus.fingerprint(),
+            "rows_fingerprint": corpus.rows_fingerprint(),
+            "vocabulary_size": len(lexicon.vocabulary),
+            "vectors": [source.to_dict() for source in lexicon.sources],
+            "notes": [*corpus.notes, *lexicon.notes],
+        }
+        runs = {"language_model": self.language_model, "pseudo_labels": self.pseudo_labels}
+        return found | {name: run.to_dict() for name, run in runs.items() if run}
+
+
+def _pseudo_labels(pipeline: Pipeline, corpus: Corpus) -> PseudoLabels | None:
+    """Returns the pseudo-labels that the settings name; if they do not fit: `UsageError`."""
+    if not (name := pipeline.data.pseudo_labels):
+        return None
+    found = PseudoLabels.find(name)
+    about = found.about()
+    problem = ""
+    if tuple(about["class_names"]) != corpus.class_names:
+        problem = (
+            f"{name} has the classes {', '.join(about['class_names'])}. Expected those of "
+            f"{corpus.name}: {', '.join(corpus.class_names)}."
+        )
+    elif about["lowercase"] and not pipeline.data.lowercase:
+        problem = f"{name} has words in lower case, and data.lowercase is false."
+    if problem:
+        raise UsageError(problem, setting="data.pseudo_labels")
+    return found
+
+
 def train(
     pipeline: Pipeline,
     run: RunDirectory,
@@ -121,14 +214,9 @@ def train(
             setting="training.checks_per_epoch",
         )
     tf.config.experimental.enable_op_determinism()
-    corpus = load_corpus(pipeline.data, data_dir)
-    _report(pipeline, corpus)
-    lexicon = Lexicon.build(pipeline, corpus, data_dir)
-    language_model, labelled = _language_model(pipeline), _pseudo_labels(pipeline, corpus)
-    pipeline = _found(pipeline, corpus, lexicon, language_model, labelled)
-    data, fingerprints = pipeline.data, [source.fingerprint for source in lexicon.sources]
-    others = [each and each.fingerprint for each in (language_model, labelled)]
-    task = Task(pipeline.settings(), corpus.fingerprint(), fingerprints, *others)
+    inputs = Inputs.read(pipeline, data_dir)
+    pipeline, corpus = inputs.found(pipeline), inputs.corpus
+    data, task = pipeline.data, inputs.task(pipeline)
     checkpoint = None
     if run.checkpoint_file.is_file() and dev_checks == 1:
         checkpoint = Checkpoint.load(run.checkpoint_file, task)
@@ -137,20 +225,11 @@ def train(
     # After the data, because preparing a data set for the first time draws random numbers, too.
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
-    first = labelled and labelled.read()
-    if first:
-        log.info(f"Pseudo-labels: {data.pseudo_labels}, {len(first[0]):,} texts for epoch 1.")
-        if pipeline.training.epochs == 1:
-            log.warning("With one epoch, the model learns from pseudo-labels only.")
-    parts = _training_parts(pipeline, corpus, lexicon, weights, first)
-    steps = parts.batches(pipeline.training.epochs)
-    model = _compiled_model(pipeline, corpus, lexicon, language_model, steps)
-    trained = [corpus.train.texts, corpus.training_split(data.examples).texts]
-    trained += [first[0]] if first else []
-    _write_inputs(run, pipeline, lexicon, model, trained)
-    _write_environment(run, pipeline, corpus, lexicon, weights, language_model, labelled)
+    parts = _training_parts(pipeline, inputs, weights)
+    model = _compiled_model(pipeline, inputs, parts.batches(pipeline.training.epochs))
+    _write_inputs(run, pipeline, inputs, model, weights)
 
-    classifier = Classifier(model, lexicon.encoder, corpus.class_names, data.batch_tokens)
+    classifier = Classifier(model, inputs.lexicon.encoder, corpus.class_names, data.batch_tokens)
     averaged = AveragedWeights(pipeline.training.average) if pipeline.training.average else None
     logger = HistoryLogger(run.history_file, parts)
     patience, monitor = pipeline.training.patience, pipeline.training.monitor.replace("-", "_")
@@ -186,55 +265,6 @@ def train(
     files.write_json(run.metrics_file, result.to_dict())
     run.checkpoint_file.unlink(missing_ok=True)
     return result
-
-
-def _language_model(pipeline: Pipeline) -> LanguageModelRun | None:
-    """Returns the language model that the classifier starts from, if it does."""
-    init = pipeline.model.init
-    return LanguageModelRun.find(init) if init and "model.init" not in pipeline.unread() else None
-
-
-def _pseudo_labels(pipeline: Pipeline, corpus: Corpus) -> PseudoLabels | None:
-    """Returns the pseudo-labels of the first epoch, if the settings name some that fit."""
-    if not (name := pipeline.data.pseudo_labels):
-        return None
-    labelled = PseudoLabels.find(name)
-    about = labelled.about()
-    if tuple(about["class_names"]) != corpus.class_names:
-        raise UsageError(
-            f"{name} has the classes {', '.join(about['class_names'])}. Expected those of "
-            f"{corpus.name}: {', '.join(corpus.class_names)}.",
-            setting="data.pseudo_labels",
-        )
-    if about["lowercase"] and not pipeline.data.lowercase:
-        raise UsageError(
-            f"{name} has words in lower case, and data.lowercase is false.",
-            setting="data.pseudo_labels",
-        )
-    return labelled
-
-
-def _found(
-    pipeline: Pipeline,
-    corpus: Corpus,
-    lexicon: Lexicon,
-    language_model: LanguageModelRun | None,
-    labelled: PseudoLabels | None,
-) -> Pipeline:
-    """Returns the pipeline with what was found, by names that are good in any folder."""
-    init = language_model.lasting_name if language_model else pipeline.model.init
-    return replace(
-        pipeline,
-        data=replace(
-            pipeline.data,
-            dataset=corpus.name,
-            labels=corpus.class_names,
-            ordinal=pipeline.data.ordinal if corpus.ordered else "no",
-            pseudo_labels=labelled.lasting_name if labelled else "",
-        ),
-        embedding=replace(pipeline.embedding, vectors=lexicon.vector_references),
-        model=replace(pipeline.model, init=init),
-    )
 
 
 def _report(pipeline: Pipeline, corpus: Corpus) -> None:
@@ -296,19 +326,14 @@ def balanced_weights(
     return [1 / float(share) if share else 0.0 for share in relative]
 
 
-def _compiled_model(
-    pipeline: Pipeline,
-    corpus: Corpus,
-    lexicon: Lexicon,
-    language_model: LanguageModelRun | None,
-    steps: int,
-) -> keras.Model:
+def _compiled_model(pipeline: Pipeline, inputs: Inputs, steps: int) -> keras.Model:
     """Returns the model with its first weights, to be trained for `steps` batches."""
-    training, words, classes = pipeline.training, len(lexicon.vocabulary), len(corpus.class_names)
-    units = language_model.units if language_model else None
-    model = build_model(pipeline.model, pipeline.embedding, words, classes, lexicon.matrix, units)
-    if language_model:
-        start_from(language_model, model, pipeline.model, lexicon)
+    training, lexicon, start = pipeline.training, inputs.lexicon, inputs.language_model
+    sizes = len(lexicon.vocabulary), len(inputs.corpus.class_names)
+    units = start.units if start else None
+    model = build_model(pipeline.model, pipeline.embedding, *sizes, lexicon.matrix, units)
+    if start:
+        start_from(start, model, pipeline.model, lexicon)
     metrics = [Accuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))
@@ -325,56 +350,29 @@ def _compiled_model(
 def _write_inputs(
     run: RunDirectory,
     pipeline: Pipeline,
-    lexicon: Lexicon,
+    inputs: Inputs,
     model: keras.Model,
-    trained: Sequence[Texts],
+    weights: Mapping[int, float] | None,
 ) -> None:
-    """Writes the files of a run that are known before training, but for its environment."""
+    """Writes the files of a run that are known before training."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
-    lexicon.vocabulary.save(run.vocabulary_file)
+    inputs.lexicon.vocabulary.save(run.vocabulary_file)
     lines: list[str] = []
     model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
     files.write_text(run.model_summary_file, "\n".join(lines) + "\n")
-    keys = np.unique(np.concatenate([texts.keys() for texts in trained]))
+    environment = describe_environment() | {"seed": pipeline.training.seed} | inputs.to_dict()
+    if weights:
+        environment["class_weights"] = list(weights.values())
+    files.write_json(run.environment_file, environment)
+    keys = np.unique(np.concatenate([each.keys() for each in inputs.texts(pipeline.data.examples)]))
     with files.whole_file(run.training_texts_file) as partial, partial.open("wb") as file:
         np.save(file, keys)
 
 
-def _write_environment(
-    run: RunDirectory,
-    pipeline: Pipeline,
-    corpus: Corpus,
-    lexicon: Lexicon,
-    weights: Mapping[int, float] | None,
-    language_model: LanguageModelRun | None,
-    labelled: PseudoLabels | None,
-) -> None:
-    """Writes what a run is made from, and where."""
-    environment = describe_environment() | {
-        "seed": pipeline.training.seed,
-        "dataset": corpus.name,
-        "data_fingerprint": corpus.fingerprint(),
-        "rows_fingerprint": corpus.rows_fingerprint(),
-        "vocabulary_size": len(lexicon.vocabulary),
-        "vectors": [source.to_dict() for source in lexicon.sources],
-        "notes": [*corpus.notes, *lexicon.notes],
-    }
-    if weights:
-        environment["class_weights"] = list(weights.values())
-    if language_model:
-        environment["language_model"] = language_model.to_dict()
-    if labelled:
-        environment["pseudo_labels"] = labelled.to_dict()
-    files.write_json(run.environment_file, environment)
-
-
 def _training_parts(
-    pipeline: Pipeline,
-    corpus: Corpus,
-    lexicon: Lexicon,
-    class_weights: Mapping[int, float] | None,
-    first: tuple[Texts, np.ndarray] | None,
+    pipeline: Pipeline, inputs: Inputs, class_weights: Mapping[int, float] | None
 ) -> TrainingParts:
+    corpus = inputs.corpus
     data, training = pipeline.data, pipeline.training
     examples = corpus.training_split(data.examples)
     weights = _root_weights(corpus, data)
@@ -382,13 +380,13 @@ def _training_parts(
         weights *= np.array(list(class_weights.values()), np.float32)[examples.labels]
     return TrainingParts(
         examples,
-        lexicon.encoder,
+        inputs.lexicon.encoder,
         data,
         training.seed,
         training.checks_per_epoch,
         weights if (weights != 1).any() else None,
         corpus.roots if data.examples == "sampled-phrases" else None,
-        first,
+        inputs.labelled,
     )
 
 

@@ -25,11 +25,12 @@ def write(path, **changes):
     words = sorted({word for text in TEXTS for word in text})
     about = {
         "format": 1,
-        "settings": {"sentences": 4},
+        "settings": {"sentences": 9},
         "corpus": {"name": "films", "fingerprint": "f00d"},
         "teachers": {"names": ["a", "b"], "fingerprints": ["1", "2"]},
         "class_names": CLASSES,
         "lowercase": True,
+        "sentences": 4,
     }
     found = PseudoLabels(path)
     found.about_file.write_text(json.dumps(about | changes))

@@ -163,6 +163,7 @@ def observe(tmp_path_factory):
         "teachers": {},
         "class_names": ["very negative", "negative", "neutral", "positive", "very positive"],
         "lowercase": True,
+        "sentences": 1,
     }
     labels.about_file.write_text(json.dumps(about), "utf-8")
     np.savez(

@@ -83,7 +83,7 @@ def label(
     shares = probabilities.mean(axis=0)
     if as_json:
         found = {"shares": dict(zip(classes, shares.tolist(), strict=True))}
-        click.echo(to_json({**folder.summary(), "sentences": len(texts), **found}))
+        click.echo(to_json(folder.summary() | found))
         return
     click.echo(f"{len(texts):,} sentences, into {folder.path}. Mean probability of each class, and")
     click.echo("the sentence that is most certainly of it:\n")

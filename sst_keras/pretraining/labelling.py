@@ -64,6 +64,7 @@ def label(
             f"the corpus so, too.",
             setting="cased",
         )
+    texts = draw(corpus, config)
     about = {
         "format": FORMAT,
         "settings": asdict(config),
@@ -74,6 +75,7 @@ def label(
         },
         "class_names": list(names),
         "lowercase": lowercase,
+        "sentences": len(texts),
     }
     # A corpus and runs that were renamed are the same: their fingerprints are compared.
     renamed = ("corpus.name", "teachers.names")
@@ -81,7 +83,6 @@ def label(
     if folder.is_finished:
         log.info(f"{folder.path}: finished already.")
         return folder.read()[1]
-    texts = draw(corpus, config)
     files.write_json(folder.about_file, about)
     size, total = len(texts) * len(teachers), np.zeros((len(texts), len(names)))
     for number, run in enumerate(teachers, start=1):
