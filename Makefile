@@ -8,7 +8,7 @@ CODE := sst_keras tests benchmarks data setup.py
 WORKERS ?= 2
 PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train flagship check test clean
+.PHONY: train flagship flagship-vectors check test clean
 
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
@@ -26,24 +26,31 @@ FLAGSHIP := saved_models/flagship/seed1
 DTYPE ?= $(shell grep -qsw -e avx512_bf16 -e bf16 /proc/cpuinfo && echo bfloat16 || echo float32)
 SETTINGS = --vectors $(IMDB) --vectors $(GLOVE) --set model.matmul_dtype=$(DTYPE) --run-dir $(@D)
 
-flagship: $(VENV)/installed $(FLAGSHIP)/metrics.json  ## Train the flagship, and first all that it learns from.
+RUN := $(FLAGSHIP)/metrics.json
+flagship: $(VENV)/installed $(if $(wildcard $(RUN)),,$(RUN))  ## Train the flagship, and first all that it learns from.
 	test -d $(FLAGSHIP)/saved_model/1 || \
 		{ $(BIN)/sst-keras plot $(FLAGSHIP) && $(BIN)/sst-keras export $(FLAGSHIP); }
 
-$(LM)/metrics.json: | $(VENV)/installed
+flagship-vectors: $(VENV)/installed
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
 	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
+
+$(LM)/metrics.json: | flagship-vectors
 	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype $(DTYPE) \
 		--run-dir $(LM)
 
-saved_models/teacher/seed%/metrics.json: | $(LM)/metrics.json
+saved_models/teacher/seed%/metrics.json: | flagship-vectors $(LM)/metrics.json
 	$(BIN)/sst-keras train teacher --seed $* $(SETTINGS)
 
 $(LABELS)/sentences.npz: | $(TEACHERS:%=%/metrics.json)
 	$(BIN)/sst-keras label imdb_reviews $(TEACHERS:%=--teacher %) --out $(LABELS)
 
-$(FLAGSHIP)/metrics.json: | $(LABELS)/sentences.npz
+$(RUN): | $(LABELS)/sentences.npz
 	$(BIN)/sst-keras train flagship --seed 1 $(SETTINGS)
+
+# Make would delete what a stopped command has finished.
+.PRECIOUS: $(LM)/metrics.json $(TEACHERS:%=%/metrics.json) $(LABELS)/sentences.npz $(RUN)
+.NOTPARALLEL:
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.
 	$(BIN)/ruff check $(CODE)

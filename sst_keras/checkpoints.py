@@ -25,7 +25,7 @@ _OTHERS = {
     "data": "the data are others",
     "vectors": "the vectors are others",
     "language_model": "the language model is another",
-    "pseudo_labels": "the pseudo-labels are others",
+    "pseudo_labels": "the pseudo-labels are different",
 }
 
 

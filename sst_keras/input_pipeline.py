@@ -26,12 +26,12 @@ class TrainingParts:
     for an epoch. A part is `({token_ids: int32[batch, time]}, label: int32[batch])` per batch, and
     with `weights` float32[examples] a third column, weight: float32[batch].
 
-    With `first`, texts and the probabilities of their classes float32[texts, classes], the first
-    pass reads these in place of the examples, each with the weight 1. Labels are then
-    float32[batch, classes].
+    `first` is texts and the probabilities of their classes, float32[texts, classes]. With it, the
+    first pass reads these texts, each with the weight 1, and labels are float32[batch, classes].
 
     Attributes:
-        per_pass: The parts of a pass; one per batch if it has fewer batches than were asked for.
+        per_pass: The parts of a pass. If a pass has fewer batches than parts were asked for, each
+            pass has as many parts as that one has batches.
         examples: The examples of the part that was read last.
     """
 

@@ -22,7 +22,7 @@ def _targets(y_true: Any, y_pred: Any) -> Any:
 class _LogitsLoss(keras.losses.Loss):
     """A loss on logits float32[batch, classes] and labels int32[batch], from 0.
 
-    In place of labels, it takes probabilities of the classes, float32[batch, classes].
+    It also takes probabilities of the classes, float32[batch, classes], as labels.
     `label_smoothing` is the share `s` of each label that is spread evenly over all `n` classes:
     Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     """

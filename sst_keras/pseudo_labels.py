@@ -90,6 +90,14 @@ class PseudoLabels:
                 raise ValueError(f"It has probabilities of shape {probabilities.shape}.")
             if not 0 <= texts.ids.min() <= texts.ids.max() < len(words):
                 raise ValueError("It has numbers of words that it does not have.")
+            if (
+                texts.starts[0] != 0
+                or texts.starts[-1] != len(texts.ids)
+                or ((texts.lengths < 1).any())
+            ):
+                raise ValueError("Its sentences do not fit its words.")
+            if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
+                raise ValueError("It has probabilities that are none.")
         except (KeyError, ValueError, IndexError) as error:
             raise InputError(
                 f"{self.sentences_file}: expected labelled sentences. {error} Run `sst-keras "
@@ -110,7 +118,7 @@ class PseudoLabels:
             "run": self.lasting_name,
             "path": str(self.path),
             "corpus": about["corpus"].get("name"),
-            "teachers": about["teachers"].get("names"),
+            "teachers": about["teachers"].get("names", []),
             "sentences": about["sentences"],
             "finished": self.is_finished,
         }

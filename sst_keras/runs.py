@@ -211,13 +211,14 @@ def check_folder(
     Args:
         about_file: The JSON file in the folder that says what is there: key → value, or table
             → key → value.
-        about: What it will say. Keys that are in `names` may differ.
+        about: What it will say, with its `format`.
         what: What should be there, such as `a language model`.
         setting: The setting that names the folder, for error messages.
+        names: The keys that may differ.
 
     Raises:
         UsageError: If the folder is a file, has other files, or other settings.
-        InputError: If its JSON file is damaged.
+        InputError: If its JSON file is damaged or has another format.
     """
     folder = about_file.parent
     if folder.exists() and not folder.is_dir():
@@ -229,7 +230,13 @@ def check_folder(
             f"{str(folder)!r} holds files, but not {what}. Choose a new or empty folder.",
             setting=setting,
         )
-    before, planned = _flat(files.read_json(about_file)), _flat(json.loads(json.dumps(about)))
+    found = files.read_json(about_file)
+    if found.get("format") != about["format"]:
+        raise InputError(
+            f"{about_file}: expected format {about['format']}. Received: {found.get('format')!r}. "
+            f"If a newer version of sst_keras wrote it, update the package."
+        )
+    before, planned = _flat(found), _flat(json.loads(json.dumps(about)))
     differences = [
         f"{name} is {before.get(name)!r}, not {planned.get(name)!r}"
         for name in {**before, **planned}

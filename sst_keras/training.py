@@ -44,6 +44,7 @@ from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import DataConfig, Pipeline
 from sst_keras.texts import Texts
+from sst_keras.vocabulary import UNKNOWN_ID
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Inputs:
 
     @classmethod
     def read(cls, pipeline: Pipeline, data_dir: str | Path | None) -> Self:
-        """Reads what the settings name."""
+        """Reads what the settings name; errors are those of `train`."""
         corpus = load_corpus(pipeline.data, data_dir)
         _report(pipeline, corpus)
         lexicon = Lexicon.build(pipeline, corpus, data_dir)
@@ -111,7 +112,11 @@ class Inputs:
         found = _pseudo_labels(pipeline, corpus)
         labelled = found and found.read()
         if labelled:
-            log.info(f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts, epoch 1.")
+            ids = lexicon.encoder.encode(labelled[0]).flat_values.numpy()
+            log.info(
+                f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts for epoch 1, "
+                f"{(ids != UNKNOWN_ID).mean():.1%} of tokens in the vocabulary."
+            )
             if pipeline.training.epochs == 1:
                 log.warning("With one epoch, the model learns from pseudo-labels only.")
         return cls(corpus, lexicon, LanguageModelRun.find(init) if init else None, found, labelled)
@@ -134,7 +139,7 @@ class Inputs:
         )
 
     def task(self, pipeline: Pipeline) -> Task:
-        """Returns what a checkpoint must be of."""
+        """Returns the task that a checkpoint must belong to."""
         vectors = [source.fingerprint for source in self.lexicon.sources]
         runs = (each and each.fingerprint for each in (self.language_model, self.pseudo_labels))
         return Task(pipeline.settings(), self.corpus.fingerprint(), vectors, *runs)
@@ -169,10 +174,11 @@ def _pseudo_labels(pipeline: Pipeline, corpus: Corpus) -> PseudoLabels | None:
     if tuple(about["class_names"]) != corpus.class_names:
         problem = (
             f"{name} has the classes {', '.join(about['class_names'])}. Expected those of "
-            f"{corpus.name}: {', '.join(corpus.class_names)}."
+            f"{corpus.name}: {', '.join(corpus.class_names)}. Label the texts with runs that have "
+            f"these classes."
         )
     elif about["lowercase"] and not pipeline.data.lowercase:
-        problem = f"{name} has words in lower case, and data.lowercase is false."
+        problem = f"{name} has words in lower case. Set data.lowercase, or use cased teachers."
     if problem:
         raise UsageError(problem, setting="data.pseudo_labels")
     return found
@@ -201,8 +207,8 @@ def train(
             checkpoints.
 
     Raises:
-        UsageError: If the data set or the vectors cannot be found, or the run has a checkpoint of
-            other settings or data.
+        UsageError: If the data set, the vectors, the language model or the pseudo-labels cannot be
+            found or do not fit, or the run has a checkpoint of other settings or data.
         InputError: If a file cannot be read.
         TrainingDiverged: If the loss becomes nan or infinite.
     """
@@ -378,7 +384,7 @@ def _training_parts(
     weights = _root_weights(corpus, data)
     if class_weights:
         weights *= np.array(list(class_weights.values()), np.float32)[examples.labels]
-    return TrainingParts(
+    parts = TrainingParts(
         examples,
         inputs.lexicon.encoder,
         data,
@@ -388,6 +394,9 @@ def _training_parts(
         corpus.roots if data.examples == "sampled-phrases" else None,
         inputs.labelled,
     )
+    if parts.per_pass < training.checks_per_epoch:
+        log.warning(f"An epoch has so few batches that dev is scored {parts.per_pass} times in it.")
+    return parts
 
 
 def _fit(
@@ -402,7 +411,7 @@ def _fit(
     epochs = best.checks if best.out_of_patience else pipeline.training.epochs * parts.per_pass
     data, encoder = pipeline.data, classifier.encoder
     with warnings.catch_warnings():
-        # Keras does not know how many batches a part has, and warns at the end of each.
+        # To Keras, all parts are as long as the longest, and it warns at the end of the others.
         warnings.filterwarnings("ignore", "Your input ran out of data")
         classifier.model.fit(
             parts.dataset,

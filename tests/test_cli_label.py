@@ -35,7 +35,7 @@ def run(*arguments, code=0):
 def test_a_student_learns_from_a_teacher(place):
     made = run("label", "films.txt", "--teacher", "teacher")
     assert "20 sentences" in made.stdout and "very negative" in made.stdout
-    assert "data.pseudo_labels = pseudo-labels/films" in made.stdout
+    assert "--set data.pseudo_labels=pseudo-labels/films" in made.stdout
     assert "Labelling, 1 teacher" in made.stderr
     again = json.loads(run("label", "films.txt", "--teacher", "teacher", "--json").stdout)
     assert again["sentences"] == 20 and sum(again["shares"].values()) == pytest.approx(1)
@@ -63,4 +63,9 @@ def test_usage_errors(place):
     turned = run(
         "label", "films.txt", "--teacher", "teacher", "--shortest", "9", "--longest", "8", code=2
     )
-    assert "sentences of 9 to 8 tokens" in turned.stderr
+    assert "--longest" in turned.stderr and "at least the 9" in turned.stderr
+    same = run("label", "films.txt", "--teacher", "teacher", "--teacher", "teacher", code=2)
+    assert "--teacher" in same.stderr and "the same model twice" in same.stderr
+    (place / "saved_models" / "teacher" / "metrics.json").unlink()
+    unfinished = run("label", "films.txt", "--teacher", "teacher", code=2)
+    assert "teacher is not finished" in unfinished.stderr

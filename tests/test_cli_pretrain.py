@@ -59,7 +59,7 @@ def test_a_classifier_starts_from_a_language_model(place):
         "model.matmul_dtype=float32",
     ]  # fmt: skip
     arguments += [part for setting in settings for part in ("--set", setting)]
-    trained = json.loads(run("train", "flagship", *arguments, "--json").stdout)
+    trained = json.loads(run("train", "teacher", *arguments, "--json").stdout)
     assert trained["finished"] and trained["epochs"] == pytest.approx(1, abs=0.3)
     predicted = json.loads(run("predict", "run", "Not bad at all.", "--json").stdout)
     exported = json.loads(run("predict", "run/saved_model/1", "Not bad at all.", "--json").stdout)

@@ -58,7 +58,7 @@ ALLOWED = {
     "training": {
         "callbacks", "checkpoints", "classifier", "corpora", "environment", "evaluation", "history",
         "input_pipeline", "lexicon", "losses", "metrics", "models", "optimizers", "pretrained",
-        "pseudo_labels", "runs", "texts",
+        "pseudo_labels", "runs", "texts", "vocabulary",
     },
     "serving": {"classifier", "input_pipeline", "runs", "tables"},
     "experiments": {

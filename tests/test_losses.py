@@ -29,6 +29,23 @@ def test_cross_entropy_of_probabilities_by_hand():
     assert float(CrossEntropy()(targets, LOGITS)) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_labels_are_probabilities_of_1(loss):
+    for smoothing in (0.0, 0.2):
+        hard = loss(label_smoothing=smoothing)(LABELS, LOGITS)
+        soft = loss(label_smoothing=smoothing)(np.eye(2, dtype="float32")[LABELS], LOGITS)
+        assert float(soft) == float(hard)
+    uncertain = loss()(np.full((2, 2), 0.5, "float32"), LOGITS)
+    assert float(uncertain) != pytest.approx(float(loss()(LABELS, LOGITS)))
+
+
+def test_macro_f1_of_probabilities():
+    first, second = MacroF1(), MacroF1()
+    first.update_state(LABELS, LOGITS)
+    second.update_state(np.array([[0.6, 0.4], [0.3, 0.7]], "float32"), LOGITS)
+    np.testing.assert_array_equal(first.result(), second.result())
+
+
 def test_accuracy_of_labels_and_of_probabilities():
     metric = Accuracy()
     metric.update_state(np.array([0, 1]), LOGITS)  # of equal logits, the first counts

@@ -96,13 +96,34 @@ def test_a_killed_one_goes_on_after_the_last_teacher(teachers, tmp_path, monkeyp
         label(corpus(), teachers[:1], config(), folder)
 
 
+def test_what_kills_leave_behind(teachers, tmp_path):
+    done = PseudoLabels(tmp_path / "whole")
+    whole = label(corpus(), teachers, config(), done)
+    folder = PseudoLabels(tmp_path / "labels")
+    folder.path.mkdir()
+    shutil.copy(done.about_file, folder.about_file)
+    for name in ("pseudo_labels.0f0f0f0f.json", "teacher-1.0f0f0f0f.npy"):
+        (folder.path / f".{name}").write_text("killed while it was written")
+    folder.teacher_file(1).write_bytes(b"")  # by a power failure
+    np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)
+    folder.teacher_file(2).write_text("killed before it was removed")
+    label(corpus(), teachers, config(), folder)
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        "pseudo_labels.json", "sentences.npz",
+    ]  # fmt: skip
+    new = PseudoLabels(tmp_path / "new")
+    new.path.mkdir()
+    (new.path / ".pseudo_labels.0f0f0f0f.json").write_text("killed while it was written")
+    np.testing.assert_array_equal(label(corpus(), teachers, config(), new), whole)
+
+
 def test_teachers_that_do_not_fit(trained_run, run_copy, tmp_path):
     folder = PseudoLabels(tmp_path / "labels")
     text = run_copy.pipeline_file.read_text("utf-8")
     run_copy.pipeline_file.write_text(text.replace('"neutral"', '"mixed"'), "utf-8")
     with pytest.raises(UsageError, match="mixed"):
         label(corpus(), [trained_run, run_copy], config(), folder)
-    with pytest.raises(UsageError, match="read words in lower case"):
+    with pytest.raises(UsageError, match="a corpus with lowercase=True"):
         label(corpus(lowercase=False), [trained_run], config(), folder)
     folder.path.mkdir()
     (folder.path / "notes.txt").write_text("mine")

@@ -19,8 +19,8 @@ PROBABILITIES = np.array(
 )
 
 
-def write(path, **changes):
-    """Writes the pseudo-labels of four texts."""
+def write(path, times=1, **changes):
+    """Writes the pseudo-labels of four texts, so many times."""
     path.mkdir(parents=True)
     words = sorted({word for text in TEXTS for word in text})
     about = {
@@ -37,9 +37,9 @@ def write(path, **changes):
     np.savez(
         found.sentences_file,
         words=np.frombuffer("".join(f"{word}\n" for word in words).encode(), np.uint8),
-        ids=np.array([words.index(word) for text in TEXTS for word in text], np.int32),
-        starts=np.cumsum([0, *map(len, TEXTS)]),
-        probabilities=PROBABILITIES,
+        ids=np.array([words.index(word) for text in TEXTS for word in text] * times, np.int32),
+        starts=np.cumsum([0, *list(map(len, TEXTS)) * times]),
+        probabilities=np.tile(PROBABILITIES, (times, 1)),
     )
     return found
 
@@ -91,18 +91,18 @@ def test_damaged_folders(tmp_path, damage, message):
 
 
 def test_the_first_epoch_learns_from_them(tmp_path):
-    class Steps(keras.callbacks.Callback):
-        done = []
+    done = []
 
+    class Steps(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            self.done.append(int(self.model.optimizer.iterations))
+            done.append(int(self.model.optimizer.iterations))
 
     found = write(tmp_path / "labels")
     settings = [f"data.pseudo_labels={found.path}", "training.epochs=2"]
     result = run_pipeline(tmp_path / "run", *settings, callbacks=[Steps()])
     # A batch of pseudo-labels, then all batches of the examples.
     sentences = len(load_corpus(DataConfig(dataset="sample")).train)
-    assert Steps.done == [1, 1 + -(-sentences // 64)] and sentences > 8 * 64
+    assert done == [1, 1 + -(-sentences // 64)] and sentences > 8 * 64
     first, second = result.history.rows
     # The speed counts the texts of an epoch.
     assert first["examples_per_second"] * first["seconds"] == pytest.approx(4)
@@ -117,7 +117,8 @@ def test_the_first_epoch_learns_from_them(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch):
+@pytest.mark.parametrize("longer", [1, 500], ids=["short first epoch", "long first epoch"])
+def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch, longer):
     monkeypatch.setattr("sst_keras.checkpoints.SECONDS", 0.0)
 
     class Stop(keras.callbacks.Callback):
@@ -125,10 +126,16 @@ def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch):
             if epoch == stop:
                 raise RuntimeError
 
-    found = write(tmp_path / "labels")
-    settings = [f"data.pseudo_labels={found.path}", "training.epochs=3", "training.average=0.9"]
+    found = write(tmp_path / "labels", times=longer)
+    settings = [
+        f"data.pseudo_labels={found.path}", "training.epochs=3", "training.average=0.9",
+        "training.checks_per_epoch=2", "training.monitor=macro-f1", "data.class_weights=balanced",
+        "model.dropout=0.2",
+    ]  # fmt: skip
     whole = run_pipeline(tmp_path / "whole", *settings)
-    for stop in (0, 1):  # after the pseudo-labels, and after the first pass over the examples
+    parts = len(whole.history.rows)
+    assert parts == (3 if longer == 1 else 6)  # four texts are one batch
+    for stop in range(parts - 1):
         with pytest.raises(RuntimeError):
             run_pipeline(tmp_path / f"{stop}", *settings, callbacks=[Stop()])
         again = run_pipeline(tmp_path / f"{stop}", *settings)
@@ -141,7 +148,7 @@ def test_those_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(UsageError, match="has the classes bad, good"):
         run_pipeline(tmp_path / "run", f"data.pseudo_labels={two.path}")
     lower = write(tmp_path / "lower")
-    with pytest.raises(UsageError, match=r"data\.lowercase is false"):
+    with pytest.raises(UsageError, match=r"Set data\.lowercase"):
         settings = [f"data.pseudo_labels={lower.path}", "data.lowercase=false"]
         run_pipeline(tmp_path / "run", *settings)
     with pytest.raises(UsageError, match="no pseudo-labels 'gone'"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from pathlib import Path
 
 import click
@@ -55,6 +54,7 @@ def label(
     The same command again goes on where a stopped one was, even a killed one.
     """
     from sst_keras.pretraining.corpus import prepare_corpus
+    from sst_keras.pretraining.labelling import agreed
     from sst_keras.pretraining.labelling import label as label_sentences
     from sst_keras.pseudo_labels import PseudoLabels
     from sst_keras.settings import Pipeline
@@ -63,14 +63,13 @@ def label(
     config = LabellingConfig(**{name: given.pop(name) for name in names})
     data = options.changed(Pipeline(), given).data
     runs = [open_run(run) for run in teachers]
-    lowercase = runs[0].pipeline.data.lowercase
+    _, lowercase = agreed(runs)
     with bar(lambda done, size: "Reading") as move:
         sentences = prepare_corpus(list(corpus), data, lowercase, data_dir, move)
     for note in sentences.notes:
         log.warning(note)
     log.info(f"Corpus: {sentences.name}, {len(sentences):,} sentences.")
-    name = re.sub(r"[^\w.-]+", "-", sentences.name)
-    folder = PseudoLabels(Path(out) if out else RUNS_DIR / _FOLDER / name)
+    folder = PseudoLabels(Path(out) if out else RUNS_DIR / _FOLDER / sentences.file_name)
     with bar(lambda done, size: f"Labelling, {_numbered(done, size, len(runs))}") as move:
         try:
             label_sentences(sentences, runs, config, folder, move)
@@ -85,13 +84,13 @@ def label(
         found = {"shares": dict(zip(classes, shares.tolist(), strict=True))}
         click.echo(to_json(folder.summary() | found))
         return
-    click.echo(f"{len(texts):,} sentences, into {folder.path}. Mean probability of each class, and")
-    click.echo("the sentence that is most certainly of it:\n")
-    for number, name in enumerate(classes):
+    click.echo(f"{len(texts):,} sentences, into {folder.path}\n")
+    click.echo("Mean probability of each class, and the sentence with the highest:\n")
+    for number, class_name in enumerate(classes):
         best = int(probabilities[:, number].argmax())
-        click.echo(f"  {shares[number]:5.1%}  {click.style(name, bold=True)}")
+        click.echo(f"  {shares[number]:5.1%}  {click.style(class_name, bold=True)}")
         click.echo(f"         {probabilities[best, number]:.0%}: {' '.join(texts.row(best))}")
-    click.echo(f"\nA pipeline learns from it with data.pseudo_labels = {folder.lasting_name}")
+    click.echo(f"\nA run learns from it with --set data.pseudo_labels={folder.lasting_name}")
 
 
 def _numbered(done: int, size: int, runs: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from pathlib import Path
 
 import click
@@ -65,8 +64,7 @@ def pretrain(
         f"Corpus: {sentences.name}, {len(sentences):,} sentences, {len(sentences.ids):,} tokens, "
         f"{len(sentences.words):,} different words."
     )
-    name = re.sub(r"[^\w.-]+", "-", sentences.name)
-    run = LanguageModelRun(Path(run_dir) if run_dir else RUNS_DIR / _FOLDER / name)
+    run = LanguageModelRun(Path(run_dir) if run_dir else RUNS_DIR / _FOLDER / sentences.file_name)
     log.info(f"Language model of 2 x {config.units} units, into {run.path}")
 
     with bar(lambda done, size: description) as move:

@@ -77,6 +77,11 @@ class TextCorpus:
             f"{len(self.words):,} words"
         )
 
+    @property
+    def file_name(self) -> str:
+        """The name with hyphens in place of what is no letter, digit, dot or hyphen."""
+        return re.sub(r"[^\w.-]+", "-", self.name)
+
     def row(self, index: int) -> list[str]:
         """Returns the words of a sentence."""
         index = range(len(self))[index]

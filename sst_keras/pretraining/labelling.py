@@ -1,8 +1,8 @@
 """Unlabelled sentences → the probabilities that trained classifiers, the teachers, give to them.
 
-A student that learns from them comes close to the average of its teachers, and knows more sentences
-than they do: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015; Xie et
-al., "Self-Training With Noisy Student Improves ImageNet Classification", CVPR 2020.
+A student learns the average of its teachers from more sentences than they have seen: Hinton,
+Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015; Xie et al., "Self-Training
+With Noisy Student Improves ImageNet Classification", CVPR 2020.
 """
 
 import hashlib
@@ -57,12 +57,18 @@ def label(
             sentences, or the folder has something else.
         InputError: If a run or a file cannot be read.
     """
-    names, lowercase = _agreed(teachers)
+    names, lowercase = agreed(teachers)
     if lowercase != corpus.lowercase:
         raise UsageError(
-            f"the teachers read words {'in lower case' if lowercase else 'as they are'}. Prepare "
-            f"the corpus so, too.",
-            setting="cased",
+            f"expected a corpus with lowercase={lowercase}, as the teachers read words. Prepare it "
+            f"again. Received one with lowercase={corpus.lowercase}."
+        )
+    fingerprints = [_fingerprint(run.model_file) for run in teachers]
+    if len(set(fingerprints)) < len(teachers):
+        raise UsageError(
+            f"expected different runs. Received the same model twice among "
+            f"{', '.join(run.name for run in teachers)}. Leave one out.",
+            setting="teachers",
         )
     texts = draw(corpus, config)
     about = {
@@ -71,7 +77,7 @@ def label(
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "teachers": {
             "names": [run.name for run in teachers],
-            "fingerprints": [_fingerprint(run.model_file) for run in teachers],
+            "fingerprints": fingerprints,
         },
         "class_names": list(names),
         "lowercase": lowercase,
@@ -79,19 +85,26 @@ def label(
     }
     # A corpus and runs that were renamed are the same: their fingerprints are compared.
     renamed = ("corpus.name", "teachers.names")
+    teacher_files = [folder.teacher_file(number + 1) for number in range(len(teachers))]
+    for file in (folder.about_file, folder.sentences_file, *teacher_files):
+        files.remove_partial(file)
     check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
     if folder.is_finished:
+        _remove(teacher_files)  # if it was killed before it did that
         log.info(f"{folder.path}: finished already.")
         return folder.read()[1]
-    files.write_json(folder.about_file, about)
     size, total = len(texts) * len(teachers), np.zeros((len(texts), len(names)))
-    for number, run in enumerate(teachers, start=1):
-        file, done = folder.teacher_file(number), (number - 1) * len(texts)
-        if not file.is_file():
-            found = _probabilities(run, texts, lambda n, done=done: on_progress(done + n, size))
+    for number, (run, file) in enumerate(zip(teachers, teacher_files, strict=True)):
+        found = _saved(file, total.shape)
+        if found is None:
+            before = number * len(texts)
+            found = _probabilities(
+                run, texts, lambda n, before=before: on_progress(before + n, size)
+            )
+            files.write_json(folder.about_file, about)
             with files.whole_file(file) as partial:
                 np.save(partial, found)
-        total += np.load(file)
+        total += found
     probabilities = (total / len(teachers)).astype(np.float32)
     words = b"".join(word + b"\n" for word in texts.words.spellings)
     with files.whole_file(folder.sentences_file) as partial:
@@ -102,8 +115,7 @@ def label(
             starts=texts.starts,
             probabilities=probabilities,
         )
-    for number in range(1, len(teachers) + 1):
-        folder.teacher_file(number).unlink(missing_ok=True)
+    _remove(teacher_files)
     return probabilities
 
 
@@ -112,6 +124,11 @@ def draw(corpus: TextCorpus, config: LabellingConfig) -> Texts:
 
     If the corpus has fewer than `config.sentences`, all are taken.
     """
+    if config.shortest > config.longest:
+        raise UsageError(
+            f"expected at least the {config.shortest} of shortest. Received: {config.longest}.",
+            setting="longest",
+        )
     words = np.array([word.encode() for word in corpus.words], object)
     texts = Texts(Words(words), np.asarray(corpus.ids), np.asarray(corpus.starts))
     fitting = (config.shortest <= texts.lengths) & (texts.lengths <= config.longest)
@@ -120,7 +137,7 @@ def draw(corpus: TextCorpus, config: LabellingConfig) -> Texts:
     if not len(rows):
         raise UsageError(
             f"{corpus.name}: expected sentences of {config.shortest} to {config.longest} tokens. "
-            f"Received none.",
+            f"Received none. Allow other lengths, or take another corpus.",
             setting="corpus",
         )
     order = np.random.default_rng(config.seed).permutation(np.sort(rows))
@@ -129,20 +146,29 @@ def draw(corpus: TextCorpus, config: LabellingConfig) -> Texts:
     return Texts(Words(words[used]), ids.astype(np.int32), taken.starts)
 
 
-def _agreed(teachers: Sequence[RunDirectory]) -> tuple[tuple[str, ...], bool]:
-    """Returns the classes of the teachers, and whether they read words in lower case."""
+def agreed(teachers: Sequence[RunDirectory]) -> tuple[tuple[str, ...], bool]:
+    """Returns the classes of the teachers, and whether they read words in lower case.
+
+    Teachers that differ in these, or are not finished, raise a `UsageError`.
+    """
     found = {}
     for run in teachers:
+        if not run.is_finished:
+            raise UsageError(
+                f"the run {run.name} is not finished. Train it to its end first.",
+                setting="teachers",
+            )
         data = run.pipeline.data
         labels = data.labels or tuple(run.metrics().get("test", {}).get("class_names", ()))
         found.setdefault((labels, data.lowercase), run.name)
     if len(found) > 1:
         shown = "; ".join(
-            f"{name} has {', '.join(labels)}{'' if lowercase else ', upper and lower case'}"
+            f"{name} with {', '.join(labels)} and data.lowercase={lowercase}"
             for (labels, lowercase), name in found.items()
         )
         raise UsageError(
-            f"expected runs with the same classes and the same case of words. Received: {shown}.",
+            f"expected runs with the same classes and the same case of words. Received: {shown}. "
+            f"Leave out those that differ.",
             setting="teachers",
         )
     return next(iter(found))
@@ -159,9 +185,24 @@ def _probabilities(
         part = texts.take(order[start : start + _BLOCK])
         found.append(classifier.probabilities(Split(part, np.zeros(len(part), np.int32)), _BATCH))
     on_progress(len(texts))
-    probabilities = np.empty_like(np.concatenate(found))
-    probabilities[order] = np.concatenate(found)
+    by_length = np.concatenate(found)
+    probabilities = np.empty_like(by_length)
+    probabilities[order] = by_length
     return probabilities
+
+
+def _saved(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns the probabilities in a teacher's file; None if it is missing or damaged."""
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape and np.isfinite(found).all() else None
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _fingerprint(path: Path) -> str:
