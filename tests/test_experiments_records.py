@@ -40,6 +40,7 @@ DONE = replace(
     class_names=("bad", "good"),
     history={"epoch": [1, 2], "dev_accuracy": [0.75, 0.5]},
     checks={"epoch": [0.5, 1.0]},
+    learned_from={"language_model": "f00d"},
 )
 
 WITHIN = replace(

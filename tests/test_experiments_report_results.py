@@ -321,6 +321,14 @@ def test_records_that_are_not_comparable(sweep, records):
         report_of(sweep, records | {key: other})
 
 
+def test_runs_of_a_row_learn_from_the_same(sweep, records):
+    for number, (key, one) in enumerate(list(records.items())):
+        if key.row == "a" and not key.variant:
+            records[key] = replace(one, learned_from={"language_model": f"{number % 2}" * 64})
+    with pytest.raises(InputError, match="the same language model in all runs of a. Received: 0"):
+        report_of(sweep, records)
+
+
 def test_confusion_of_the_best_row_by_dev(sweep, records):
     for key, one in records.items():
         if key.row == "b":

@@ -142,6 +142,7 @@ def trained(monkeypatch):
         if pipeline.name == "own/broken":
             raise ValueError(f"{run.path}/x.csv: no")
         environment = {"git_commit": "c", "versions": {"keras": "3"}, "data_fingerprint": "f"}
+        environment["language_model"] = {"name": "films", "fingerprint": "lm"}
         rows = tuple(
             {"epoch": epoch, "loss": 1.0, "accuracy": 0.5, "dev_loss": 2.0, "dev_accuracy": 0.1}
             | {"seconds": 1.0}
@@ -207,6 +208,7 @@ def test_the_record_of_a_run(sweep, tmp_path, trained):
     assert found.checks == {"epoch": [0.5], "dev_loss": [1.5], "dev_accuracy": [0.2]}
     assert set(found.history) == {"epoch", "loss", "accuracy", "dev_loss", "dev_accuracy"}
     assert found.history["epoch"] == [1, 2, 3]
+    assert found.learned_from == {"language_model": "lm"}
     assert pending_jobs([(experiment, seed)], by_key(found)) == []
 
 

@@ -28,6 +28,7 @@ from sst_keras.experiments.sweep import Experiment
 
 Job = tuple[Experiment, int]  # and a seed
 
+_EARLIER = ("language_model", "pseudo_labels")  # what a run may learn from, in its environment
 # The columns of a history that a record keeps; the others are times and learning rates.
 _CURVES = ("epoch", "loss", "accuracy", "dev_loss", "dev_accuracy")
 
@@ -219,6 +220,9 @@ def run_job(
         class_names=tuple(result.best["test"].class_names),
         history={name: result.history.column(name) for name in _CURVES},
         checks=checks or None,
+        learned_from={
+            name: environment[name]["fingerprint"] for name in _EARLIER if name in environment
+        },
     )
 
 

@@ -125,6 +125,11 @@ def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str |
     for name in runs.experiments:
         what = f"the same word vectors in all runs of {wording.text(name)}"
         found[what] = wording.vectors(runs.of([name]))
+        for kind in ("language_model", "pseudo_labels"):
+            known = [run.learned_from for run in runs.of([name]) if run.learned_from]
+            kinds = dict.fromkeys(each[kind][:8] for each in known if kind in each)
+            words = kind.replace("_", " ")
+            found[f"the same {words} in all runs of {wording.text(name)}"] = list(kinds)
     for what, kinds in found.items():
         if len(kinds) > 1:
             kinds = "; ".join(kinds)
