@@ -14,7 +14,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.runs import RUNS_DIR, file_of
+from sst_keras.runs import RUNS_DIR, file_of, lasting_name
 from sst_keras.settings import ModelConfig
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class LanguageModelRun:
     @property
     def lasting_name(self) -> str:
         """What finds the run from any folder: its name below `saved_models/`, or its full path."""
-        path, folder = self.path.resolve(), RUNS_DIR.resolve()
-        return path.relative_to(folder).as_posix() if folder in path.parents else str(path)
+        return lasting_name(self.path)
 
     def about(self) -> dict[str, Any]:
         """Reads `language_model.json`; another format or a part missing: `InputError`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.runs import RUNS_DIR, file_of
+from sst_keras.runs import RUNS_DIR, file_of, lasting_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +47,7 @@ class PseudoLabels:
     @property
     def lasting_name(self) -> str:
         """What finds it from any folder: its name below `saved_models/`, or its full path."""
-        path, folder = self.path.resolve(), RUNS_DIR.resolve()
-        return path.relative_to(folder).as_posix() if folder in path.parents else str(path)
+        return lasting_name(self.path)
 
     def about(self) -> dict[str, Any]:
         """Reads `pseudo_labels.json`; another format or a part missing: `InputError`."""

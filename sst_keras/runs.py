@@ -186,6 +186,12 @@ def new_run(
     return run
 
 
+def lasting_name(path: Path) -> str:
+    """Returns what finds a folder from anywhere: its name below `saved_models/` or its path."""
+    path, folder = path.resolve(), RUNS_DIR.resolve()
+    return path.relative_to(folder).as_posix() if folder in path.parents else str(path)
+
+
 def open_run(path: RunDirectory | str | Path) -> RunDirectory:
     """Returns the run at `path`. A missing run or one without a model raises a `UsageError`."""
     run = path if isinstance(path, RunDirectory) else RunDirectory.find(path)
