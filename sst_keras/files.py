@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, and JSON."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -99,6 +100,12 @@ def read_arrays(path: str | Path) -> dict[str, Any]:
             return dict(arrays)
     except Exception as error:  # the readers of zip files, of streams and of arrays raise many
         raise InputError(f"{path}: expected a file of arrays. {error}") from None
+
+
+def sha256(path: str | Path) -> str:
+    """Returns the sha256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: str | Path, text: str) -> None:

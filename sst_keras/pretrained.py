@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,8 +131,7 @@ class LanguageModelRun:
     @property
     def fingerprint(self) -> str:
         """The sha256 of the file of weights."""
-        with self.weights_file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(self.weights_file)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns name, corpus and fingerprint, for what is made from the weights."""

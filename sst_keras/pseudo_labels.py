@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,7 @@ class PseudoLabels:
     @property
     def fingerprint(self) -> str:
         """The sha256 of the file of sentences."""
-        with self.sentences_file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(self.sentences_file)
 
     def read(self) -> tuple[Texts, np.ndarray]:
         """Returns the sentences, and their probabilities float32[sentences, classes].

@@ -5,7 +5,6 @@ Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015; Xie et a
 With Noisy Student Improves ImageNet Classification", CVPR 2020.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -63,7 +62,7 @@ def label(
             f"expected a corpus with lowercase={lowercase}, as the teachers read words. Prepare it "
             f"again. Received one with lowercase={corpus.lowercase}."
         )
-    fingerprints = [_fingerprint(run.model_file) for run in teachers]
+    fingerprints = [files.sha256(run.model_file) for run in teachers]
     if len(set(fingerprints)) < len(teachers):
         raise UsageError(
             f"expected different runs. Received the same model twice among "
@@ -203,8 +202,3 @@ def _saved(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 def _remove(paths: Sequence[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-
-
-def _fingerprint(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sst_keras import locations
+from sst_keras import files, locations
 from sst_keras.config import suggest
 from sst_keras.datasets.sst5.source import tfds_dir
 from sst_keras.errors import InputError, UsageError
@@ -56,9 +56,7 @@ class TextFiles:
         settings = {name: getattr(self.data, name) for name in _SETTINGS}
         digest = hashlib.sha256(json.dumps(settings).encode())
         for path in self.paths:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256")
-            digest.update(f"\n{path.name}\n{content.hexdigest()}".encode())
+            digest.update(f"\n{path.name}\n{files.sha256(path)}".encode())
         return digest.hexdigest()
 
     def blocks(self) -> Iterator[tuple[list[str], int]]:
@@ -139,9 +137,7 @@ class Dataset:
         digest = hashlib.sha256(f"{self.builder.info.full_name}\n{self.column}".encode())
         for split, info in self.builder.info.splits.items():
             for path in info.filepaths:
-                with open(path, "rb") as file:
-                    content = hashlib.file_digest(file, "sha256")
-                digest.update(f"\n{split}\n{content.hexdigest()}".encode())
+                digest.update(f"\n{split}\n{files.sha256(path)}".encode())
         return digest.hexdigest()
 
     def blocks(self) -> Iterator[tuple[list[str], int]]:
