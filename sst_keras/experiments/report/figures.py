@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sst_keras import plotting
 from sst_keras.experiments.records import Weights
@@ -35,7 +35,7 @@ def plot_rows(
     axis, places = figure.subplots(), np.arange(len(found))
     plotting.style_axis(axis)
     axis.set_xlabel("Test accuracy")
-    axis.xaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axis.xaxis.set_major_formatter("{x:.4g}%")
     if differences:
         axis.set_xlabel("Difference of test accuracy, in points")
         signed = FuncFormatter(lambda x, _: f"{x:+.4g}".replace("-", "−") if x else "0")
@@ -106,7 +106,7 @@ def plot_pattern(places: Sequence[str], lines: Mapping[str, Sequence[float]], ti
     for values, (colour, line) in zip(lines.values(), styles, strict=False):
         axis.plot(places, values, color=colour, ls=line, marker="o", lw=1.5)
     axis.lines[0].set_linewidth(2.5)
-    axis.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axis.yaxis.set_major_formatter("{x:.4g}%")
     axis.margins(x=0.1)
     plotting.add_legend(figure, axis.lines, list(lines))
     return figure
