@@ -26,6 +26,7 @@ _OTHERS = {
     "vectors": "the vectors are others",
     "language_model": "the language model is another",
     "pseudo_labels": "the pseudo-labels are different",
+    "earlier_run": "the run that it starts from is another",
 }
 
 
@@ -39,6 +40,7 @@ class Task:
         vectors: The fingerprints of the word vectors.
         language_model: The fingerprint of the language model that the classifier starts from.
         pseudo_labels: The fingerprint of the pseudo-labels that it learns from.
+        earlier_run: The fingerprint of the run that it starts from.
     """
 
     settings: Mapping[str, Any]
@@ -46,6 +48,7 @@ class Task:
     vectors: Sequence[str]
     language_model: str | None = None
     pseudo_labels: str | None = None
+    earlier_run: str | None = None
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """Returns what is different in a task that was saved as JSON."""

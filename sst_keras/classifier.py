@@ -13,7 +13,7 @@ from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
 from sst_keras.errors import InputError
 from sst_keras.input_pipeline import evaluation_batches
-from sst_keras.models import ATTENTION, EMBEDDING
+from sst_keras.models import ATTENTION, vocabulary_size
 from sst_keras.runs import RunDirectory, open_run
 from sst_keras.runtime import keras, tf
 from sst_keras.serving.prediction import Predictor
@@ -67,7 +67,7 @@ class Classifier(tf.Module):
                 f"({type(error).__name__}). Train the run again."
             ) from error
         vocabulary = Vocabulary.load(run.vocabulary_file)
-        rows = model.get_layer(EMBEDDING).input_dim
+        rows = vocabulary_size(model)
         if len(vocabulary) != rows:
             raise InputError(
                 f"{run.vocabulary_file}: expected {rows:,} words, as in the model. Received "

@@ -111,22 +111,13 @@ def evaluate(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"expected one of {', '.join(SPLITS)}. Received: {split!r}", "split")
-    own = replace(run.pipeline.data, examples="sentences")
     notes: tuple[str, ...] = ()
     classifier = Classifier.load(run)
     if dataset is None:
-        if own.dataset not in ("sst5", "sample") and not Path(own.dataset).exists():
-            raise UsageError(
-                f"the run was trained on {own.dataset!r}, which does not exist here. Give the "
-                f"data set's current path.",
-                setting="data.dataset",
-            )
-        corpus = load_corpus(own, data_dir)
-        is_own_data = corpus.fingerprint() == run.environment().get("data_fingerprint")
-        if not is_own_data:
-            notes = (f"{corpus.name} has changed since the run was trained.",)
+        corpus, notes = own_corpus(run, data_dir)
+        is_own_data = not notes
     else:
-        own = replace(own, labels=classifier.class_names)
+        own = replace(run.pipeline.data, examples="sentences", labels=classifier.class_names)
         corpus, is_own_data = _read_other(run, own, dataset, split, data_dir, reading)
         if not is_own_data:
             notes = _other_names(corpus.class_names, own.labels)
@@ -134,6 +125,27 @@ def evaluate(
     evaluation = score(classifier, corpus, split or "test")
     name = evaluation.split if len(corpus.train) else "all"
     return replace(evaluation, split=name, is_own_data=is_own_data, notes=(*corpus.notes, *notes))
+
+
+def own_corpus(
+    run: RunDirectory, data_dir: str | Path | None = None
+) -> tuple[Corpus, tuple[str, ...]]:
+    """Reads the data set of a run, and returns a note if it has changed since.
+
+    Raises:
+        UsageError: If it is not there.
+    """
+    own = replace(run.pipeline.data, examples="sentences")
+    if own.dataset not in ("sst5", "sample") and not Path(own.dataset).exists():
+        raise UsageError(
+            f"the run was trained on {own.dataset!r}, which does not exist here. Give the "
+            f"data set's current path.",
+            setting="data.dataset",
+        )
+    corpus = load_corpus(own, data_dir)
+    if corpus.fingerprint() == run.environment().get("data_fingerprint"):
+        return corpus, ()
+    return corpus, (f"{corpus.name} has changed since the run was trained.",)
 
 
 def _read_other(

@@ -102,6 +102,14 @@ def read_arrays(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected a file of arrays. {error}") from None
 
 
+def write_array(path: str | Path, array: Any) -> None:
+    """Writes a NumPy array as an `.npy` file with `whole_file`."""
+    import numpy as np
+
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
 def sha256(path: str | Path) -> str:
     """Returns the sha256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:

@@ -1,7 +1,7 @@
-"""The layers that Keras lacks: pooling and convolution that respect padding, and an embedding that
-does not copy its matrix.
+"""The layers that Keras lacks: pooling and convolution that respect padding, an embedding that does
+not copy its matrix, and what puts several classifiers together.
 
-All but the embedding are called with inputs `float32[batch, time, dim]` and a mask
+Those that pool or convolve are called with inputs `float32[batch, time, dim]` and a mask
 `bool[batch, time]`, true at real steps, or None if all steps are real. Padding never changes an
 output, and a row of only padding gives finite numbers.
 """
@@ -194,3 +194,63 @@ class MaskedConv1D(keras.layers.Conv1D):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Returns float32[batch, time, filters]."""
         return super().call(inputs * _mask_of(inputs, mask))
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class Lookup(keras.layers.Layer):
+    """Turns the ids of one vocabulary into those of another, by a table int32[input_dim]."""
+
+    def __init__(self, input_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if input_dim < 1:
+            raise ValueError(f"Expected `input_dim` of at least 1. Received: {input_dim=}")
+        self.input_dim = input_dim
+
+    def build(self, input_shape: tuple) -> None:
+        """Creates the table, as a weight that does not train."""
+        self.table = self.add_weight(
+            (self.input_dim,), "zeros", dtype="int32", trainable=False, name="table"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Returns int32[batch, time] for ids int32[batch, time]."""
+        return ops.take(self.table, inputs, axis=0)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns the shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "input_dim": self.input_dim}
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class MeanOfMembers(keras.layers.Layer):
+    """The mean of several classifiers' probabilities, and of their attention.
+
+    The logits are `log(mean of the members' softmax(logits)) / temperature`. Source: Hansen and
+    Salamon, "Neural Network Ensembles", IEEE Transactions on Pattern Analysis and Machine
+    Intelligence 12 (1990).
+    """
+
+    def __init__(self, temperature: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not temperature > 0:
+            raise ValueError(f"Expected `temperature` above 0. Received: {temperature=}")
+        self.temperature = temperature
+
+    def call(self, inputs: Any, attention: Any = ()) -> Any:
+        """Returns logits float32[batch, classes] for a list of members' logits of that shape.
+
+        With `attention`, a list of float32[batch, time], also their mean, as a pair.
+        """
+        probabilities = ops.stack([ops.softmax(logits, axis=-1) for logits in inputs])
+        smallest = 1e-12  # the logarithm of 0 would be infinite
+        mean = ops.maximum(ops.mean(probabilities, axis=0), smallest)
+        logits = ops.log(mean) / self.temperature
+        return (logits, ops.mean(ops.stack(list(attention)), axis=0)) if attention else logits
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "temperature": self.temperature}

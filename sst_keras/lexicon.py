@@ -1,8 +1,8 @@
 """A run's words: vocabulary, initial vectors, encoder, and how well the vectors cover the texts."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from sst_keras.settings import Pipeline
 from sst_keras.vectors import matching, sets
 from sst_keras.vectors.files import WordVectors
 from sst_keras.vectors.matching import Counts
-from sst_keras.vocabulary import Vocabulary
+from sst_keras.vocabulary import UNKNOWN_ID, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,23 @@ class Source:
 
 
 @dataclass(frozen=True)
+class KnownWords:
+    """The words of an earlier run, which a lexicon extends.
+
+    Attributes:
+        run: The run's name, for messages.
+        matrix: float32[vocabulary, dim], the vectors as the run left them.
+        sets: `name`, `dim` and `fingerprint` of each set of vectors, in the order in which the
+            matrix concatenates them; empty if the run learned them from scratch.
+    """
+
+    run: str
+    vocabulary: Vocabulary
+    matrix: np.ndarray
+    sets: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Lexicon:
     """The words of a run.
 
@@ -69,6 +86,8 @@ class Lexicon:
             scratch.
         sources: The sets of vectors, in the order in which the matrix concatenates them.
         notes: What a user should know, one sentence each.
+        inherited: What the pipeline of an earlier run names its sets of vectors by → `to_dict` of
+            the set, if the lexicon extends its words. Some of them may not be among the `sources`.
     """
 
     vocabulary: Vocabulary
@@ -76,6 +95,7 @@ class Lexicon:
     matrix: np.ndarray | None
     sources: tuple[Source, ...]
     notes: tuple[str, ...] = ()
+    inherited: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def vector_names(self) -> tuple[str, ...]:
@@ -85,17 +105,33 @@ class Lexicon:
     @property
     def vector_references(self) -> tuple[str, ...]:
         """What a saved pipeline names the sets by; `("none",)` if there are none."""
-        return tuple(source.reference for source in self.sources) or ("none",)
+        found = tuple(source.reference for source in self.sources)
+        return tuple(self.inherited) or found or ("none",)
+
+    def vectors_to_dict(self) -> list[dict[str, Any]]:
+        """Returns `Source.to_dict` of each set that the matrix concatenates."""
+        sets = [source.to_dict() for source in self.sources]
+        return [dict(each) for each in self.inherited.values()] or sets
 
     @classmethod
-    def build(cls, pipeline: Pipeline, corpus: Corpus, data_dir: str | Path | None = None) -> Self:
+    def build(
+        cls,
+        pipeline: Pipeline,
+        corpus: Corpus,
+        data_dir: str | Path | None = None,
+        known: KnownWords | None = None,
+    ) -> Self:
         """Chooses a run's words and finds their vectors.
+
+        With `known`, the words of an earlier run keep their ids and vectors, and new words follow.
 
         Unknown vectors, and those that cover next to nothing, raise a `UsageError`, damaged ones an
         `InputError`.
         """
         lowercase = pipeline.data.lowercase
         counts = {name: count_tokens(corpus.split(name), lowercase) for name in SPLITS}
+        if known:
+            return _extended(pipeline, counts, data_dir, known)
         names = _vector_names(pipeline, corpus, counts, data_dir)
         sources = tuple(_read_source(name, pipeline, counts, data_dir) for name in names)
         vocabulary = _vocabulary(pipeline, counts, [source.vectors for source in sources])
@@ -112,6 +148,59 @@ class Lexicon:
                 notes = (NO_VECTORS_NOTE,)
                 log.warning(NO_VECTORS_NOTE)
         return cls(vocabulary, TokenEncoder(vocabulary, lowercase), matrix, sources, notes)
+
+
+def _extended(
+    pipeline: Pipeline, counts: Counts, data_dir: str | Path | None, known: KnownWords
+) -> Lexicon:
+    """Returns the words of an earlier run, and those of the counts behind them.
+
+    A new word has its vector if the earlier run's sets of vectors are here and one has it. The rest
+    of its row is that of the unknown word.
+    """
+    names, notes = pipeline.embedding.vectors, []
+    sources: list[Source | None] = []
+    for name, about in zip(names, known.sets, strict=False):  # without vectors, names is ("none",)
+        source = None
+        try:
+            is_same = sets.fingerprint(sets.find_vectors(name, data_dir)) == about["fingerprint"]
+        except UsageError:
+            is_same = False
+        if is_same:
+            source = _read_source(name, pipeline, counts, data_dir)
+            notes += source.notes
+        else:
+            notes.append(
+                f"The vectors {about['name']} of {known.run} are not here, so new words start from "
+                f"the unknown word's. `sst-keras vectors info NAME` prints a set's fingerprint; "
+                f"expected {about['fingerprint'][:12]}."
+            )
+            log.warning(notes[-1])
+        sources.append(source)
+    found = tuple(source for source in sources if source)
+    own = _vocabulary(pipeline, counts, [source.vectors for source in found])
+    vocabulary = known.vocabulary.extended(own.tokens)
+    words = vocabulary.tokens[len(known.vocabulary) :]
+    rows = np.tile(known.matrix[UNKNOWN_ID], (len(words), 1))
+    has_vector, start = np.zeros(len(words), bool), 0
+    together = list(zip(sources, known.sets, strict=True))
+    for source, about in together:
+        end = start + about["dim"]
+        for number, word in enumerate(words if source else ()):
+            if places := matching.match(word, source.vectors)[1]:
+                mean = source.vectors.vectors[places].mean(axis=0)
+                rows[number, start:end] = mean * np.float32(source.factor)
+                has_vector[number] = True
+        start = end
+    log.info(
+        f"Vocabulary: {len(known.vocabulary):,} words of {known.run}, and {len(words):,} new ones, "
+        f"{has_vector.sum():,} of them with a vector."
+    )
+    encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)
+    matrix = np.concatenate([known.matrix, rows])
+    about = [source.to_dict() if source else about for source, about in together]
+    inherited = dict(zip(names, about, strict=False))
+    return Lexicon(vocabulary, encoder, matrix, found, tuple(notes), inherited)
 
 
 def _vector_names(

@@ -5,7 +5,7 @@ never changes an answer.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sst_keras.vocabulary import UNKNOWN_ID
 
 # Names of layers that other modules look up.
 EMBEDDING = "embedding"
+LOGITS = "logits"
 ATTENTION = "attention"
 _POOLING = {"mean": layers.MaskedAveragePooling, "max": layers.MaskedMaxPooling}
 
@@ -39,8 +40,8 @@ def build_model(
         num_classes: Width of the logits.
         matrix: float32[vocabulary_size, dim], the initial word vectors; None for random ones of
             width `embedding.dim`.
-        init_units: Width of the language model that the first recurrent layer starts from; None if
-            it starts from none and has `model.units`.
+        init_units: Width of the first recurrent layer if it starts from that of a language model or
+            of a run; else None: it has `model.units`.
 
     Raises:
         ValueError: If the matrix does not have `vocabulary_size` rows.
@@ -53,7 +54,7 @@ def build_model(
     # Layers draw their seeds when they are made: another order would change every result.
     channels = [_embedding_layer(EMBEDDING, size, embedding.trainable)]
     dropped = keras.layers.Dropout(embedding.dropout, name="embedding_dropout")
-    classifier = keras.layers.Dense(num_classes, name="logits")
+    classifier = keras.layers.Dense(num_classes, name=LOGITS)
     if model.name == "cnn-multichannel":
         channels.insert(0, _embedding_layer("frozen_embedding", size, trainable=False))
 
@@ -87,6 +88,32 @@ def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> keras
         trainable=trainable,
         name=name,
     )
+
+
+def summarized(model: keras.Model) -> str:
+    """Returns the layers, their output shapes and parameter counts, as lines of text."""
+    lines: list[str] = []
+    model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
+    return "\n".join(lines) + "\n"
+
+
+def vocabulary_size(model: keras.Model) -> int:
+    """Returns the number of ids that a model, or an ensemble of models, reads."""
+    for layer in model.layers:
+        if isinstance(layer, layers.Lookup) or layer.name == EMBEDDING:
+            return layer.input_dim
+    return max(vocabulary_size(each) for each in model.layers if isinstance(each, keras.Model))
+
+
+def recurrent_layers(model: keras.Model) -> Iterator[LSTM]:
+    """Yields the recurrent layers of a model, of both directions, or of an ensemble's models."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from recurrent_layers(layer)
+        elif isinstance(layer, keras.layers.Bidirectional):
+            yield from (layer.forward_layer, layer.backward_layer)
+        elif isinstance(layer, LSTM):
+            yield layer
 
 
 # === Encoders: word vectors float32[batch, time, dim] → float32[batch, features] ===

@@ -10,6 +10,7 @@ Adam and Adagrad run one TensorFlow operation per weight instead of Keras's doze
 from collections.abc import Sequence
 from typing import Any
 
+from sst_keras.models import EMBEDDING
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
@@ -192,8 +193,9 @@ def pipeline_optimizer(
     name, clip_norm = training.optimizer, training.clip_norm
     rate = scheduled(training.learning_rate, training.schedule, steps)
     default = make_optimizer(name, rate, training.l2, training.weight_decay, clip_norm)
-    if not has_own_rate(embedding):
+    layer = model.get_layer(EMBEDDING)
+    if not (has_own_rate(embedding) and layer.trainable):
         return default
     rate = scheduled(embedding.learning_rate, training.schedule, steps)
     own = make_optimizer(embedding.optimizer, rate, clip_norm=clip_norm)
-    return GroupedOptimizer(default, own, model.get_layer("embedding").embeddings)
+    return GroupedOptimizer(default, own, layer.embeddings)

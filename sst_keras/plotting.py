@@ -23,6 +23,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras import files
+from sst_keras.errors import InputError
 from sst_keras.history import History, read_history
 from sst_keras.runs import RunDirectory
 
@@ -209,18 +210,19 @@ def plot_reliability(
 def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> list[Path]:
     """Writes every plot that the files of some runs allow; returns the plots' files.
 
-    The histories are drawn on the same axes. The default of `out` is the run's own folder for
-    plots, or `plots/` for several runs.
+    The histories are drawn on the same axes; an ensemble has none. The default of `out` is the
+    run's own folder for plots, or `plots/` for several runs.
 
     Raises:
-        InputError: If a run has no history, or a damaged one.
+        InputError: If there is nothing to draw, or a history is damaged.
     """
     folder = Path(out) if out else runs[0].plots_dir if len(runs) == 1 else Path("plots")
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.path) for run in runs]
     named = dict(zip(names, runs, strict=True))
-    figures = {"history": plot_history({n: read_history(r.history_file) for n, r in named.items()})}
+    histories = {n: read_history(r.history_file) for n, r in named.items() if r.has_history}
+    figures = {"history": plot_history(histories)} if histories else {}
     for name, run in named.items():
         prefix = "" if len(runs) == 1 else f"{name.replace('/', '-')}-"
         metrics = run.metrics()
@@ -233,6 +235,8 @@ def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> l
                 figures[f"{prefix}reliability-{split}"] = plot_reliability(
                     scores["calibration"], scores["expected_calibration_error"], title
                 )
+    if not figures:
+        raise InputError(f"{runs[0].path}: expected a training history, or scores.")
     return save_figures(figures, folder, dpi=120)
 
 

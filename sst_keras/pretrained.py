@@ -169,8 +169,8 @@ class LanguageModelRun:
                     setting="model.init",
                 )
         raise UsageError(
-            f"there is no language model {str(path)!r}. Expected a folder that `sst-keras pretrain "
-            f"CORPUS --run-dir {path}` makes.",
+            f"there is no run or language model {str(path)!r}. Expected a folder that `sst-keras "
+            f"train` or `sst-keras pretrain CORPUS` makes.",
             setting="model.init",
         )
 
@@ -213,7 +213,7 @@ def start_from(
     number = found[vectors["fingerprint"]]
     start = sum(source.vectors.dim for source in lexicon.sources[:number])
     source = lexicon.sources[number]
-    for direction, layer in zip(DIRECTIONS, _first_layers(model, config), strict=False):
+    for direction, layer in zip(DIRECTIONS, first_layers(model), strict=False):
         kernel = np.zeros(layer.cell.kernel.shape, np.float32)
         given = weights[f"{direction}/kernel"] / np.float32(source.factor)
         kernel[start : start + source.vectors.dim] = given
@@ -222,12 +222,14 @@ def start_from(
         layer.trainable = config.train_init
 
 
-def _first_layers(model: keras.Model, config: ModelConfig) -> list[keras.Layer]:
-    """Returns the first recurrent layer of each direction, forward first."""
-    if not config.bidirectional:
-        return [model.get_layer("lstm_1")]
-    layer = model.get_layer("bidirectional_1")
-    return [layer.forward_layer, layer.backward_layer]
+def first_layers(model: keras.Model) -> list[keras.Layer]:
+    """Returns the first recurrent layer of each direction, forward first; none if there is none."""
+    for layer in model.layers:
+        if layer.name == "lstm_1":
+            return [layer]
+        if layer.name == "bidirectional_1":
+            return [layer.forward_layer, layer.backward_layer]
+    return []
 
 
 def find_language_models(folder: str | Path = RUNS_DIR) -> Iterator[LanguageModelRun]:

@@ -65,6 +65,11 @@ class RunDirectory:
         return path.name
 
     @property
+    def has_history(self) -> bool:
+        """Whether there is a history; an ensemble of runs has none."""
+        return self.history_file.is_file()
+
+    @property
     def is_finished(self) -> bool:
         """Whether training and evaluation are complete."""
         return self.metrics_file.is_file()
@@ -129,6 +134,13 @@ class RunDirectory:
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
         )
+
+
+def is_run(path: str | Path) -> bool:
+    """Returns whether there is a run of `sst-keras train` at `path` or `saved_models/<path>`."""
+    return any(
+        RunDirectory(folder).pipeline_file.is_file() for folder in (Path(path), RUNS_DIR / path)
+    )
 
 
 def find_export(path: str | Path) -> Path | None:

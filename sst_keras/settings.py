@@ -169,11 +169,12 @@ class ModelConfig:
         56, "steps to which last_padded pads each text; 56 is SST-5's longest", low=1,
         needs=("model.pooling", ("last_padded",)))
     init: str = _setting(
-        "", "a run of `sst-keras pretrain` from whose weights the first recurrent layer starts; "
-        "empty: random", label="pretrained", needs=_LSTM)
+        "", "a run of `sst-keras pretrain` from whose weights the first recurrent layer starts, or "
+        "one of `sst-keras train` from which all layers start; empty: random", label="pretrained")
     train_init: bool = _setting(
-        True, "whether training changes the layer that starts from a language model; if not, its "
-        "states are features for the layers above", label="pretrained layer trained",
+        True, "whether training changes what starts from another run; if not, only the layers "
+        "above a language model train, and only the last layer of a run",
+        label="pretrained layer trained",
         needs=("model.init", _Given()))
     weight_dropout: float = _setting(
         0.0, "share of the recurrent weights dropped, drawn for each batch",

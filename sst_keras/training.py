@@ -31,16 +31,17 @@ from sst_keras.corpora import Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import Evaluation, score
+from sst_keras.finetuning import EarlierRun
 from sst_keras.history import History, shown
 from sst_keras.input_pipeline import TrainingParts, epoch_shares, evaluation_batches
 from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, Accuracy, MacroF1
 from sst_keras.metrics import Metrics
-from sst_keras.models import build_model
+from sst_keras.models import build_model, summarized
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.pretrained import LanguageModelRun, start_from
 from sst_keras.pseudo_labels import PseudoLabels
-from sst_keras.runs import RunDirectory
+from sst_keras.runs import RunDirectory, is_run
 from sst_keras.runtime import keras, tf
 from sst_keras.settings import DataConfig, Pipeline
 from sst_keras.texts import Texts
@@ -92,6 +93,7 @@ class Inputs:
 
     Attributes:
         language_model: The one that the classifier starts from, if it does.
+        earlier_run: The run that it starts from, if it does.
         pseudo_labels: Those that the first epoch learns from, if it does.
         labelled: Their texts and probabilities.
     """
@@ -99,6 +101,7 @@ class Inputs:
     corpus: Corpus
     lexicon: Lexicon
     language_model: LanguageModelRun | None
+    earlier_run: EarlierRun | None
     pseudo_labels: PseudoLabels | None
     labelled: tuple[Texts, np.ndarray] | None
 
@@ -107,8 +110,9 @@ class Inputs:
         """Reads what the settings name; errors are those of `train`."""
         corpus = load_corpus(pipeline.data, data_dir)
         _report(pipeline, corpus)
-        lexicon = Lexicon.build(pipeline, corpus, data_dir)
-        init = pipeline.model.init if "model.init" not in pipeline.unread() else ""
+        start = _start(pipeline)
+        earlier = start if isinstance(start, EarlierRun) else None
+        lexicon = Lexicon.build(pipeline, corpus, data_dir, earlier and earlier.words())
         found = _pseudo_labels(pipeline, corpus)
         labelled = found and found.read()
         if labelled:
@@ -119,12 +123,13 @@ class Inputs:
             )
             if pipeline.training.epochs == 1:
                 log.warning("With one epoch, the model learns from pseudo-labels only.")
-        return cls(corpus, lexicon, LanguageModelRun.find(init) if init else None, found, labelled)
+        language_model = None if earlier else start
+        return cls(corpus, lexicon, language_model, earlier, found, labelled)
 
     def found(self, pipeline: Pipeline) -> Pipeline:
         """Returns the pipeline with what was found, by names that are good in any folder."""
         data, corpus, labels = pipeline.data, self.corpus, self.pseudo_labels
-        init = self.language_model.lasting_name if self.language_model else pipeline.model.init
+        start, vectors = self.language_model or self.earlier_run, self.lexicon.vector_references
         return replace(
             pipeline,
             data=replace(
@@ -134,15 +139,20 @@ class Inputs:
                 ordinal=data.ordinal if corpus.ordered else "no",
                 pseudo_labels=labels.lasting_name if labels else "",
             ),
-            embedding=replace(pipeline.embedding, vectors=self.lexicon.vector_references),
-            model=replace(pipeline.model, init=init),
+            embedding=replace(pipeline.embedding, vectors=vectors),
+            model=replace(pipeline.model, init=start.lasting_name if start else ""),
         )
 
     def task(self, pipeline: Pipeline) -> Task:
         """Returns the task that a checkpoint must belong to."""
         vectors = [source.fingerprint for source in self.lexicon.sources]
-        runs = (each and each.fingerprint for each in (self.language_model, self.pseudo_labels))
-        return Task(pipeline.settings(), self.corpus.fingerprint(), vectors, *runs)
+        runs = {name: run.fingerprint for name, run in self._runs().items()}
+        return Task(pipeline.settings(), self.corpus.fingerprint(), vectors, **runs)
+
+    def _runs(self) -> dict[str, LanguageModelRun | EarlierRun | PseudoLabels]:
+        """Returns the earlier work that the run starts or learns from, by attribute."""
+        names = ("language_model", "earlier_run", "pseudo_labels")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def texts(self, examples: str) -> list[Texts]:
         """Returns all texts that are trained on, for a value of `data.examples`."""
@@ -157,11 +167,27 @@ class Inputs:
             "data_fingerprint": corpus.fingerprint(),
             "rows_fingerprint": corpus.rows_fingerprint(),
             "vocabulary_size": len(lexicon.vocabulary),
-            "vectors": [source.to_dict() for source in lexicon.sources],
+            "vectors": lexicon.vectors_to_dict(),
             "notes": [*corpus.notes, *lexicon.notes],
         }
-        runs = {"language_model": self.language_model, "pseudo_labels": self.pseudo_labels}
-        return found | {name: run.to_dict() for name, run in runs.items() if run}
+        return found | {name: run.to_dict() for name, run in self._runs().items()}
+
+
+def _start(pipeline: Pipeline) -> LanguageModelRun | EarlierRun | None:
+    """Returns what the weights start from; if it does not fit the settings: `UsageError`."""
+    if not (name := pipeline.model.init):
+        return None
+    if is_run(name):
+        earlier = EarlierRun.find(name)
+        earlier.check(pipeline)
+        return earlier
+    if pipeline.model.name != "lstm":
+        raise UsageError(
+            f"expected model.name = lstm, to start from a language model. Received: "
+            f"{pipeline.model.name}.",
+            setting="model.init",
+        )
+    return LanguageModelRun.find(name)
 
 
 def _pseudo_labels(pipeline: Pipeline, corpus: Corpus) -> PseudoLabels | None:
@@ -207,8 +233,9 @@ def train(
             checkpoints.
 
     Raises:
-        UsageError: If the data set, the vectors, the language model or the pseudo-labels cannot be
-            found or do not fit, or the run has a checkpoint of other settings or data.
+        UsageError: If the data set, the vectors, the run or language model to start from, or the
+            pseudo-labels cannot be found or do not fit, or the run has a checkpoint of other
+            settings or data.
         InputError: If a file cannot be read.
         TrainingDiverged: If the loss becomes nan or infinite.
     """
@@ -334,12 +361,16 @@ def balanced_weights(
 
 def _compiled_model(pipeline: Pipeline, inputs: Inputs, steps: int) -> keras.Model:
     """Returns the model with its first weights, to be trained for `steps` batches."""
-    training, lexicon, start = pipeline.training, inputs.lexicon, inputs.language_model
+    training, lexicon = pipeline.training, inputs.lexicon
+    start = inputs.language_model or inputs.earlier_run
     sizes = len(lexicon.vocabulary), len(inputs.corpus.class_names)
     units = start.units if start else None
     model = build_model(pipeline.model, pipeline.embedding, *sizes, lexicon.matrix, units)
-    if start:
-        start_from(start, model, pipeline.model, lexicon)
+    if inputs.language_model:
+        start_from(inputs.language_model, model, pipeline.model, lexicon)
+    if inputs.earlier_run:
+        names, train_all = inputs.corpus.class_names, pipeline.model.train_init
+        inputs.earlier_run.start(model, names, train_all)
     metrics = [Accuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))
@@ -363,16 +394,13 @@ def _write_inputs(
     """Writes the files of a run that are known before training."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
     inputs.lexicon.vocabulary.save(run.vocabulary_file)
-    lines: list[str] = []
-    model.summary(line_length=80, print_fn=lambda text, **_: lines.append(text))
-    files.write_text(run.model_summary_file, "\n".join(lines) + "\n")
+    files.write_text(run.model_summary_file, summarized(model))
     environment = describe_environment() | {"seed": pipeline.training.seed} | inputs.to_dict()
     if weights:
         environment["class_weights"] = list(weights.values())
     files.write_json(run.environment_file, environment)
     keys = np.unique(np.concatenate([each.keys() for each in inputs.texts(pipeline.data.examples)]))
-    with files.whole_file(run.training_texts_file) as partial, partial.open("wb") as file:
-        np.save(file, keys)
+    files.write_array(run.training_texts_file, keys)
 
 
 def _training_parts(

@@ -52,6 +52,10 @@ class Vocabulary:
         trained = [word for word in ordered if counts[word] >= min_count or word in with_vector]
         return cls(tuple(dict.fromkeys((PADDING, UNKNOWN, *trained, *extra))))
 
+    def extended(self, words: Iterable[str]) -> Self:
+        """Returns a vocabulary with the same ids, followed by those of `words` that it lacks."""
+        return type(self)(tuple(dict.fromkeys((*self.tokens, *words))))
+
     def save(self, path: Path) -> None:
         """Writes one word per line, UTF-8, in the order of the ids."""
         files.write_text(path, "".join(f"{token}\n" for token in self.tokens))

@@ -121,7 +121,7 @@ def test_missing_sources_are_one_error(sweep, tmp_path, offline):
         ({"data.dataset": str(tmp_path / "gone.csv")}, "no file or folder .*gone.csv"),
         ({"data.dataset": "sst5"}, "SST-5"),
         ({"embedding.vectors": "gone"}, "no vectors 'gone'"),
-        ({"model.init": "gone"}, "no language model 'gone'"),
+        ({"model.init": "gone"}, "no run or language model 'gone'"),
     ):
         pipeline = with_settings(jobs[0][0].pipeline, settings, "test")
         with pytest.raises(InputError, match=message):

@@ -55,12 +55,18 @@ ALLOWED = {
         "tokenizer", "vocabulary",
     },
     "evaluation": {"classifier", "corpora", "metrics", "runs"},
-    "training": {
-        "callbacks", "checkpoints", "classifier", "corpora", "environment", "evaluation", "history",
-        "input_pipeline", "lexicon", "losses", "metrics", "models", "optimizers", "pretrained",
-        "pseudo_labels", "runs", "texts", "vocabulary",
+    "ensemble": {
+        "classifier", "environment", "evaluation", "layers", "models", "runs", "vocabulary",
     },
-    "serving": {"classifier", "input_pipeline", "runs", "tables"},
+    "finetuning": {
+        "classifier", "layers", "lexicon", "models", "pretrained", "runs", "vocabulary",
+    },
+    "training": {
+        "callbacks", "checkpoints", "classifier", "corpora", "environment", "evaluation",
+        "finetuning", "history", "input_pipeline", "lexicon", "losses", "metrics", "models",
+        "optimizers", "pretrained", "pseudo_labels", "runs", "texts", "vocabulary",
+    },
+    "serving": {"classifier", "input_pipeline", "models", "runs", "tables"},
     "experiments": {
         "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",
         "training", "vectors",

@@ -6,9 +6,11 @@ from sst_keras.layers import (
     AttentionPooling,
     Embedding,
     FixedLength,
+    Lookup,
     MaskedAveragePooling,
     MaskedConv1D,
     MaskedMaxPooling,
+    MeanOfMembers,
     WordDropout,
 )
 from sst_keras.runtime import keras, tf
@@ -135,3 +137,31 @@ def test_words_are_dropped_in_training_and_padding_is_not():
     assert 70 < (dropped == 1).sum() < 130  # 100 ± 3.5 standard deviations
     np.testing.assert_array_equal(layer(ids), ids)
     assert WordDropout.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_ids_of_another_vocabulary():
+    layer, ids = Lookup(4), np.array([[3, 1, 0], [2, 2, 0]])
+    layer.build(ids.shape)
+    layer.set_weights([np.array([0, 1, 1, 7], np.int32)])
+    np.testing.assert_array_equal(layer(ids), [[7, 1, 0], [1, 1, 0]])
+    assert Lookup.from_config(layer.get_config()).get_config() == layer.get_config()
+    assert not layer.trainable_weights
+    with pytest.raises(ValueError, match="input_dim"):
+        Lookup(0)
+
+
+def test_the_mean_of_members_by_hand():
+    logits = [np.log([[0.2, 0.8]]), np.log([[0.6, 0.4]])]  # the mean is 0.4, 0.6
+    attention = [np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]])]
+    layer = MeanOfMembers()
+    np.testing.assert_allclose(layer(logits), np.log([[0.4, 0.6]]), atol=1e-6)
+    answer, weights = layer(logits, attention=attention)
+    np.testing.assert_allclose(answer, np.log([[0.4, 0.6]]), atol=1e-6)
+    np.testing.assert_allclose(weights, [[0.75, 0.25]])
+    warm = MeanOfMembers(2.0)
+    np.testing.assert_allclose(warm(logits), np.log([[0.4, 0.6]]) / 2, atol=1e-6)
+    assert MeanOfMembers.from_config(warm.get_config()).get_config() == warm.get_config()
+    sure = [np.array([[1e4, -1e4]]), np.array([[1e4, -1e4]])]
+    assert np.isfinite(np.array(layer(sure))).all()
+    with pytest.raises(ValueError, match="temperature"):
+        MeanOfMembers(0.0)

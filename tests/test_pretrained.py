@@ -134,7 +134,8 @@ def test_vectors_without_effect(tmp_path, language_model, settings, warned, capl
     ("overrides", "message"),
     [
         (["embedding.vectors=none"], "reads the vectors sample. Add them.*Received: none"),
-        (["model.init=nowhere"], "no language model 'nowhere'"),
+        (["model.init={lm}", "model.name=mlp"], "model.name = lstm.*Received: mlp"),
+        (["model.init=nowhere"], "no run or language model 'nowhere'"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, language_model, overrides, message):

@@ -94,7 +94,6 @@ UNREAD = {
     "model.bidirectional": {"model.name": "mlp"},
     "model.pooling": {"model.name": "mlp"},
     "model.padded_length": {},
-    "model.init": {"model.name": "cnn"},
     "model.train_init": {},
     "model.weight_dropout": {"model.name": "cnn"},
     "model.matmul_dtype": {"model.name": "cnn"},

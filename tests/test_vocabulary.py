@@ -35,3 +35,10 @@ def test_a_file_that_is_not_a_vocabulary(tmp_path, text):
     (tmp_path / "vocabulary.txt").write_text(text)
     with pytest.raises(InputError, match=r"vocabulary\.txt"):
         Vocabulary.load(tmp_path / "vocabulary.txt")
+
+
+def test_more_words_come_behind():
+    vocabulary = Vocabulary((PADDING, UNKNOWN, "a", "b"))
+    assert vocabulary.extended(["b", "c", UNKNOWN, "d", "c"]).tokens == (
+        PADDING, UNKNOWN, "a", "b", "c", "d",
+    )  # fmt: skip

@@ -33,7 +33,7 @@ def plot(runs: tuple[str, ...], out: str | None) -> None:
             click.echo(path)
         return
     for directory in directories:
-        if not directory.history_file.is_file():
+        if not (directory.has_history or directory.is_finished):
             name = directory.history_file.name
             raise UsageError(
                 f"{str(directory.path)!r} has no {name} to plot: none of its epochs was finished."

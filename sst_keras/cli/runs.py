@@ -42,11 +42,12 @@ def runs(folder: str, as_json: bool) -> None:
         click.secho(row["run"], bold=True)  # on its own line, so that it can be copied
         scores = "unfinished"
         if row["finished"]:
-            scores = (
-                f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, epoch "
-                f"{shown(row['best_epoch'])} of {shown(row['epochs'])}, {row['seconds']:.0f} s"
-            )
-        click.echo(f"    {row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
+            scores = f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, "
+            if row["epochs"] is not None:  # not an ensemble
+                scores += f"epoch {shown(row['best_epoch'])} of {shown(row['epochs'])}, "
+            scores += f"{row['seconds']:.0f} s"
+        kind = "ensemble, " if row["pipeline"] == "ensemble" else ""
+        click.echo(f"    {kind}{row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
     for row in models:
         click.secho(row["run"], bold=True)
         scores = "unfinished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shlex
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.config import with_override
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.history import shown
@@ -30,7 +32,13 @@ _OPTIONS = {
 
 
 @click.command()
-@click.argument("pipeline", default="lstm-attention")
+@click.argument("pipeline", required=False)
+@click.option(
+    "--from",
+    "init",
+    metavar="RUN",
+    help="An earlier run to start from: its words, vectors and layers.",
+)
 @options.dataset
 @options.data_dir
 @options.vectors
@@ -43,7 +51,8 @@ _OPTIONS = {
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into RUN/logs.")
 @options.as_json
 def train(
-    pipeline: str,
+    pipeline: str | None,
+    init: str | None,
     data_dir: str | None,
     overrides: tuple[str, ...],
     run_dir: str | None,
@@ -56,14 +65,23 @@ def train(
 
     The model of the best epoch on dev is kept: best by accuracy, or as training.monitor says.
     PIPELINE is a name that `sst-keras pipelines` lists, one of a sweep's, such as paper/V2.3, or
-    the path of a TOML file. Without it, lstm-attention is trained.
+    the path of a TOML file. Without it, lstm-attention is trained, or fine-tune with --from.
+
+    With --from, the new run starts from another run's words, vectors and layers, on other texts and
+    perhaps with other classes. PIPELINE then says only how it is trained.
 
     A run that was killed goes on after its last check of dev if it is trained again with the same
     settings and --run-dir. It is saved after a check, but at most once a minute.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
-    settings = find_pipeline(pipeline, overrides)
+    if init is None:
+        settings = find_pipeline(pipeline or "lstm-attention", overrides)
+    else:
+        from sst_keras.finetuning import EarlierRun
+
+        settings = EarlierRun.find(init).pipeline(find_pipeline(pipeline or "fine-tune"))
+        settings = functools.reduce(with_override, overrides, settings)
     for section, names in _OPTIONS.items():
         settings = options.changed(settings, {name: given[name] for name in names}, section)
     if tensorboard:

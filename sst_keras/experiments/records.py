@@ -98,8 +98,8 @@ class RunRecord:
         best: The scores of the weights of the best epoch by dev.
         commit: The commit of the code, if it ran from a checkout.
         data_fingerprint: `Corpus.fingerprint` of the data set.
-        learned_from: The fingerprint of the `language_model` and of the `pseudo_labels` that the
-            run learned from, if it did; None in older records.
+        learned_from: The fingerprints of the `language_model`, the `pseudo_labels` and the
+            `earlier_run` that the run learned or started from, if it did; None in older records.
         class_names: The classes, lowest first.
         history: Column of `history.csv` → values, one per epoch.
         checks: Column → values of the dev scores within epochs, if there were any.

@@ -28,7 +28,8 @@ from sst_keras.experiments.sweep import Experiment
 
 Job = tuple[Experiment, int]  # and a seed
 
-_EARLIER = ("language_model", "pseudo_labels")  # what a run may learn from, in its environment
+# What a run may learn or start from, in its environment.
+_EARLIER = ("language_model", "pseudo_labels", "earlier_run")
 # The columns of a history that a record keeps; the others are times and learning rates.
 _CURVES = ("epoch", "loss", "accuracy", "dev_loss", "dev_accuracy")
 
@@ -77,6 +78,7 @@ def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> No
     from sst_keras.datasets.sst5 import source
     from sst_keras.pretrained import LanguageModelRun
     from sst_keras.pseudo_labels import PseudoLabels
+    from sst_keras.runs import is_run, open_run
     from sst_keras.vectors import sets
 
     pipelines = [experiment.pipeline for experiment, _ in jobs]
@@ -84,7 +86,7 @@ def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> No
         if name not in ("auto", "none"):
             sets.find_vectors(name, data_dir)
     for name in {pipeline.model.init for pipeline in pipelines} - {""}:
-        LanguageModelRun.find(name)
+        open_run(name) if is_run(name) else LanguageModelRun.find(name)
     for name in {pipeline.data.pseudo_labels for pipeline in pipelines} - {""}:
         PseudoLabels.find(name)
     for name in {pipeline.data.dataset for pipeline in pipelines}:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sst_keras.classifier import Classifier
 from sst_keras.errors import UsageError
+from sst_keras.models import recurrent_layers
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import tf
 
@@ -36,12 +37,9 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 setting="out",
             )
     classifier = Classifier.load(run)
-    for layer in classifier.model.layers:
-        for way in ("forward", "backward"):
-            recurrent = getattr(layer, f"{way}_layer", layer)  # of a bidirectional layer
-            if hasattr(recurrent, "use_cudnn"):
-                # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
-                recurrent.use_cudnn = False
+    for layer in recurrent_layers(classifier.model):
+        # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
+        layer.use_cudnn = False
     module = tf.Module()
     module.classifier = classifier
     # As variables, they are attributes of the loaded SavedModel.

@@ -125,7 +125,7 @@ def _comparable(sweep: Sweep, records: Mapping[RunKey, RunRecord], source: str |
     for name in runs.experiments:
         what = f"the same word vectors in all runs of {wording.text(name)}"
         found[what] = wording.vectors(runs.of([name]))
-        for kind in ("language_model", "pseudo_labels"):
+        for kind in ("language_model", "pseudo_labels", "earlier_run"):
             known = [run.learned_from for run in runs.of([name]) if run.learned_from]
             kinds = dict.fromkeys(each[kind][:8] for each in known if kind in each)
             words = kind.replace("_", " ")

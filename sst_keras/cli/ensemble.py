@@ -1,0 +1,64 @@
+"""`sst-keras ensemble`: several runs as one."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from sst_keras.cli import options
+from sst_keras.files import to_json
+from sst_keras.runs import new_run
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@options.data_dir
+@click.option("--run-dir", metavar="DIR", help="The new run's folder.  [default: a new one]")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --run-dir.")
+@options.as_json
+def ensemble(
+    runs: tuple[str, ...],
+    data_dir: str | None,
+    run_dir: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make one run of several RUNs: their mean probability is its answer.
+
+    The new run is scored on dev and test, plotted and exported. It holds the models of the others,
+    so it works without them, and it takes as long as all of them together to answer.
+
+    The runs must be trained on the same data, with any pipelines: `sst-keras train --seed 2`
+    trains another one.
+    """
+    from sst_keras.ensemble import ensemble as make_ensemble
+    from sst_keras.ensemble import find_members, pipeline_of
+
+    members = find_members(runs)
+    run = new_run(pipeline_of(members), run_dir, overwrite)
+    log.info(f"Ensemble of {len(members)} runs, into {run.path}")
+    result = make_ensemble(members, run, data_dir)
+
+    from sst_keras.cli.evaluate import print_evaluation
+    from sst_keras.plotting import save_plots
+    from sst_keras.serving.export import export
+
+    made = [export(run), *save_plots([run])]
+    if as_json:
+        click.echo(to_json(run.summary() | {"run": str(run.path)}))
+        return
+    print_evaluation(result.scores["test"])
+    for member in members:
+        scores = member.metrics()
+        click.echo(
+            f"{member.name}: dev {scores['dev']['accuracy']:.1%}, test "
+            f"{scores['test']['accuracy']:.1%}"
+        )
+    dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
+    click.echo(f"All together: dev {dev:.1%}, test {test:.1%}\n")
+    click.echo(f"The run {run.path}")
+    for path in (run.metrics_file, run.model_file, *made):
+        click.echo(f"  {path.relative_to(run.path)}")

@@ -1,0 +1,178 @@
+"""Fine-tuning: a run that starts from an earlier one, on other texts, perhaps of other classes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from sst_keras import files
+from sst_keras.classifier import Classifier
+from sst_keras.errors import InputError, UsageError
+from sst_keras.layers import Embedding
+from sst_keras.lexicon import KnownWords
+from sst_keras.models import EMBEDDING, LOGITS
+from sst_keras.pretrained import first_layers
+from sst_keras.runs import RunDirectory, lasting_name, open_run
+from sst_keras.runtime import keras
+from sst_keras.settings import Pipeline, is_read
+from sst_keras.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+# The settings that make the words and the layers what they are.
+_SHARED = (
+    "data.lowercase", "embedding.vectors", "embedding.key_pattern", "embedding.dim",
+    "embedding.scale", "model.name", "model.units", "model.num_layers", "model.shortcuts",
+    "model.bidirectional", "model.pooling", "model.padded_length", "model.filters",
+    "model.kernel_sizes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A run whose words, vectors and layers another run starts from."""
+
+    run: RunDirectory
+
+    @classmethod
+    def find(cls, path: str | Path) -> Self:
+        """Returns the run at `path` or `saved_models/<path>`.
+
+        Raises:
+            UsageError: If there is none, or it is an ensemble.
+        """
+        try:
+            run = open_run(path)
+        except UsageError as error:
+            raise UsageError(error.message, setting="model.init") from None
+        if members := run.environment().get("members"):
+            names = ", ".join(each["name"] for each in members)
+            raise UsageError(
+                f"{run.name} is an ensemble. Start from one of its members: {names}.",
+                setting="model.init",
+            )
+        return cls(run)
+
+    @property
+    def lasting_name(self) -> str:
+        """What finds the run from any folder: its name below `saved_models/`, or its full path."""
+        return lasting_name(self.run.path)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the model's file."""
+        return files.sha256(self.run.model_file)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The trained classifier; a damaged file raises an `InputError`."""
+        return Classifier.load(self.run)
+
+    def words(self) -> KnownWords:
+        """Returns the run's words with their vectors, as training left them."""
+        vocabulary = Vocabulary.load(self.run.vocabulary_file)
+        matrix = self.classifier.model.get_layer(EMBEDDING).get_weights()[0]
+        sets = self.run.environment().get("vectors", [])
+        if sum(about["dim"] for about in sets) != matrix.shape[1]:
+            sets = []  # learned from scratch
+        return KnownWords(self.lasting_name, vocabulary, matrix, sets)
+
+    @property
+    def units(self) -> int | None:
+        """The width of the first recurrent layer, per direction; None if there is none."""
+        layers = first_layers(self.classifier.model)
+        return layers[0].units if layers else None
+
+    def pipeline(self, recipe: Pipeline) -> Pipeline:
+        """Returns what trains the run's words, vectors and layers as a pipeline says.
+
+        The settings of `data` and `training` are the recipe's, those of `embedding` and `model` the
+        run's.
+        """
+        old, data = self.run.pipeline, recipe.data
+        words = {name: getattr(old.data, name) for name in ("lowercase", "vector_words")}
+        unused = [
+            name for name in recipe.changes() if name.partition(".")[0] in ("embedding", "model")
+        ]
+        if unused:
+            log.warning(
+                f"The words and layers are those of {self.lasting_name}. These settings of "
+                f"{recipe.name} are not used: {', '.join(unused)}."
+            )
+        model = replace(old.model, init=self.lasting_name, train_init=True)
+        return replace(recipe, data=replace(data, **words), embedding=old.embedding, model=model)
+
+    def check(self, pipeline: Pipeline) -> None:
+        """Checks that a pipeline has the words and layers of the run; else: `UsageError`."""
+        mine, given = self.pipeline(Pipeline()).settings(), pipeline.settings()
+        differences = [
+            f"{name} is {mine[name]!r}, not {given[name]!r}"
+            for name in _SHARED
+            if is_read(name, mine) and mine[name] != given[name]
+        ]
+        if differences:
+            raise UsageError(
+                f"the layers and words of {self.lasting_name} are other ones: "
+                f"{'; '.join(differences)}. Leave these settings as they are in the run.",
+                setting="model.init",
+            )
+
+    def start(self, model: keras.Model, class_names: Sequence[str], train_all: bool) -> None:
+        """Gives a model the run's weights, and freezes what was frozen in the run.
+
+        The rows of the model's embedding that the run does not have stay as they are. The last
+        layer gets its weights only if the classes are the run's. Unless `train_all`, only the last
+        layer trains.
+
+        Raises:
+            InputError: If the run's model has other layers than its settings say.
+        """
+        old, same = self.classifier.model, tuple(class_names) == self.classifier.class_names
+        known = {layer.name: layer for layer in old.layers}
+        for layer in model.layers:
+            if not layer.weights or (layer.name == LOGITS and not same):
+                continue
+            if layer.name not in known:
+                raise self._misfit(layer)
+            weights, given = layer.get_weights(), known[layer.name].get_weights()
+            if isinstance(layer, Embedding):  # new words keep their rows
+                given = [np.concatenate([given[0], weights[0][len(given[0]) :]])]
+            if [each.shape for each in weights] != [each.shape for each in given]:
+                raise self._misfit(layer)
+            layer.set_weights(given)
+            if isinstance(layer, Embedding):
+                layer.trainable = layer.trainable and train_all
+                continue
+            for part, earlier in zip(_parts(layer), _parts(known[layer.name]), strict=True):
+                part.trainable = earlier.trainable and (train_all or layer.name == LOGITS)
+        log.info(
+            f"Starts from {self.lasting_name}"
+            + ("." if same else ", with a new last layer: its classes are others.")
+        )
+
+    def _misfit(self, layer: keras.Layer) -> InputError:
+        return InputError(
+            f"{self.run.model_file}: expected the layers that {self.run.pipeline_file.name} says. "
+            f"Received others at {layer.name}. Train the run again with this version."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns name, pipeline, data set and fingerprint, for JSON."""
+        pipeline = self.run.pipeline
+        return {
+            "name": self.lasting_name,
+            "pipeline": pipeline.name,
+            "dataset": pipeline.data.dataset,
+            "fingerprint": self.fingerprint,
+        }
+
+
+def _parts(layer: keras.Layer) -> list[keras.Layer]:
+    """Returns a layer, and the layers of both directions if it has them."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        return [layer, layer.forward_layer, layer.backward_layer]
+    return [layer]

@@ -1,0 +1,205 @@
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sst_keras.classifier import Classifier
+from sst_keras.config import load_pipeline, with_settings
+from sst_keras.errors import InputError, UsageError
+from sst_keras.finetuning import EarlierRun
+from sst_keras.runs import RunDirectory, is_run, new_run
+from sst_keras.runtime import keras
+from sst_keras.training import train
+from sst_keras.vocabulary import Vocabulary
+
+RECIPE = load_pipeline("fine-tune")
+
+
+class Stop(keras.callbacks.Callback):
+    """Stops before the first step, so that the first weights are kept."""
+
+    def on_train_begin(self, logs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def reviews(tmp_path) -> Path:
+    """A file of two classes, with words that the sample lacks: zappy and zippy, often."""
+    write(tmp_path / "reviews.csv", {"good": "zappy film", "bad": "zippy plot"})
+    return tmp_path / "reviews.csv"
+
+
+def write(path, texts):
+    """Writes a file with 20 different texts of each class, which end in a word of their own."""
+    rows = [f"{text} x{label}{n},{label}" for n in range(20) for label, text in texts.items()]
+    path.write_text("\n".join(["text,label", *rows]), "utf-8")
+
+
+def begun(earlier, dataset, folder, **settings):
+    """Returns the run of a training that was stopped before its first step."""
+    pipeline = EarlierRun.find(earlier.path).pipeline(RECIPE)
+    settings = {name.replace("__", "."): value for name, value in settings.items()}
+    pipeline = with_settings(pipeline, {"data.dataset": str(dataset)} | settings)
+    run = new_run(pipeline, folder)
+    with pytest.raises(KeyboardInterrupt):
+        train(pipeline, run, callbacks=[Stop()])
+    return run
+
+
+def test_other_classes_get_a_new_last_layer(trained_run, reviews, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        run = begun(trained_run, reviews, tmp_path / "new")
+    assert "with a new last layer" in caplog.text
+    new, old = Classifier.load(run).model, Classifier.load(trained_run).model
+    for name in ("lstm_1", "attention"):
+        for mine, given in zip(*(m.get_layer(name).get_weights() for m in (new, old)), strict=True):
+            np.testing.assert_array_equal(mine, given)
+    assert new.output.shape[-1] == 2
+    about = run.environment()["earlier_run"]
+    assert about["fingerprint"] == EarlierRun(trained_run).fingerprint
+    assert about["dataset"] == "sample" and about["pipeline"] == "lstm-attention"
+    assert run.pipeline.model.init == str(trained_run.path)  # found from any folder
+    assert run.pipeline.name == "fine-tune" and run.pipeline.training == RECIPE.training
+
+
+def test_the_same_classes_keep_the_last_layer(trained_run, tmp_path):
+    run = begun(trained_run, "sample", tmp_path / "new")
+    texts = ["Not bad at all.", "A dull film."]
+    new, old = (Classifier.load(each).predictor().predict(texts) for each in (run, trained_run))
+    for mine, given in zip(new, old, strict=True):
+        assert mine.probabilities == given.probabilities
+
+
+def test_new_words_follow_the_known_ones(trained_run, reviews, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        run = begun(trained_run, reviews, tmp_path / "new")
+    known, words = (Vocabulary.load(each.vocabulary_file) for each in (trained_run, run))
+    assert words.tokens == (*known.tokens, "zappy", "zippy")
+    assert "2 new ones, 0 of them with a vector" in caplog.text
+    new, old = (
+        Classifier.load(each).model.get_layer("embedding").get_weights()[0]
+        for each in (run, trained_run)
+    )
+    np.testing.assert_array_equal(new[: len(old)], old)
+    np.testing.assert_array_equal(new[-2:], old[[1, 1]])  # as the unknown word
+
+
+def test_a_new_word_has_its_vector_if_the_same_file_is_here(tmp_path, reviews):
+    lines = ["film 1 2 3", "plot 3 1 2", "good 1 1 1", "zappy 4 5 6", "a 0 0 1"]
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("\n".join(lines), "utf-8")
+    write(tmp_path / "first.csv", {"good": "good film", "bad": "a plot"})
+    settings = [f"data.dataset='{tmp_path / 'first.csv'}'", f"embedding.vectors='{vectors}'"]
+    settings += ["model.units=4", "training.epochs=1", "data.vector_words=0"]
+    settings += ["embedding.scale=0.5"]
+    pipeline = load_pipeline("lstm-attention", settings)
+    earlier = train(pipeline, new_run(pipeline, tmp_path / "earlier")).run
+    assert "zappy" not in Vocabulary.load(earlier.vocabulary_file).tokens
+
+    run = begun(earlier, reviews, tmp_path / "new")
+    words = Vocabulary.load(run.vocabulary_file).tokens
+    row = Classifier.load(run).model.get_layer("embedding").get_weights()[0][words.index("zappy")]
+    np.testing.assert_allclose(row / row[0], [1, 5 / 4, 6 / 4], rtol=1e-6)
+    # Of a fine-tuned run, the sets are known, too.
+    assert run.environment()["vectors"][0]["fingerprint"]
+
+    vectors.write_text("\n".join([*lines, "other 1 1 1"]), "utf-8")
+    run = begun(earlier, reviews, tmp_path / "changed")
+    row = Classifier.load(run).model.get_layer("embedding").get_weights()[0][words.index("zappy")]
+    old = Classifier.load(earlier).model.get_layer("embedding").get_weights()[0]
+    np.testing.assert_array_equal(row, old[1])
+    assert "are not here" in " ".join(run.environment()["notes"])
+    assert run.pipeline.embedding.vectors == earlier.pipeline.embedding.vectors
+    # A run that starts from that one knows which vectors its words had.
+    assert EarlierRun(run).words().sets == earlier.environment()["vectors"]
+
+
+@pytest.mark.parametrize("train_all", [True, False])
+def test_what_trains(trained_run, tmp_path, train_all):
+    pipeline = EarlierRun(trained_run).pipeline(RECIPE)
+    changes = {"data.dataset": "sample", "training.epochs": 1, "model.train_init": train_all}
+    pipeline = with_settings(pipeline, changes)
+    run = train(pipeline, new_run(pipeline, tmp_path / "new")).run
+    new, old = Classifier.load(run).model, Classifier.load(trained_run).model
+    changed = {
+        layer.name
+        for layer in new.layers
+        for mine, given in zip(
+            layer.get_weights(), old.get_layer(layer.name).get_weights(), strict=True
+        )
+        if not np.array_equal(mine, given)
+    }
+    assert changed == ({"embedding", "lstm_1", "attention", "logits"} if train_all else {"logits"})
+
+
+def test_what_was_frozen_stays_frozen(trained_run, reviews, tmp_path):
+    model = keras.models.load_model(trained_run.model_file)
+    earlier = RunDirectory(Path(shutil.copytree(trained_run.path, tmp_path / "earlier")))
+    model.get_layer("lstm_1").trainable = False
+    model.save(earlier.model_file)
+    run = begun(earlier, reviews, tmp_path / "new")
+    layers = {layer.name: layer.trainable for layer in Classifier.load(run).model.layers}
+    assert not layers["lstm_1"] and layers["attention"] and layers["logits"]
+
+
+def test_every_architecture_can_be_fine_tuned(reviews, tmp_path):
+    for name in ("mlp", "cnn-multichannel", "stacked-lstm"):
+        small = ["data.dataset=sample", "model.units=4", "model.filters=3", "training.epochs=1"]
+        pipeline = load_pipeline(name, small + ["model.bidirectional=true"])
+        earlier = train(pipeline, new_run(pipeline, tmp_path / name)).run
+        new = Classifier.load(begun(earlier, reviews, tmp_path / f"{name}-new")).model
+        old = Classifier.load(earlier).model
+        for layer in new.layers:
+            weights, given = layer.get_weights(), old.get_layer(layer.name).get_weights()
+            for mine, before in zip(weights, given, strict=True):
+                if layer.name != "logits":
+                    np.testing.assert_array_equal(mine[: len(before)], before)
+
+
+def test_a_pipeline_of_other_layers_is_refused(trained_run, tmp_path):
+    pipeline = load_pipeline("lstm", [f"model.init={trained_run.path}", "data.dataset=sample"])
+    with pytest.raises(UsageError, match=r"model.units is 16, not 128.*model.pooling is"):
+        train(pipeline, new_run(pipeline, tmp_path / "new"))
+
+
+def test_the_settings_that_are_not_used_are_named(trained_run, caplog):
+    pipeline = EarlierRun(trained_run).pipeline(load_pipeline("mlp"))
+    assert pipeline.model.name == "lstm"
+    assert "These settings of mlp are not used: model.name" in caplog.text
+
+
+def test_runs_that_cannot_be_started_from(run_copy, tmp_path):
+    with pytest.raises(UsageError, match="There is no run 'nowhere'") as caught:
+        EarlierRun.find("nowhere")
+    assert caught.value.setting == "model.init"
+    assert is_run(run_copy.path) and not is_run(tmp_path / "nowhere")
+    about = run_copy.environment() | {"members": [{"name": "a"}, {"name": "b"}]}
+    run_copy.environment_file.write_text(json.dumps(about), "utf-8")
+    with pytest.raises(UsageError, match="an ensemble. Start from one of its members: a, b"):
+        EarlierRun.find(run_copy.path)
+
+
+def test_a_model_that_is_not_that_of_its_settings(run_copy, reviews, tmp_path):
+    text = run_copy.pipeline_file.read_text("utf-8").replace("num_layers = 1", "num_layers = 2")
+    run_copy.pipeline_file.write_text(text, "utf-8")
+    pipeline = EarlierRun(run_copy).pipeline(RECIPE)
+    pipeline = with_settings(pipeline, {"data.dataset": str(reviews)})
+    with pytest.raises(InputError, match="Received others at lstm_2"):
+        train(pipeline, new_run(pipeline, tmp_path / "new"))
+
+
+def test_a_killed_run_goes_on_only_from_the_same_run(trained_run, reviews, tmp_path):
+    from sst_keras.training import Inputs
+
+    pipeline = EarlierRun(trained_run).pipeline(RECIPE)
+    pipeline = with_settings(pipeline, {"data.dataset": str(reviews)})
+    task = Inputs.read(pipeline, None).task(pipeline)
+    assert task.earlier_run == EarlierRun(trained_run).fingerprint
+    saved = json.loads(json.dumps(vars(task)))
+    assert task.differences(saved) == []
+    assert task.differences(saved | {"earlier_run": "x"}) == [
+        "the run that it starts from is another"
+    ]
