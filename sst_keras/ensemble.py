@@ -11,9 +11,10 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.classifier import Classifier
+from sst_keras.encoder import TokenEncoder
 from sst_keras.environment import describe_environment
 from sst_keras.errors import InputError, UsageError
-from sst_keras.evaluation import Evaluation, own_corpus, score
+from sst_keras.evaluation import Evaluation, calibrate, own_corpus
 from sst_keras.layers import Lookup, MeanOfMembers
 from sst_keras.models import ATTENTION, summarized
 from sst_keras.runs import RunDirectory, lasting_name, open_run
@@ -119,10 +120,12 @@ def ensemble(
     files.write_json(run.environment_file, describe_environment() | about)
     keys = np.unique(np.concatenate([member.training_texts() for member in members]))
     files.write_array(run.training_texts_file, keys)
+    encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)
+    together = Classifier(model, encoder, corpus.class_names, pipeline.data.batch_tokens)
+    mean = next(layer for layer in model.layers if isinstance(layer, MeanOfMembers))
+    scores = calibrate(together, corpus, mean.temperature.assign)
     with files.whole_file(run.model_file) as partial:
         model.save(partial)
-    classifier = Classifier.load(run)
-    scores = {split: score(classifier, corpus, split) for split in ("dev", "test")}
     result = EnsembleResult(run, scores, time.perf_counter() - started)
     files.write_json(run.metrics_file, result.to_dict())
     return result

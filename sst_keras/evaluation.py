@@ -1,6 +1,6 @@
 """A classifier on a split of a data set → `Evaluation`: accuracy, F1, confusion, calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sst_keras import files
+from sst_keras.calibration import fit_temperature
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
 from sst_keras.errors import InputError, UsageError
@@ -36,6 +37,8 @@ class Evaluation:
         ordered: Whether the order of the classes is a scale. If not, scores that measure distances
             between classes are None in `to_dict`.
         notes: What a user should know about the data set, one sentence each.
+        uncalibrated: The run's `temperature` and, without it, `loss` and
+            `expected_calibration_error`, if they were measured.
     """
 
     dataset: str
@@ -45,6 +48,7 @@ class Evaluation:
     is_own_data: bool = True
     ordered: bool = True
     notes: tuple[str, ...] = ()
+    uncalibrated: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the scores by name, for JSON."""
@@ -54,7 +58,8 @@ class Evaluation:
         if not self.ordered:
             scores |= dict.fromkeys(_ORDINAL)
         head = {"dataset": self.dataset, "split": self.split, "class_names": list(self.class_names)}
-        return {**head, **scores, "warnings": self.warnings()}
+        more = {"uncalibrated": self.uncalibrated} if self.uncalibrated else {}
+        return {**head, **scores, **more, "warnings": self.warnings()}
 
     @property
     def majority_class(self) -> str:
@@ -124,7 +129,11 @@ def evaluate(
             notes += _trained_on(run, corpus.split(split or "test"))
     evaluation = score(classifier, corpus, split or "test")
     name = evaluation.split if len(corpus.train) else "all"
-    return replace(evaluation, split=name, is_own_data=is_own_data, notes=(*corpus.notes, *notes))
+    notes = (*corpus.notes, *notes)
+    before = run.metrics().get(name, {}).get("uncalibrated") if is_own_data else None
+    return replace(
+        evaluation, split=name, is_own_data=is_own_data, notes=notes, uncalibrated=before
+    )
 
 
 def own_corpus(
@@ -215,6 +224,25 @@ def score(classifier: Classifier, corpus: Corpus, split: str) -> Evaluation:
     examples = corpus.split(split)
     metrics = compute_metrics(examples.labels, classifier.probabilities(examples))
     return Evaluation(corpus.name, split, corpus.class_names, metrics, ordered=corpus.ordered)
+
+
+def calibrate(
+    classifier: Classifier, corpus: Corpus, divide: Callable[[float], None]
+) -> dict[str, Evaluation]:
+    """Gives a classifier the temperature that suits dev; returns its scores on dev and test.
+
+    `divide` changes the classifier's model so that its logits are divided by a number.
+    """
+    found = {split: classifier.probabilities(corpus.split(split)) for split in ("dev", "test")}
+    temperature = fit_temperature(corpus.dev.labels, found["dev"])
+    divide(temperature)
+    scores = {}
+    for split, probabilities in found.items():
+        before = compute_metrics(corpus.split(split).labels, probabilities)
+        old = {name: getattr(before, name) for name in ("loss", "expected_calibration_error")}
+        old["temperature"] = temperature
+        scores[split] = replace(score(classifier, corpus, split), uncalibrated=old)
+    return scores
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

@@ -229,16 +229,14 @@ class Lookup(keras.layers.Layer):
 class MeanOfMembers(keras.layers.Layer):
     """The mean of several classifiers' probabilities, and of their attention.
 
-    The logits are `log(mean of the members' softmax(logits)) / temperature`. Source: Hansen and
-    Salamon, "Neural Network Ensembles", IEEE Transactions on Pattern Analysis and Machine
-    Intelligence 12 (1990).
+    The logits are `log(mean of the members' softmax(logits)) / temperature`. The temperature is a
+    weight that does not train, at first 1. Source: Hansen and Salamon, "Neural Network Ensembles",
+    IEEE Transactions on Pattern Analysis and Machine Intelligence 12 (1990).
     """
 
-    def __init__(self, temperature: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not temperature > 0:
-            raise ValueError(f"Expected `temperature` above 0. Received: {temperature=}")
-        self.temperature = temperature
+        self.temperature = self.add_weight((), "ones", trainable=False, name="temperature")
 
     def call(self, inputs: Any, attention: Any = ()) -> Any:
         """Returns logits float32[batch, classes] for a list of members' logits of that shape.
@@ -250,7 +248,3 @@ class MeanOfMembers(keras.layers.Layer):
         mean = ops.maximum(ops.mean(probabilities, axis=0), smallest)
         logits = ops.log(mean) / self.temperature
         return (logits, ops.mean(ops.stack(list(attention)), axis=0)) if attention else logits
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "temperature": self.temperature}

@@ -30,14 +30,14 @@ from sst_keras.classifier import Classifier
 from sst_keras.corpora import Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import UsageError
-from sst_keras.evaluation import Evaluation, score
+from sst_keras.evaluation import Evaluation, calibrate, score
 from sst_keras.finetuning import EarlierRun
 from sst_keras.history import History, shown
 from sst_keras.input_pipeline import TrainingParts, epoch_shares, evaluation_batches
 from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, Accuracy, MacroF1
 from sst_keras.metrics import Metrics
-from sst_keras.models import build_model, summarized
+from sst_keras.models import LOGITS, build_model, summarized
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.pretrained import LanguageModelRun, start_from
 from sst_keras.pseudo_labels import PseudoLabels
@@ -289,9 +289,11 @@ def train(
             best.save(model)
         raise
 
-    kept = _score(Classifier.load(run), corpus)
+    kept = _calibrate(run, corpus)
     history = History(tuple(logger.rows))
-    last = kept if best.best == best.checks else _score(classifier, corpus)
+    last = kept
+    if best.best < best.checks:
+        last = {split: score(classifier, corpus, split) for split in ("dev", "test")}
     seconds = time.perf_counter() - started
     best_epoch = history.rows[best.best - 1]["epoch"]
     result = TrainingResult(run, pipeline, history, best_epoch, kept, last, checks.rows, seconds)
@@ -452,5 +454,18 @@ def _fit(
         )
 
 
-def _score(classifier: Classifier, corpus: Corpus) -> dict[str, Evaluation]:
-    return {split: score(classifier, corpus, split) for split in ("dev", "test")}
+def _calibrate(run: RunDirectory, corpus: Corpus) -> dict[str, Evaluation]:
+    """Calibrates the kept model on dev, and scores it on dev and test.
+
+    The weights of the last layer are divided by the temperature, so that whatever reads the model's
+    file gives these probabilities.
+    """
+    classifier = Classifier.load(run)
+    layer = classifier.model.get_layer(LOGITS)
+
+    def divide(temperature: float) -> None:
+        layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
+        with files.whole_file(run.model_file) as partial:
+            classifier.model.save(partial)
+
+    return calibrate(classifier, corpus, divide)

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from sst_keras.calibration import rescaled
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
 from sst_keras.ensemble import averaged, ensemble, find_members, pipeline_of
@@ -42,6 +43,7 @@ def probabilities(run):
 
 def test_the_answer_is_the_mean_of_the_answers(trained_run, other_run, together):
     mean = (probabilities(trained_run) + probabilities(other_run)) / 2
+    mean = rescaled(mean, together.metrics()["test"]["uncalibrated"]["temperature"])
     np.testing.assert_allclose(probabilities(together), mean, atol=1e-6)
     mine, given = (
         Classifier.load(run).predictor().predict(TEXTS[:2], explain=True)

@@ -20,6 +20,7 @@ ALLOWED = {
     "vocabulary": set(),
     "history": set(),
     "metrics": set(),
+    "calibration": set(),
     "config": set(),
     "tables": set(),
     "layers": set(),
@@ -54,9 +55,10 @@ ALLOWED = {
         "corpora", "encoder", "input_pipeline", "layers", "models", "recurrent", "runs", "serving",
         "tokenizer", "vocabulary",
     },
-    "evaluation": {"classifier", "corpora", "metrics", "runs"},
+    "evaluation": {"calibration", "classifier", "corpora", "metrics", "runs"},
     "ensemble": {
-        "classifier", "environment", "evaluation", "layers", "models", "runs", "vocabulary",
+        "classifier", "encoder", "environment", "evaluation", "layers", "models",
+        "runs", "vocabulary",
     },
     "finetuning": {
         "classifier", "layers", "lexicon", "models", "pretrained", "runs", "vocabulary",
@@ -73,7 +75,7 @@ ALLOWED = {
     },
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (
-    "config", "engines.local", "errors", "experiments.records", "experiments.report",
+    "calibration", "config", "engines.local", "errors", "experiments.records", "experiments.report",
     "experiments.running", "experiments.sweep", "files", "history", "locations", "metrics",
     "plotting", "pretrained", "pseudo_labels", "registration", "runs", "settings", "tables.columns",
     "tables.encodings",

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from sst_keras import callbacks, training
+from sst_keras.calibration import fit_temperature
 from sst_keras.callbacks import TrainingDiverged
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
@@ -67,6 +68,19 @@ def test_history_and_metrics_agree(trained_run):
     # The model's file has the accuracy of its epoch.
     assert metrics["dev"]["accuracy"] == pytest.approx(history.column("dev_accuracy")[best - 1])
     assert history.column("embedding_learning_rate")[0] == pytest.approx(0.02)
+
+
+def test_the_kept_model_is_calibrated_on_dev(trained_run):
+    metrics, corpus = trained_run.metrics(), load_corpus(trained_run.pipeline.data)
+    probabilities = Classifier.load(trained_run).probabilities(corpus.dev)
+    assert fit_temperature(corpus.dev.labels, probabilities) == pytest.approx(1, abs=1e-3)
+    before = metrics["dev"]["uncalibrated"]
+    assert before["loss"] > metrics["dev"]["loss"] and before["temperature"] != 1
+    # Before, it had the loss that the history shows.
+    history = read_history(trained_run.history_file)
+    shown = history.column("dev_loss")[metrics["best_epoch"] - 1]
+    assert before["loss"] == pytest.approx(shown, rel=1e-5)
+    assert metrics["test"]["uncalibrated"]["temperature"] == before["temperature"]
 
 
 def rows_of(result):

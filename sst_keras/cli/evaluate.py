@@ -93,12 +93,18 @@ def print_evaluation(evaluation: Evaluation) -> None:
     else:
         click.echo("The confusion matrix is too wide for this screen: see the plot or --json.")
     low, high = (100 * end for end in metrics.accuracy_interval)
+    before = ""
+    if old := evaluation.uncalibrated:
+        before = (
+            f" ({old['expected_calibration_error']:.1%} without the temperature "
+            f"{old['temperature']:.2f})"
+        )
     lines = {
         "accuracy": f"{metrics.accuracy:.1%} ({low:.1f}-{high:.1f}%, 95 % interval of "
         f"{metrics.n:,} texts)",
         f"  always {evaluation.majority_class!r}": f"{metrics.majority:.1%}",
         "macro F1": f"{metrics.macro_f1:.1%}",
-        "expected calibration error": f"{metrics.expected_calibration_error:.1%}",
+        "expected calibration error": f"{metrics.expected_calibration_error:.1%}{before}",
     }
     # With two classes, distances add nothing to accuracy.
     if evaluation.ordered and len(names) > 2:
