@@ -11,7 +11,11 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").re
 
 # The repository has one copy of the pipelines and of the sample, at its top, where people look for
 # them. A wheel has them inside the package. An editable install reads those of the repository.
-BUNDLED = {"sst_keras.pipelines": "pipelines", "sst_keras.sample": "data/sample"}
+BUNDLED = {
+    "sst_keras.pipelines": "pipelines",
+    "sst_keras.sample": "data/sample",
+    "sst_keras.behaviour": "data/behaviour",
+}
 if "editable_wheel" in sys.argv:
     BUNDLED = {}
 
@@ -30,6 +34,7 @@ setup(
         "sst_keras.experiments.report": ["page.html"],
         "sst_keras.pipelines": ["*.toml", "sweeps/*.toml"],
         "sst_keras.sample": ["*.txt", "*.md"],
+        "sst_keras.behaviour": ["*.csv", "*.md"],
         "sst_keras.datasets.sst5": ["*.md", "*.bib", "*.txt", "*.tsv"],
     },
     install_requires=[

@@ -194,6 +194,23 @@ def load_corpus(
     return corpus
 
 
+def read_phrases(data: DataConfig, split: str, data_dir: str | Path | None = None) -> Split | None:
+    """Returns every labelled span of a split, each as often as it occurs; None without trees.
+
+    Errors are those of `load_corpus`.
+    """
+    if data.dataset == "sst5":
+        return _read_builder("phrases", split, data_dir)[0]
+    if data.dataset == "sample":
+        path = locations.bundled("sample") / f"{split}.txt"
+    else:
+        sources = find_sources(Path(data.dataset))
+        if not _are_trees(sources):
+            return None
+        path = sources[split]
+    return _split_of(span for tree in treebank.read_trees(path) for span in tree.examples())
+
+
 def describe(corpus: Corpus) -> dict[str, dict[str, Any]]:
     """Returns split → counts. `shortest` and `longest` are the tokens of a text."""
     rows = {}

@@ -1,5 +1,6 @@
 """A classifier on a split of a data set → `Evaluation`: accuracy, F1, confusion, calibration."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from sst_keras import files
+from sst_keras import error_analysis, files
 from sst_keras.calibration import fit_temperature
 from sst_keras.classifier import Classifier
-from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
+from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus, read_phrases
+from sst_keras.error_analysis import ErrorAnalysis
 from sst_keras.errors import InputError, UsageError
 from sst_keras.metrics import Metrics, compute_metrics
 from sst_keras.runs import RunDirectory
 from sst_keras.settings import DataConfig
+
+log = logging.getLogger(__name__)
 
 _ORDINAL = (
     "mean_absolute_error", "within_one_accuracy", "polarity_accuracy", "quadratic_weighted_kappa",
@@ -39,6 +43,7 @@ class Evaluation:
         notes: What a user should know about the data set, one sentence each.
         uncalibrated: The run's `temperature` and, without it, `loss` and
             `expected_calibration_error`, if they were measured.
+        errors: Where it is wrong, if that was asked for.
     """
 
     dataset: str
@@ -49,6 +54,7 @@ class Evaluation:
     ordered: bool = True
     notes: tuple[str, ...] = ()
     uncalibrated: Mapping[str, float] | None = None
+    errors: ErrorAnalysis | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the scores by name, for JSON."""
@@ -59,6 +65,8 @@ class Evaluation:
             scores |= dict.fromkeys(_ORDINAL)
         head = {"dataset": self.dataset, "split": self.split, "class_names": list(self.class_names)}
         more = {"uncalibrated": self.uncalibrated} if self.uncalibrated else {}
+        if self.errors:
+            more["errors"] = self.errors.to_dict()
         return {**head, **scores, **more, "warnings": self.warnings()}
 
     @property
@@ -98,6 +106,7 @@ def evaluate(
     split: str | None = None,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
+    errors: bool = False,
     **reading: Any,
 ) -> Evaluation:
     """Scores a run's classifier.
@@ -108,6 +117,7 @@ def evaluate(
             data set that is one file.
         dataset: A data set with the same classes, to score instead of the run's own.
         data_dir: The folder that has `sst/`, instead of the environment's.
+        errors: Whether to find out where the classifier is wrong, too.
         reading: Settings of `data` that say how another data set's files are read.
 
     Raises:
@@ -127,7 +137,13 @@ def evaluate(
         if not is_own_data:
             notes = _other_names(corpus.class_names, own.labels)
             notes += _trained_on(run, corpus.split(split or "test"))
-    evaluation = score(classifier, corpus, split or "test")
+    evaluation = score(classifier, corpus, split or "test", errors)
+    if errors:
+        data = replace(run.pipeline.data, dataset=corpus.name)
+        if labelled := read_phrases(data, split or "test", data_dir):
+            log.info(f"Scoring {len(labelled):,} labelled phrases ...")
+            share = error_analysis.phrases(labelled, classifier.probabilities(labelled))
+            evaluation = replace(evaluation, errors=replace(evaluation.errors, phrases=share))
     name = evaluation.split if len(corpus.train) else "all"
     notes = (*corpus.notes, *notes)
     before = run.metrics().get(name, {}).get("uncalibrated") if is_own_data else None
@@ -219,11 +235,18 @@ def _trained_on(run: RunDirectory, examples: Split) -> tuple[str, ...]:
     return (f"The model was trained on {count:,} of these {len(examples):,} texts.",)
 
 
-def score(classifier: Classifier, corpus: Corpus, split: str) -> Evaluation:
-    """Scores a classifier on a split of a data set."""
+def score(classifier: Classifier, corpus: Corpus, split: str, errors: bool = False) -> Evaluation:
+    """Scores a classifier on a split of a data set, and perhaps finds where it is wrong."""
     examples = corpus.split(split)
-    metrics = compute_metrics(examples.labels, classifier.probabilities(examples))
-    return Evaluation(corpus.name, split, corpus.class_names, metrics, ordered=corpus.ordered)
+    probabilities = classifier.probabilities(examples)
+    return Evaluation(
+        corpus.name,
+        split,
+        corpus.class_names,
+        compute_metrics(examples.labels, probabilities),
+        ordered=corpus.ordered,
+        errors=error_analysis.analyse(corpus, examples, probabilities) if errors else None,
+    )
 
 
 def calibrate(
@@ -247,4 +270,5 @@ def calibrate(
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
     """Adds an evaluation on the run's own data to its `metrics.json`."""
-    files.write_json(run.metrics_file, {**run.metrics(), evaluation.split: evaluation.to_dict()})
+    scores = replace(evaluation, errors=None).to_dict()
+    files.write_json(run.metrics_file, {**run.metrics(), evaluation.split: scores})

@@ -41,14 +41,14 @@ def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
 
 
 def bundled(name: str) -> Path:
-    """Returns a folder that ships with the package: `pipelines` or `sample`.
+    """Returns a folder that ships with the package: `pipelines`, `sample` or `behaviour`.
 
     An installed wheel has them inside the package. A checkout has them beside it.
     """
     installed = _PACKAGE / name
     if installed.is_dir():
         return installed
-    return _PACKAGE.parent / {"pipelines": "pipelines", "sample": "data/sample"}[name]
+    return _PACKAGE.parent / ("pipelines" if name == "pipelines" else f"data/{name}")
 
 
 def is_reachable(url: str, seconds: float = _PROBE_SECONDS) -> bool:

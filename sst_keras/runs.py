@@ -49,6 +49,7 @@ class RunDirectory:
     checkpoint_file = file_of("checkpoint.npz", "The state of a training that is not finished.")
     environment_file = file_of("environment.json", "Versions, machine, commit, fingerprints.")
     training_texts_file = file_of("training_texts.npy", "uint64[texts], the training texts' keys.")
+    behaviour_file = file_of("behaviour.json", "What it says of clear cases, if it was asked.")
     plots_dir = file_of("plots", "The plots.")
     logs_dir = file_of("logs", "TensorBoard's event files, if they were asked for.")
     saved_model_dir = file_of(
@@ -185,7 +186,7 @@ def new_run(
     made = (
         run.metrics_file, run.pipeline_file, run.vocabulary_file, run.history_file,
         run.model_file, run.model_summary_file, run.environment_file, run.training_texts_file,
-        run.checkpoint_file,
+        run.checkpoint_file, run.behaviour_file,
     )  # fmt: skip
     for file in made:
         files.remove_partial(file)

@@ -67,3 +67,42 @@ def test_accuracy_is_printed_with_what_it_is_worth(capsys):
 
     print_evaluation(dataclasses.replace(evaluation, ordered=False))
     assert "kappa" not in (printed := capsys.readouterr().out) and "86.4%" in printed
+
+
+@pytest.mark.slow
+def test_errors_and_behaviour(run_copy, tmp_path):
+    before = run_copy.metrics()
+    table = CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--errors"])
+    assert table.exit_code == 0, table.output
+    for part in ("with a negation", "all labelled phrases", "4,924", "taken for"):
+        assert part in table.stdout
+    assert "Scoring 4,924 labelled phrases" in table.stderr
+    assert run_copy.metrics().keys() == before.keys()
+    assert "errors" not in run_copy.metrics()["test"]
+    (tmp_path / "own.csv").write_text(
+        "text,label\nNot bad.,positive\nDull.,negative\nSo-so.,neutral\n"
+        "Superb.,very positive\nAwful.,very negative\n",
+        "utf-8",
+    )
+    command = ["evaluate", str(run_copy.path), "--errors", "--json", "--dataset"]
+    errors = json.loads(CliRunner().invoke(main, [*command, str(tmp_path / "own.csv")]).stdout)
+    assert errors["errors"]["phrases"] is None  # not a treebank
+    assert errors["errors"]["groups"]["negation"][0]["n"] == 1
+
+    command = ["evaluate", str(run_copy.path), "--behaviour"]
+    table = CliRunner().invoke(main, command)
+    assert table.exit_code == 0 and "negated-negatives" in table.stdout
+    assert "expected: not positive; predicted:" in table.stdout
+    report = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+    assert json.loads(run_copy.behaviour_file.read_text("utf-8")) == {"format": 1} | report
+    assert {each["cases"] for each in report["capabilities"]} == {40, 42}
+
+
+def test_behaviour_takes_no_other_options(run_copy):
+    for more in (["--split", "dev"], ["--errors"], ["--dataset", "x.csv"], ["--markup", "keep"]):
+        result = CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--behaviour", *more])
+        assert result.exit_code == 2 and "no other options" in result.stderr
+    text = run_copy.pipeline_file.read_text("utf-8").replace('ordinal = "auto"', 'ordinal = "no"')
+    run_copy.pipeline_file.write_text(text, "utf-8")
+    result = CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--behaviour"])
+    assert result.exit_code == 2 and "have no order" in result.stderr

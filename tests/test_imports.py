@@ -55,7 +55,9 @@ ALLOWED = {
         "corpora", "encoder", "input_pipeline", "layers", "models", "recurrent", "runs", "serving",
         "tokenizer", "vocabulary",
     },
-    "evaluation": {"calibration", "classifier", "corpora", "metrics", "runs"},
+    "checklist": {"serving"},
+    "error_analysis": {"corpora", "metrics", "texts"},
+    "evaluation": {"calibration", "classifier", "corpora", "error_analysis", "metrics", "runs"},
     "ensemble": {
         "classifier", "encoder", "environment", "evaluation", "layers", "models",
         "runs", "vocabulary",

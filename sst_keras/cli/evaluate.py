@@ -14,9 +14,13 @@ from sst_keras.runs import open_run
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
+    from sst_keras.error_analysis import ErrorAnalysis
     from sst_keras.evaluation import Evaluation
+    from sst_keras.runs import RunDirectory
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 3  # failures of each capability
 
 
 @click.command()
@@ -26,6 +30,10 @@ log = logging.getLogger(__name__)
     type=click.Choice(["dev", "test", "train"]),
     help="The texts to score.  [default: test; all texts of another data set that is one file]",
 )
+@click.option("--errors", is_flag=True, help="Also show where the model is wrong.")
+@click.option(
+    "--behaviour", is_flag=True, help="Show how many clear cases it gets wrong, without a data set."
+)
 @options.dataset
 @options.data_dir
 @options.reading()
@@ -33,6 +41,8 @@ log = logging.getLogger(__name__)
 def evaluate(
     run: str,
     split: str | None,
+    errors: bool,
+    behaviour: bool,
     dataset: str | None,
     data_dir: str | None,
     as_json: bool,
@@ -40,27 +50,40 @@ def evaluate(
 ) -> None:
     """Score RUN on a split, and keep scores and plots in its folder.
 
+    With --errors, the accuracy by length, negation and contrast follows, the classes that are most
+    often confused, and for a treebank the accuracy on all its labelled phrases.
+
+    With --behaviour, RUN answers sentences whose sentiment is clear, such as negated ones, and
+    nothing else is scored. What it fails is kept in its folder.
+
     With --dataset, RUN is scored on another data set with the same classes and nothing is kept. All
     texts of a file are scored, unless it is the file that RUN was trained on.
     """
     directory = open_run(run)
+    reading = {name: value for name, value in reading.items() if value not in (None, ())}
+    if behaviour:
+        if reading or errors or split or dataset:
+            raise UsageError("expected no other options but --json.", setting="behaviour")
+        _check_behaviour(directory, as_json)
+        return
 
     from sst_keras.evaluation import evaluate as evaluate_run
     from sst_keras.evaluation import save_evaluation
     from sst_keras.plotting import save_plots
 
-    reading = {name: value for name, value in reading.items() if value not in (None, ())}
     if reading and dataset is None:
         raise UsageError("expected a data set to read with these options.", setting="dataset")
     changed = options.changed(Pipeline(), reading).data
     reading = {name: getattr(changed, name) for name in reading}
-    evaluation = evaluate_run(directory, split, dataset, data_dir, **reading)
+    evaluation = evaluate_run(directory, split, dataset, data_dir, errors, **reading)
     for note in evaluation.notes:
         log.warning(note)
     if as_json:
         click.echo(to_json(evaluation.to_dict()))
     else:
         print_evaluation(evaluation)
+        if evaluation.errors:
+            _print_errors(evaluation.errors)
     # After printing: the scores are seen even if the folder cannot be written to.
     if evaluation.is_own_data and directory.is_finished:
         save_evaluation(directory, evaluation)
@@ -121,3 +144,66 @@ def print_evaluation(evaluation: Evaluation) -> None:
     for warning in evaluation.warnings():
         click.echo(warning)
     click.echo("")
+
+
+def _print_errors(errors: ErrorAnalysis) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", title="Where it is right", title_justify="left")
+    for heading in ("texts", "accuracy", "95 % interval"):
+        table.add_column(heading, justify="right")
+    groups = dict(errors.groups)
+    if errors.phrases:
+        groups["phrases"] = (errors.phrases,)
+    for shares in groups.values():
+        for share in shares:
+            low, high = (100 * end for end in share.interval)
+            row = f"{share.n:,}", f"{share.accuracy:.1%}", f"{low:.1f}-{high:.1f}%"
+            table.add_row(share.name, *row, end_section=share is shares[-1])
+    Console().print(table)
+    if errors.confusions:
+        click.echo("Most often confused, with the texts of which the model is most sure:")
+    for confusion in errors.confusions:
+        click.secho(
+            f"\n{confusion.true} taken for {confusion.predicted}: {confusion.n:,} texts", bold=True
+        )
+        for text, probability in confusion.examples:
+            click.echo(f"  {probability:.0%}  {text}")
+
+
+def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sst_keras.checklist import check, load_cases
+    from sst_keras.classifier import Classifier
+    from sst_keras.files import write_json
+
+    if directory.pipeline.data.ordinal == "no":
+        raise UsageError("expected classes from negative to positive. Those of RUN have no order.")
+    predictor = Classifier.load(directory).predictor()
+    found = check(predictor.predict, load_cases())
+    report = {"capabilities": [capability.to_dict() for capability in found]}
+    if as_json:
+        click.echo(to_json(report))
+    else:
+        table = Table("capability", title=f"Behaviour of {directory.name}", title_justify="left")
+        for heading in ("cases", "wrong", "failure rate"):
+            table.add_column(heading, justify="right")
+        for each in found:
+            wrong = len(each.failures)
+            row = f"{len(each.outcomes):,}", f"{wrong:,}", f"{each.failure_rate:.0%}"
+            table.add_row(each.name, *row)
+        Console().print(table)
+        for each in found:
+            if each.failures:
+                click.secho(f"\n{each.name}, such as", bold=True)
+            for outcome in each.failures[:_SHOWN]:
+                case, answers = outcome.case, " → ".join(outcome.answers)
+                texts = " → ".join(filter(None, (case.text, case.other)))
+                if case.expected in ("higher", "lower"):
+                    means = " → ".join(f"{mean:.2f}" for mean in outcome.mean_classes)
+                    answers += f" (mean class {means})"
+                click.echo(f"  {texts}\n    expected: {case.expected}; predicted: {answers}")
+    write_json(directory.behaviour_file, {"format": 1} | report)
