@@ -115,7 +115,8 @@ def ensemble(
     vocabulary.save(run.vocabulary_file)
     files.write_text(run.model_summary_file, summarized(model))
     environment = members[0].environment()
-    about = {name: environment.get(name) for name in ("data_fingerprint", "rows_fingerprint")}
+    same = ("dataset", "data_fingerprint", "rows_fingerprint", "examples", "vectors")
+    about = {name: environment[name] for name in same if name in environment}
     about |= {"vocabulary_size": len(vocabulary), "members": [_about(each) for each in members]}
     files.write_json(run.environment_file, describe_environment() | about)
     keys = np.unique(np.concatenate([member.training_texts() for member in members]))

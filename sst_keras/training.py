@@ -27,7 +27,7 @@ from sst_keras.callbacks import (
 )
 from sst_keras.checkpoints import Checkpoint, Checkpoints, Task
 from sst_keras.classifier import Classifier
-from sst_keras.corpora import Corpus, Split, load_corpus
+from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
 from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import Evaluation, calibrate, score
@@ -166,6 +166,7 @@ class Inputs:
             "dataset": corpus.name,
             "data_fingerprint": corpus.fingerprint(),
             "rows_fingerprint": corpus.rows_fingerprint(),
+            "examples": {name: len(corpus.split(name)) for name in SPLITS},
             "vocabulary_size": len(lexicon.vocabulary),
             "vectors": lexicon.vectors_to_dict(),
             "notes": [*corpus.notes, *lexicon.notes],

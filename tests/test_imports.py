@@ -70,7 +70,7 @@ ALLOWED = {
         "finetuning", "history", "input_pipeline", "lexicon", "losses", "metrics", "models",
         "optimizers", "pretrained", "pseudo_labels", "runs", "texts", "vocabulary",
     },
-    "serving": {"classifier", "input_pipeline", "models", "runs", "tables"},
+    "serving": {"checklist", "classifier", "input_pipeline", "models", "runs", "tables"},
     "experiments": {
         "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",
         "training", "vectors",

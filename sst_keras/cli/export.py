@@ -17,6 +17,9 @@ def export(run: str, out: str | None, overwrite: bool) -> None:
     serving_default  text: string[batch] → probabilities: float32[batch, classes],
                      label: int64[batch], class_name: string[batch]
     explain          the same with tokens and their attention, if the model has attention
+
+    Its model card, assets.extra/model_card.md, says what the model learned from, how good it is,
+    and where it fails.
     """
     directory = open_run(run)
 

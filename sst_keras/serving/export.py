@@ -3,14 +3,18 @@
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
+from sst_keras import checklist, files
 from sst_keras.classifier import Classifier
 from sst_keras.errors import UsageError
 from sst_keras.models import recurrent_layers
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import tf
+from sst_keras.serving.model_card import model_card
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
+CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files into a SavedModel
 
 
 def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = False) -> Path:
@@ -20,6 +24,8 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         run: The run.
         out: The folder to make; None for the run's own `saved_model/1`, which is replaced.
         overwrite: Whether a SavedModel at `out` may be replaced.
+
+    Its model card is the file `assets.extra/model_card.md` in it.
 
     Returns:
         The SavedModel's folder.
@@ -37,6 +43,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 setting="out",
             )
     classifier = Classifier.load(run)
+    card = model_card(run, _behaviour(run, classifier))
     for layer in recurrent_layers(classifier.model):
         # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
         layer.use_cudnn = False
@@ -49,9 +56,18 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         tf.saved_model.save(module, partial, signatures=classifier.signatures())
+        files.write_text(partial / CARD, card)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _behaviour(run: RunDirectory, classifier: Classifier) -> list[dict[str, Any]]:
+    """Returns what a run says of clear cases; nothing if its classes are no scale."""
+    if run.pipeline.data.ordinal == "no":
+        return []
+    found = checklist.check(classifier.predictor().predict, checklist.load_cases())
+    return [capability.to_dict() for capability in found]
