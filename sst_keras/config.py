@@ -31,7 +31,8 @@ _FORMER = {1: {"training.checks_per_epoch"}, 2: set()}
 _YOUNGER = {
     "data.split_seed", "data.group_column", "data.delimiter", "data.quoting", "data.header",
     "data.encoding", "data.markup", "data.ordinal", "data.batch_tokens", "data.class_weights",
-    "embedding.key_pattern", "embedding.scale", "embedding.word_dropout", "model.init",
+    "embedding.key_pattern", "embedding.scale", "embedding.reduce", "embedding.quantized",
+    "embedding.word_dropout", "model.init",
     "model.train_init", "model.shortcuts", "model.weight_dropout", "training.monitor",
     "training.checks_per_epoch", "training.average", "training.schedule",
     "data.phrases_per_sentence", "data.root_weight", "data.pseudo_labels",

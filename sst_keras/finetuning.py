@@ -14,7 +14,7 @@ from sst_keras.classifier import Classifier
 from sst_keras.errors import InputError, UsageError
 from sst_keras.layers import Embedding
 from sst_keras.lexicon import KnownWords
-from sst_keras.models import EMBEDDING, LOGITS
+from sst_keras.models import EMBEDDING, LOGITS, word_vectors
 from sst_keras.pretrained import first_layers
 from sst_keras.runs import RunDirectory, lasting_name, open_run
 from sst_keras.runtime import keras
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 # The settings that make the words and the layers what they are.
 _SHARED = (
     "data.lowercase", "embedding.vectors", "embedding.key_pattern", "embedding.dim",
-    "embedding.scale", "model.name", "model.units", "model.num_layers", "model.shortcuts",
-    "model.bidirectional", "model.pooling", "model.padded_length", "model.filters",
-    "model.kernel_sizes",
+    "embedding.scale", "embedding.reduce", "model.name", "model.units", "model.num_layers",
+    "model.shortcuts", "model.bidirectional", "model.pooling", "model.padded_length",
+    "model.filters", "model.kernel_sizes",
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class EarlierRun:
     def words(self) -> KnownWords:
         """Returns the run's words with their vectors, as training left them."""
         vocabulary = Vocabulary.load(self.run.vocabulary_file)
-        matrix = self.classifier.model.get_layer(EMBEDDING).get_weights()[0]
+        matrix = word_vectors(self.classifier.model.get_layer(EMBEDDING))
         sets = self.run.environment().get("vectors", [])
         if sum(about["dim"] for about in sets) != matrix.shape[1]:
             sets = []  # learned from scratch
@@ -140,7 +140,8 @@ class EarlierRun:
                 raise self._misfit(layer)
             weights, given = layer.get_weights(), known[layer.name].get_weights()
             if isinstance(layer, Embedding):  # new words keep their rows
-                given = [np.concatenate([given[0], weights[0][len(given[0]) :]])]
+                given = word_vectors(known[layer.name])
+                given = [np.concatenate([given, weights[0][len(given) :]])]
             if [each.shape for each in weights] != [each.shape for each in given]:
                 raise self._misfit(layer)
             layer.set_weights(given)

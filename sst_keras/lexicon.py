@@ -141,6 +141,8 @@ class Lexicon:
             for source in sources
         ]
         matrix = np.concatenate(matrices, axis=1) if matrices else None
+        if (numbers := pipeline.embedding.reduce) and "embedding.reduce" not in pipeline.unread():
+            matrix = _reduced(matrix, numbers)
         notes = tuple(note for source in sources for note in source.notes)
         if not sources:
             log.info(f"Vectors: none; {pipeline.embedding.dim} numbers per word, from scratch.")
@@ -148,6 +150,22 @@ class Lexicon:
                 notes = (NO_VECTORS_NOTE,)
                 log.warning(NO_VECTORS_NOTE)
         return cls(vocabulary, TokenEncoder(vocabulary, lowercase), matrix, sources, notes)
+
+
+def _reduced(matrix: np.ndarray | None, numbers: int) -> np.ndarray:
+    """Returns the projection of float32[vocabulary, dim] that keeps most: [vocabulary, numbers].
+
+    These are its first singular directions: Eckart and Young, "The Approximation of One Matrix by
+    Another of Lower Rank", Psychometrika 1 (1936). The mean is not taken off, so padding stays 0.
+    """
+    dim = 0 if matrix is None else matrix.shape[1]
+    if numbers > dim:
+        raise UsageError(
+            f"expected at most the {dim} numbers per word of the vectors. Received: {numbers}.",
+            setting="embedding.reduce",
+        )
+    _, directions = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))  # by rising size
+    return matrix @ directions[:, : -numbers - 1 : -1].astype(np.float32)
 
 
 def _extended(

@@ -105,6 +105,19 @@ def vocabulary_size(model: keras.Model) -> int:
     return max(vocabulary_size(each) for each in model.layers if isinstance(each, keras.Model))
 
 
+def word_vectors(layer: keras.Layer) -> np.ndarray:
+    """Returns the rows of an embedding layer, float32[vocabulary, dim], quantized or not."""
+    rows, *scale = layer.get_weights()
+    return rows / scale[0][:, None].astype(np.float32) if scale else rows
+
+
+def quantize_vectors(model: keras.Model) -> None:
+    """Turns the word vectors of a model into integers of 8 bits, with a scale for each word."""
+    for layer in model.layers:
+        if isinstance(layer, layers.Embedding):
+            layer.quantize("int8", type_check=False)
+
+
 def recurrent_layers(model: keras.Model) -> Iterator[LSTM]:
     """Yields the recurrent layers of a model, of both directions, or of an ensemble's models."""
     for layer in model.layers:

@@ -21,11 +21,14 @@ _LSTM = ("model.name", ("lstm",))
 _CNN = ("model.name", ("cnn", "cnn-multichannel"))
 
 
-class _Given:
-    """Contains every text but the empty one."""
+class _All:
+    """Contains every value but one."""
 
-    def __contains__(self, value: str) -> bool:
-        return value != ""
+    def __init__(self, but: Any) -> None:
+        self.but = but
+
+    def __contains__(self, value: Any) -> bool:
+        return value != self.but
 
 
 def _setting(
@@ -126,6 +129,12 @@ class EmbeddingConfig:
     scale: float = _setting(
         0.0, "standard deviation that the numbers of each set of vectors are scaled to; 0: none",
         label="vectors' scale", low=0.0)
+    reduce: int = _setting(
+        0, "how many numbers per word the vectors are reduced to, those that keep most of them; 0: "
+        "all", label="vectors reduced to", low=0, needs=("embedding.vectors", _All(("none",))))
+    quantized: bool = _setting(
+        False, "whether the vectors are kept in 8 bits per number after training, which makes the "
+        "model smaller", label="vectors in 8 bits")
     trainable: bool = _setting(
         True, "whether training changes the vectors", label="vectors trained")
     optimizer: str = _setting(
@@ -175,7 +184,7 @@ class ModelConfig:
         True, "whether training changes what starts from another run; if not, only the layers "
         "above a language model train, and only the last layer of a run",
         label="pretrained layer trained",
-        needs=("model.init", _Given()))
+        needs=("model.init", _All(but="")))
     weight_dropout: float = _setting(
         0.0, "share of the recurrent weights dropped, drawn for each batch",
         label="dropout of recurrent weights", low=0.0, high=0.95, needs=_LSTM)

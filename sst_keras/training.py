@@ -37,7 +37,7 @@ from sst_keras.input_pipeline import TrainingParts, epoch_shares, evaluation_bat
 from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, Accuracy, MacroF1
 from sst_keras.metrics import Metrics
-from sst_keras.models import LOGITS, build_model, summarized
+from sst_keras.models import LOGITS, build_model, quantize_vectors, summarized
 from sst_keras.optimizers import pipeline_optimizer
 from sst_keras.pretrained import LanguageModelRun, start_from
 from sst_keras.pseudo_labels import PseudoLabels
@@ -188,6 +188,12 @@ def _start(pipeline: Pipeline) -> LanguageModelRun | EarlierRun | None:
             f"{pipeline.model.name}.",
             setting="model.init",
         )
+    if pipeline.embedding.reduce:
+        raise UsageError(
+            "expected 0, because the language model reads the vectors as they are. Received: "
+            f"{pipeline.embedding.reduce}.",
+            setting="embedding.reduce",
+        )
     return LanguageModelRun.find(name)
 
 
@@ -290,6 +296,8 @@ def train(
             best.save(model)
         raise
 
+    if pipeline.embedding.quantized:
+        _quantize(run)
     kept = _calibrate(run, corpus)
     history = History(tuple(logger.rows))
     last = kept
@@ -453,6 +461,14 @@ def _fit(
             shuffle=False,  # The batches are shuffled.
             verbose=0,
         )
+
+
+def _quantize(run: RunDirectory) -> None:
+    """Turns the word vectors of the kept model into integers of 8 bits."""
+    model = Classifier.load(run).model
+    quantize_vectors(model)
+    with files.whole_file(run.model_file) as partial:
+        model.save(partial)
 
 
 def _calibrate(run: RunDirectory, corpus: Corpus) -> dict[str, Evaluation]:

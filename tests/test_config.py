@@ -24,6 +24,7 @@ UNSTATED = {
     "data.group_column", "data.delimiter", "data.quoting", "data.header", "data.encoding",
     "data.markup", "data.ordinal", "data.max_length", "data.batch_size", "data.batch_tokens",
     "data.class_weights", "data.pseudo_labels", "embedding.key_pattern", "embedding.scale",
+    "embedding.reduce", "embedding.quantized",
     "embedding.word_dropout", "model.init", "model.weight_dropout", "model.matmul_dtype",
     "training.seed", "training.monitor", "training.checks_per_epoch", "training.average",
     "training.schedule", "training.label_smoothing", "training.l2", "training.weight_decay",

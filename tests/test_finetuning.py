@@ -10,6 +10,7 @@ from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline, with_settings
 from sst_keras.errors import InputError, UsageError
 from sst_keras.finetuning import EarlierRun
+from sst_keras.models import word_vectors
 from sst_keras.runs import RunDirectory, is_run, new_run
 from sst_keras.runtime import keras
 from sst_keras.training import train
@@ -157,6 +158,20 @@ def test_every_architecture_can_be_fine_tuned(reviews, tmp_path):
             for mine, before in zip(weights, given, strict=True):
                 if layer.name != "logits":
                     np.testing.assert_array_equal(mine[: len(before)], before)
+
+
+def test_a_run_with_small_vectors(reviews, tmp_path):
+    settings = ["data.dataset=sample", "model.units=4", "training.epochs=1"]
+    settings += ["embedding.reduce=7", "embedding.quantized=true"]
+    pipeline = load_pipeline("lstm-attention", settings)
+    earlier = train(pipeline, new_run(pipeline, tmp_path / "small")).run
+    run = begun(earlier, reviews, tmp_path / "new")
+    new, old = (
+        word_vectors(Classifier.load(each).model.get_layer("embedding")) for each in (run, earlier)
+    )
+    assert new.shape[1] == 7 and len(new) == len(old) + 2
+    np.testing.assert_allclose(new[: len(old)], old, atol=1e-2)
+    np.testing.assert_allclose(new[-1], old[1], atol=1e-2)  # how to reduce it is not known
 
 
 def test_a_pipeline_of_other_layers_is_refused(trained_run, tmp_path):

@@ -129,3 +129,24 @@ def test_auto_data_do_without_vectors(tree_folder, monkeypatch):
     lexicon = build("auto", "embedding.vectors=auto")
     assert lexicon.vector_names == ("none",)
     assert lexicon.notes == (NO_VECTORS_NOTE,)
+
+
+def test_vectors_reduced_to_fewer_numbers(tree_folder, tmp_path):
+    vectors = tmp_path / "mine.txt"
+    # Three directions, of which the first and the second are the longest.
+    vectors.write_text("a 4 0 0.01\nfilm 0 3 0.02\ngreat 4 3 0.01\nbad -4 3 0\n")
+    settings = [f"embedding.vectors=['{vectors}']", "data.vector_words=0"]
+    whole = build(tree_folder, *settings).matrix
+    reduced = build(tree_folder, *settings, "embedding.reduce=2").matrix
+    assert reduced.shape == (len(whole), 2) and reduced.dtype == np.float32
+    np.testing.assert_array_equal(reduced[0], 0)
+    # What the words have in common stays.
+    np.testing.assert_allclose(reduced @ reduced.T, whole @ whole.T, atol=0.5)
+    for numbers in (4, 1000):
+        with pytest.raises(UsageError, match=f"at most the 3 numbers.*Received: {numbers}"):
+            build(tree_folder, *settings, f"embedding.reduce={numbers}")
+
+
+def test_there_must_be_vectors_to_reduce(tree_folder):
+    lexicon = build(tree_folder, "embedding.reduce=4")
+    assert lexicon.matrix is None  # the setting is not read, which training reports

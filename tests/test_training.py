@@ -15,7 +15,10 @@ from sst_keras.config import load_pipeline
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import UsageError
 from sst_keras.history import TIME_COLUMNS, rank, read_history
+from sst_keras.models import word_vectors
 from sst_keras.runs import new_run
+from sst_keras.serving.export import export
+from sst_keras.serving.prediction import Predictor
 from sst_keras.settings import DataConfig
 from sst_keras.training import balanced_weights, train
 
@@ -81,6 +84,27 @@ def test_the_kept_model_is_calibrated_on_dev(trained_run):
     shown = history.column("dev_loss")[metrics["best_epoch"] - 1]
     assert before["loss"] == pytest.approx(shown, rel=1e-5)
     assert metrics["test"]["uncalibrated"]["temperature"] == before["temperature"]
+
+
+def test_vectors_in_8_bits(tree_folder, tmp_path):
+    settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "embedding.dim=200"]
+    whole = run_pipeline(tmp_path / "a", *settings).run
+    small = run_pipeline(tmp_path / "b", *settings, "embedding.quantized=true").run
+    one, other = (Classifier.load(run).model.get_layer("embedding") for run in (whole, small))
+    rows, scale = other.get_weights()
+    assert rows.dtype == np.int8 and len(other.trainable_weights) == 0
+    given = one.get_weights()[0]
+    np.testing.assert_allclose(word_vectors(other), given, atol=np.abs(given).max() / 200)
+    assert small.model_file.stat().st_size < whole.model_file.stat().st_size
+    texts = ["A great film", "bad", "zebra"]
+    exported = Predictor.load(export(small))
+    for mine, given in zip(
+        Classifier.load(small).predictor().predict(texts), exported.predict(texts), strict=True
+    ):
+        assert mine.label == given.label
+        np.testing.assert_allclose(
+            list(mine.probabilities.values()), list(given.probabilities.values()), atol=1e-6
+        )
 
 
 def rows_of(result):
