@@ -218,6 +218,7 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
     [
         "epoch",
         "language_model",
+        "learning_curves",
         "limit",
         "phrases",
         "scaling",
@@ -237,6 +238,27 @@ def test_phrases_come_once_with_the_number_of_their_first_sentence(benchmark, tm
     rows = [(1, "A film", 3), (1, "A", 2), (1, "film", 3), (2, "Good film", 4), (2, "Good", 4)]
     assert benchmark("phrases").phrases(trees, 2) == rows
     assert benchmark("phrases").phrases(trees, None) == [*rows, (3, "Bad", 0)]
+
+
+def test_learning_curves_share_their_test_texts(benchmark, tmp_path):
+    curves = benchmark("learning_curves")
+    (tmp_path / "a.txt").write_text("Good.\t1\nBad.\t0\n\n", "utf-8")
+    (tmp_path / "b.txt").write_text("A tab\there.\t1\n", "utf-8")
+    texts, labels = curves.read([tmp_path / "a.txt", tmp_path / "b.txt"])
+    assert texts == ["Good.", "Bad.", "A tab\there."] and labels.tolist() == [1, 0, 1]
+
+    labels = np.array([0] * 60 + [1] * 40)
+    found = curves.parts(labels, [20, 50, 81], seed=1)
+    assert list(found) == [20, 50]  # a fifth of the 100 is test
+    small, large = found.values()
+    assert {name: len(rows) for name, rows in small.items()} == {"train": 16, "dev": 4, "test": 20}
+    assert set(small["train"]) <= set(large["train"]) and set(small["dev"]) <= set(large["dev"])
+    np.testing.assert_array_equal(small["test"], large["test"])
+    for rows in (small["train"], large["train"], large["test"]):
+        assert labels[rows].mean() == pytest.approx(0.4, abs=0.1)
+    assert len(set(np.concatenate(list(large.values())))) == 70
+    other = curves.parts(labels, [20], seed=2)[20]
+    assert set(other["test"]) != set(small["test"])
 
 
 def test_pieces_of_reviews_begin_elsewhere_each_time(benchmark, monkeypatch, tmp_path):
