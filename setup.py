@@ -9,8 +9,9 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").read_text("utf-8"))[1]
 
-# The repository has one copy of the pipelines and of the sample, at its top, where people look for
-# them. A wheel has them inside the package. An editable install reads those of the repository.
+# The repository has one copy of the pipelines, the sample and the cases of behaviour, at its top,
+# where people look for them. A wheel has them inside the package. An editable install reads those
+# of the repository.
 BUNDLED = {
     "sst_keras.pipelines": "pipelines",
     "sst_keras.sample": "data/sample",

@@ -27,9 +27,7 @@ _KEY = ("set", "texts", "seed", "start")
 
 def read(paths: Sequence[Path]) -> tuple[list[str], np.ndarray]:
     """Returns the texts of files, and the number of the label of each."""
-    lines = [
-        line for path in paths for line in path.read_text("utf-8").split("\n") if "\t" in line
-    ]
+    lines = [line for path in paths for line in path.read_text("utf-8").split("\n") if "\t" in line]
     texts, labels = zip(*(line.rsplit("\t", 1) for line in lines), strict=True)
     names = sorted(set(labels))
     return [text.strip() for text in texts], np.array([names.index(label) for label in labels])
@@ -38,8 +36,8 @@ def read(paths: Sequence[Path]) -> tuple[list[str], np.ndarray]:
 def parts(labels: np.ndarray, sizes: Sequence[int], seed: int) -> dict[int, dict[str, np.ndarray]]:
     """Returns for each size the rows of train, dev and test.
 
-    Classes have their shares in each. A larger train and dev has all the texts of a smaller one, and
-    test is the same for all sizes. Sizes above the number of texts are left out.
+    Classes have their shares in each. A larger train and dev has all the texts of a smaller one,
+    and test is the same for all sizes. Sizes above the number of texts are left out.
     """
     random = np.random.default_rng(seed)
     # The places of each class are spread evenly over the whole, in a random order.

@@ -7,27 +7,29 @@ divides all logits. The most probable class stays the same.
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-FEWEST = 100  # texts of dev; with fewer, chance decides on the temperature
+FEWEST = 100  # texts of dev that are needed; with fewer, chance would decide
 _HIGHEST = 20.0
 _SMALLEST = 1e-12  # as in `metrics`
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the temperature with the lowest mean of -log(probability of the true class).
+    """Returns the temperature with the lowest mean cross-entropy, between 1/20 and 20.
 
-    It is between 1/20 and 20. Fewer than 100 texts give 1: no change.
+    The target of the true class is (n + 1) / (n + 2), and the rest is spread over the others, as in
+    Platt, "Probabilistic Outputs for Support Vector Machines", 1999: without an error among the n
+    texts, a model still errs sometimes.
 
     Args:
         labels: int[n], the true classes.
         probabilities: float[n, classes].
     """
-    if len(labels) < FEWEST:
-        return 1.0
-    rows = np.arange(len(labels))
+    n, classes = probabilities.shape
+    targets = np.full((n, classes), 1 / (n + 2) / max(classes - 1, 1))
+    targets[np.arange(n), labels] = (n + 1) / (n + 2)
 
     def loss(logarithm: float) -> float:
-        truth = rescaled(probabilities, np.exp(logarithm))[rows, labels]
-        return -np.log(np.maximum(truth, _SMALLEST)).mean()
+        found = rescaled(probabilities, np.exp(logarithm))
+        return -(targets * np.log(np.maximum(found, _SMALLEST))).sum() / n
 
     bound = np.log(_HIGHEST)
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))

@@ -19,6 +19,9 @@ from sst_keras.serving.prediction import Prediction
 
 # The order in which people read them; files of other names follow.
 _ORDER = ("plain", "negation", "negated-negatives", "contrast", "comparatives", "questions")
+# What the lowest and the highest class may be called, as in "very negative".
+_NEGATIVE = ("negative", "neg", "bad", "poor", "terrible", "awful")
+_POSITIVE = ("positive", "pos", "good", "great", "excellent")
 _OF_ONE = ("negative", "positive", "not negative", "not positive")
 _OF_TWO = ("same", "higher", "lower")
 
@@ -90,13 +93,23 @@ class Capability:
         }
 
 
+def is_sentiment(class_names: Sequence[str]) -> bool:
+    """Returns whether the names of the classes say that they go from negative to positive."""
+    ends = class_names[0].lower().split()[-1:], class_names[-1].lower().split()[-1:]
+    lowest, highest = ("".join(end) for end in ends)
+    return lowest in _NEGATIVE and highest in _POSITIVE
+
+
 def load_cases(folder: str | Path | None = None) -> list[Case]:
     """Reads the cases of a folder, by default those that ship with the package.
 
     Raises:
         InputError: If a file is not such a file.
     """
-    found = sorted(Path(folder or locations.bundled("behaviour")).glob("*.csv"))
+    folder = Path(folder or locations.bundled("behaviour"))
+    found = sorted(folder.glob("*.csv"))
+    if not found:
+        raise InputError(f"{folder}: expected files of cases (*.csv). Install the package again.")
     order = {name: place for place, name in enumerate(_ORDER)}
     found.sort(key=lambda path: (order.get(path.stem, len(order)), path.stem))
     return [case for path in found for case in _read(path)]

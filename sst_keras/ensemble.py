@@ -11,6 +11,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.classifier import Classifier
+from sst_keras.corpora import Corpus
 from sst_keras.encoder import TokenEncoder
 from sst_keras.environment import describe_environment
 from sst_keras.errors import InputError, UsageError
@@ -46,7 +47,8 @@ def find_members(names: Sequence[str | Path]) -> list[RunDirectory]:
 
     Raises:
         UsageError: If there are fewer than two, one is missing, not finished or given twice, or
-            they do not fit: all must have the same data and classes, and read capitals alike.
+            they do not fit: all must have the same data, classes and order of them, and read
+            capitals alike.
     """
     members = [open_run(name) for name in names]
     if len(members) < 2:
@@ -59,10 +61,12 @@ def find_members(names: Sequence[str | Path]) -> list[RunDirectory]:
         raise UsageError(f"expected each run once. Received again: {twice[0]}.", setting="runs")
     first, *others = members
     for other in others:
+        both = (first, other)
         pairs = {
-            "classes": [member.pipeline.data.labels for member in (first, other)],
-            "data": [member.environment().get("data_fingerprint") for member in (first, other)],
-            "data.lowercase": [member.pipeline.data.lowercase for member in (first, other)],
+            "classes": [Classifier.class_names_of(member) for member in both],
+            "data": [member.environment().get("data_fingerprint") for member in both],
+            "data.lowercase": [member.pipeline.data.lowercase for member in both],
+            "data.ordinal": [member.pipeline.data.ordinal for member in both],
         }
         for what, (mine, given) in pairs.items():
             if mine != given:
@@ -78,33 +82,43 @@ def _shown(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)[:12]
 
 
-def pipeline_of(members: Sequence[RunDirectory]) -> Pipeline:
+def pipeline_of(members: Sequence[RunDirectory], dataset: str) -> Pipeline:
     """Returns the settings of an ensemble: its first member's, with a name of its own."""
+    first = members[0].pipeline
     about = f"the mean of {len(members)} runs: {', '.join(member.name for member in members)}"
-    return replace(members[0].pipeline, name=NAME, description=about)
+    data = replace(first.data, dataset=dataset)
+    return replace(first, name=NAME, description=about, data=data)
 
 
-def ensemble(
-    members: Sequence[RunDirectory], run: RunDirectory, data_dir: str | Path | None = None
-) -> EnsembleResult:
-    """Makes a run of several runs, and scores it on dev and test.
-
-    The run holds its members' models: it works without them. See `find_members` for what they must
-    have in common. It is exported, evaluated and used as any other run; it has no history.
-
-    Args:
-        members: The runs.
-        run: The folder of the new run.
-        data_dir: The folder that has `sst/`, instead of the environment's.
+def read_corpus(members: Sequence[RunDirectory], data_dir: str | Path | None = None) -> Corpus:
+    """Reads the data set of an ensemble: that of the first member whose path of it exists.
 
     Raises:
-        InputError: If a file of a member is damaged, or the data set cannot be read.
+        InputError: If it is not there, cannot be read, or has changed.
     """
-    started = time.perf_counter()
-    pipeline = pipeline_of(members)
-    corpus, notes = own_corpus(members[0], data_dir)
+    here = (member for member in members if Path(member.pipeline.data.dataset).exists())
+    corpus, notes = own_corpus(next(here, members[0]), data_dir)
     if notes:
         raise InputError(f"{notes[0]} Train the runs again.")
+    return corpus
+
+
+def ensemble(members: Sequence[RunDirectory], corpus: Corpus, run: RunDirectory) -> EnsembleResult:
+    """Makes a run of several runs, and scores it on dev and test.
+
+    The run holds its members' models: it works without them. It is exported, evaluated and used as
+    any other run; it has no history.
+
+    Args:
+        members: The runs, as `find_members` checks them.
+        corpus: Their data set, as `read_corpus` reads it.
+        run: The folder of the new run.
+
+    Raises:
+        InputError: If a file of a member is damaged.
+    """
+    started = time.perf_counter()
+    pipeline = pipeline_of(members, corpus.name)
     vocabularies = [Vocabulary.load(member.vocabulary_file) for member in members]
     vocabulary = vocabularies[0]
     for other in vocabularies[1:]:
@@ -115,7 +129,7 @@ def ensemble(
     vocabulary.save(run.vocabulary_file)
     files.write_text(run.model_summary_file, summarized(model))
     environment = members[0].environment()
-    same = ("dataset", "data_fingerprint", "rows_fingerprint", "examples", "vectors")
+    same = ("dataset", "data_fingerprint", "rows_fingerprint", "examples")
     about = {name: environment[name] for name in same if name in environment}
     about |= {"vocabulary_size": len(vocabulary), "members": [_about(each) for each in members]}
     files.write_json(run.environment_file, describe_environment() | about)
@@ -124,7 +138,7 @@ def ensemble(
     encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)
     together = Classifier(model, encoder, corpus.class_names, pipeline.data.batch_tokens)
     mean = next(layer for layer in model.layers if isinstance(layer, MeanOfMembers))
-    scores = calibrate(together, corpus, mean.temperature.assign)
+    scores, _ = calibrate(together, corpus, mean.temperature.assign)
     with files.whole_file(run.model_file) as partial:
         model.save(partial)
     result = EnsembleResult(run, scores, time.perf_counter() - started)
@@ -146,6 +160,7 @@ def _about(member: RunDirectory) -> dict[str, Any]:
         "pipeline": member.pipeline.name,
         "seed": member.pipeline.training.seed,
         "fingerprint": files.sha256(member.model_file),
+        **member.sources(),
     }
 
 

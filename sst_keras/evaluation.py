@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sst_keras import error_analysis, files
-from sst_keras.calibration import fit_temperature
+from sst_keras.calibration import FEWEST, fit_temperature
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus, read_phrases
 from sst_keras.error_analysis import ErrorAnalysis
@@ -239,33 +239,43 @@ def score(classifier: Classifier, corpus: Corpus, split: str, errors: bool = Fal
     """Scores a classifier on a split of a data set, and perhaps finds where it is wrong."""
     examples = corpus.split(split)
     probabilities = classifier.probabilities(examples)
-    return Evaluation(
-        corpus.name,
-        split,
-        corpus.class_names,
-        compute_metrics(examples.labels, probabilities),
-        ordered=corpus.ordered,
-        errors=error_analysis.analyse(corpus, examples, probabilities) if errors else None,
-    )
+    found = error_analysis.analyse(corpus, examples, probabilities) if errors else None
+    return replace(_evaluation(corpus, split, probabilities), errors=found)
+
+
+def _evaluation(corpus: Corpus, split: str, probabilities: np.ndarray) -> Evaluation:
+    metrics = compute_metrics(corpus.split(split).labels, probabilities)
+    return Evaluation(corpus.name, split, corpus.class_names, metrics, ordered=corpus.ordered)
 
 
 def calibrate(
     classifier: Classifier, corpus: Corpus, divide: Callable[[float], None]
-) -> dict[str, Evaluation]:
-    """Gives a classifier the temperature that suits dev; returns its scores on dev and test.
+) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
+    """Gives a classifier the temperature that suits dev.
 
-    `divide` changes the classifier's model so that its logits are divided by a number.
+    `divide` changes the classifier's model so that its logits are divided by a number. It is not
+    called if dev has too few texts.
+
+    Returns:
+        `dev` and `test` → the scores with the temperature, and the same without it.
     """
     found = {split: classifier.probabilities(corpus.split(split)) for split in ("dev", "test")}
+    before = {split: _evaluation(corpus, split, each) for split, each in found.items()}
+    if len(corpus.dev) < FEWEST:
+        log.info(
+            f"Probabilities are not calibrated: dev has {len(corpus.dev)} texts, fewer than "
+            f"{FEWEST}."
+        )
+        return before, before
     temperature = fit_temperature(corpus.dev.labels, found["dev"])
     divide(temperature)
     scores = {}
-    for split, probabilities in found.items():
-        before = compute_metrics(corpus.split(split).labels, probabilities)
-        old = {name: getattr(before, name) for name in ("loss", "expected_calibration_error")}
+    for split, evaluation in before.items():
+        metrics = evaluation.metrics
+        old = {name: getattr(metrics, name) for name in ("loss", "expected_calibration_error")}
         old["temperature"] = temperature
         scores[split] = replace(score(classifier, corpus, split), uncalibrated=old)
-    return scores
+    return scores, before
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

@@ -43,12 +43,16 @@ class EarlierRun:
         """Returns the run at `path` or `saved_models/<path>`.
 
         Raises:
-            UsageError: If there is none, or it is an ensemble.
+            UsageError: If there is none, it is not finished, or it is an ensemble.
         """
         try:
             run = open_run(path)
         except UsageError as error:
             raise UsageError(error.message, setting="model.init") from None
+        if not run.is_finished:
+            raise UsageError(
+                f"{run.name} is not finished. Train it to the end first.", setting="model.init"
+            )
         if members := run.environment().get("members"):
             names = ", ".join(each["name"] for each in members)
             raise UsageError(
@@ -76,9 +80,7 @@ class EarlierRun:
         """Returns the run's words with their vectors, as training left them."""
         vocabulary = Vocabulary.load(self.run.vocabulary_file)
         matrix = word_vectors(self.classifier.model.get_layer(EMBEDDING))
-        sets = self.run.environment().get("vectors", [])
-        if sum(about["dim"] for about in sets) != matrix.shape[1]:
-            sets = []  # learned from scratch
+        sets = self.run.environment().get("vectors", [])  # empty if learned from scratch
         return KnownWords(self.lasting_name, vocabulary, matrix, sets)
 
     @property
@@ -90,13 +92,16 @@ class EarlierRun:
     def pipeline(self, recipe: Pipeline) -> Pipeline:
         """Returns what trains the run's words, vectors and layers as a pipeline says.
 
-        The settings of `data` and `training` are the recipe's, those of `embedding` and `model` the
-        run's.
+        The settings of `training` are the recipe's, and those of `data`, apart from
+        `data.lowercase` and `data.vector_words`. These and the others are the run's.
         """
         old, data = self.run.pipeline, recipe.data
         words = {name: getattr(old.data, name) for name in ("lowercase", "vector_words")}
+        sections = ("embedding", "model")
         unused = [
-            name for name in recipe.changes() if name.partition(".")[0] in ("embedding", "model")
+            name
+            for name in recipe.changes()
+            if name.partition(".")[0] in sections or name.removeprefix("data.") in words
         ]
         if unused:
             log.warning(
@@ -116,8 +121,8 @@ class EarlierRun:
         ]
         if differences:
             raise UsageError(
-                f"the layers and words of {self.lasting_name} are other ones: "
-                f"{'; '.join(differences)}. Leave these settings as they are in the run.",
+                f"{self.lasting_name} has other words or layers: {'; '.join(differences)}. Leave "
+                f"these settings as they are in the run.",
                 setting="model.init",
             )
 
@@ -148,27 +153,51 @@ class EarlierRun:
             if isinstance(layer, Embedding):
                 layer.trainable = layer.trainable and train_all
                 continue
-            for part, earlier in zip(_parts(layer), _parts(known[layer.name]), strict=True):
-                part.trainable = earlier.trainable and (train_all or layer.name == LOGITS)
+            for part in _parts(layer):
+                is_free = part.name not in self.frozen
+                part.trainable = is_free and (train_all or layer.name == LOGITS)
         log.info(
             f"Starts from {self.lasting_name}"
-            + ("." if same else ", with a new last layer: its classes are others.")
+            + ("." if same else ", with a new last layer, because the classes differ.")
+        )
+
+    @cached_property
+    def frozen(self) -> frozenset[str]:
+        """The names of the layers that never train.
+
+        In a run that trained only its last layer, they are those of the run that it started from.
+        """
+        before = self.run.environment().get("earlier_run", {})
+        if not self.run.pipeline.model.train_init and "frozen" in before:
+            return frozenset(before["frozen"])
+        layers = [layer for layer in self.classifier.model.layers if layer.weights]
+        parts = [part for layer in layers for part in _parts(layer)]
+        return frozenset(
+            part.name
+            for part in parts
+            if not (part.trainable or isinstance(part, Embedding))  # settings say if these train
         )
 
     def _misfit(self, layer: keras.Layer) -> InputError:
         return InputError(
-            f"{self.run.model_file}: expected the layers that {self.run.pipeline_file.name} says. "
-            f"Received others at {layer.name}. Train the run again with this version."
+            f"{self.run.model_file}: expected the layers that {self.run.pipeline_file.name} "
+            f"describes. Received others at {layer.name}. Train the run again with this version."
         )
 
+    def forget(self) -> None:
+        """Frees the memory of the classifier. It is loaded again if it is needed."""
+        self.__dict__.pop("classifier", None)
+
     def to_dict(self) -> dict[str, Any]:
-        """Returns name, pipeline, data set and fingerprint, for JSON."""
+        """Returns name, pipeline, data set, fingerprint and what it learned from, for JSON."""
         pipeline = self.run.pipeline
         return {
             "name": self.lasting_name,
             "pipeline": pipeline.name,
             "dataset": pipeline.data.dataset,
             "fingerprint": self.fingerprint,
+            "frozen": sorted(self.frozen),
+            **self.run.sources(),
         }
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,10 +49,11 @@ class Source:
         return sets.fingerprint(self.path)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns name, width, fingerprint, rows passed over and coverage, for JSON."""
+        """Returns name, width, factor, fingerprint, rows passed over and coverage, for JSON."""
         return {
             "name": self.vectors.name,
             "dim": self.vectors.dim,
+            "factor": self.factor,
             "fingerprint": self.fingerprint,
             "blank": self.vectors.blank,
             "other_keys": self.vectors.other_keys,
@@ -67,8 +68,8 @@ class KnownWords:
     Attributes:
         run: The run's name, for messages.
         matrix: float32[vocabulary, dim], the vectors as the run left them.
-        sets: `name`, `dim` and `fingerprint` of each set of vectors, in the order in which the
-            matrix concatenates them; empty if the run learned them from scratch.
+        sets: `name`, `dim`, `fingerprint` and `factor` of each set of vectors that the matrix is
+            made of, in order; empty if the run learned them from scratch.
     """
 
     run: str
@@ -176,49 +177,80 @@ def _extended(
     A new word has its vector if the earlier run's sets of vectors are here and one has it. The rest
     of its row is that of the unknown word.
     """
-    names, notes = pipeline.embedding.vectors, []
-    sources: list[Source | None] = []
-    for name, about in zip(names, known.sets, strict=False):  # without vectors, names is ("none",)
-        source = None
-        try:
-            is_same = sets.fingerprint(sets.find_vectors(name, data_dir)) == about["fingerprint"]
-        except UsageError:
-            is_same = False
-        if is_same:
-            source = _read_source(name, pipeline, counts, data_dir)
-            notes += source.notes
-        else:
-            notes.append(
-                f"The vectors {about['name']} of {known.run} are not here, so new words start from "
-                f"the unknown word's. `sst-keras vectors info NAME` prints a set's fingerprint; "
-                f"expected {about['fingerprint'][:12]}."
-            )
+    names = pipeline.embedding.vectors if known.sets else ()  # else they are ("none",)
+    sources, notes = [], []
+    for name, about in zip(names, known.sets, strict=True):
+        source, note = _same_source(name, about, pipeline, counts, data_dir)
+        if note:
+            notes.append(f"{note} New words of {known.run} start from the unknown word's vector.")
             log.warning(notes[-1])
         sources.append(source)
     found = tuple(source for source in sources if source)
     own = _vocabulary(pipeline, counts, [source.vectors for source in found])
     vocabulary = known.vocabulary.extended(own.tokens)
     words = vocabulary.tokens[len(known.vocabulary) :]
+    widths = [about["dim"] for about in known.sets]
+    given, has_vector = _given_rows(words, sources, widths)
     rows = np.tile(known.matrix[UNKNOWN_ID], (len(words), 1))
-    has_vector, start = np.zeros(len(words), bool), 0
-    together = list(zip(sources, known.sets, strict=True))
-    for source, about in together:
-        end = start + about["dim"]
-        for number, word in enumerate(words if source else ()):
-            if places := matching.match(word, source.vectors)[1]:
-                mean = source.vectors.vectors[places].mean(axis=0)
-                rows[number, start:end] = mean * np.float32(source.factor)
-                has_vector[number] = True
-        start = end
+    if not pipeline.embedding.reduce:
+        columns = np.repeat(has_vector, widths, axis=1)  # bool[words, dim]
+        rows[columns] = given[columns]
+    elif len(found) == len(sources):
+        # What the earlier run reduced its vectors by is not kept, but its words show it.
+        before, had = _given_rows(known.vocabulary.tokens, sources, widths)
+        sure = had.all(axis=1)
+        projection = np.linalg.lstsq(before[sure], known.matrix[sure], rcond=None)[0]
+        some = has_vector.any(axis=1)
+        rows[some] = (given @ projection)[some]
     log.info(
         f"Vocabulary: {len(known.vocabulary):,} words of {known.run}, and {len(words):,} new ones, "
-        f"{has_vector.sum():,} of them with a vector."
+        f"{has_vector.any(axis=1).sum():,} of them with a vector."
     )
     encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)
     matrix = np.concatenate([known.matrix, rows])
-    about = [source.to_dict() if source else about for source, about in together]
-    inherited = dict(zip(names, about, strict=False))
+    about = [
+        source.to_dict() | {"factor": old.get("factor", source.factor)} if source else dict(old)
+        for source, old in zip(sources, known.sets, strict=True)
+    ]
+    inherited = dict(zip(names, about, strict=True))
     return Lexicon(vocabulary, encoder, matrix, found, tuple(notes), inherited)
+
+
+def _same_source(
+    name: str,
+    about: Mapping[str, Any],
+    pipeline: Pipeline,
+    counts: Counts,
+    data_dir: str | Path | None,
+) -> tuple[Source | None, str]:
+    """Returns a set of vectors that an earlier run used, or None and why it cannot be used."""
+    try:
+        if sets.fingerprint(sets.find_vectors(name, data_dir)) != about["fingerprint"]:
+            return None, f"The vectors {name} are not those of the earlier run."
+        source = _read_source(name, pipeline, counts, data_dir)
+    except UsageError as error:  # not here, or they have next to none of the words
+        return None, f"The vectors of the earlier run cannot be used: {error.message}"
+    # Their standard deviation is that of the words that were read, which are others now.
+    return replace(source, factor=about.get("factor", source.factor)), ""
+
+
+def _given_rows(
+    words: Sequence[str], sources: Sequence[Source | None], widths: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the vectors of words in some sets side by side, and which sets have them.
+
+    They are float32[words, dim], 0 where a set has none or is None, and bool[words, sets].
+    """
+    rows = np.zeros((len(words), sum(widths)), np.float32)
+    has_vector, start = np.zeros((len(words), len(sources)), bool), 0
+    for place, (source, width) in enumerate(zip(sources, widths, strict=True)):
+        for number, word in enumerate(words if source else ()):
+            if places := matching.match(word, source.vectors)[1]:
+                mean = source.vectors.vectors[places].mean(axis=0)
+                rows[number, start : start + width] = mean * np.float32(source.factor)
+                has_vector[number, place] = True
+        start += width
+    return rows, has_vector
 
 
 def _vector_names(

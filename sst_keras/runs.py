@@ -84,6 +84,12 @@ class RunDirectory:
         """Reads `environment.json`."""
         return files.read_json(self.environment_file)
 
+    def sources(self) -> dict[str, Any]:
+        """Returns what the run learned from besides its data, as `environment.json` has it."""
+        names = ("vectors", "language_model", "pseudo_labels", "earlier_run", "members")
+        about = self.environment()
+        return {name: about[name] for name in names if about.get(name)}
+
     def metrics(self) -> dict[str, Any]:
         """Reads `metrics.json`; empty for a run that is not finished."""
         metrics = files.read_json(self.metrics_file) if self.is_finished else {}
@@ -129,9 +135,10 @@ class RunDirectory:
     @classmethod
     def find(cls, path: str | Path) -> Self:
         """Returns the run at `path` or `saved_models/<path>`. If it is missing: `UsageError`."""
-        for folder in (Path(path), RUNS_DIR / path):
-            if folder.is_dir():
-                return cls(folder)
+        folders = [folder for folder in (Path(path), RUNS_DIR / path) if folder.is_dir()]
+        folders.sort(key=lambda folder: not cls(folder).pipeline_file.is_file())  # runs first
+        if folders:
+            return cls(folders[0])
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
         )
@@ -151,7 +158,10 @@ def find_export(path: str | Path) -> Path | None:
 
 
 def new_run(
-    pipeline: Pipeline, path: str | Path | None = None, overwrite: bool = False
+    pipeline: Pipeline,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+    sources: Collection[str | Path] = (),
 ) -> RunDirectory:
     """Makes the folder of a new run, or returns that of an unfinished run with a checkpoint.
 
@@ -159,9 +169,11 @@ def new_run(
         pipeline: The run's settings; its name and seed become part of the folder's name.
         path: The run's folder; None for a new one below `saved_models/`.
         overwrite: Whether a run at `path` that is finished or has a checkpoint may be replaced.
+        sources: Runs that the new one is made of, besides those that the settings name.
 
     Raises:
-        UsageError: If `path` holds a finished run, or files that are not a run's.
+        UsageError: If `path` holds a finished run, files that are not a run's, or one of what the
+            run starts or learns from.
     """
     if path is None:
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{pipeline.training.seed}"
@@ -176,6 +188,8 @@ def new_run(
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
     if run.path.exists() and not run.path.is_dir():
         problem = f"expected a folder. Received a file: {str(path)!r}"
+    elif run.path.resolve() in _places(pipeline.model.init, pipeline.data.pseudo_labels, *sources):
+        problem = f"{str(path)!r} is what the new run is made from. Choose another folder."
     elif run.is_finished and not overwrite:
         problem = f"{str(path)!r} holds a finished run. Choose another folder, or overwrite it."
     elif run.path.exists() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
@@ -197,6 +211,12 @@ def new_run(
     for folder in (run.plots_dir, run.saved_model_dir.parent, run.logs_dir):
         shutil.rmtree(folder, ignore_errors=True)
     return run
+
+
+def _places(*names: str | Path) -> set[Path]:
+    """Returns the folders that names may mean: each as a path, and below `saved_models/`."""
+    folders = [folder for name in names if name for folder in (Path(name), RUNS_DIR / name)]
+    return {folder.resolve() for folder in folders}
 
 
 def lasting_name(path: Path) -> str:

@@ -62,7 +62,7 @@ class TrainingResult:
         best_epoch: The epoch whose model was kept, from 1; a fraction, such as 1.333, if it was
             kept within an epoch.
         best: `dev` and `test` → the scores of the kept model.
-        last: `dev` and `test` → the scores of the last epoch's model.
+        last: `dev` and `test` → the scores of the last epoch's model, which is not calibrated.
         checks: The rows of `callbacks.DevChecks`; empty if dev was scored once per epoch.
         seconds: Duration of the call in seconds.
     """
@@ -124,6 +124,9 @@ class Inputs:
             if pipeline.training.epochs == 1:
                 log.warning("With one epoch, the model learns from pseudo-labels only.")
         language_model = None if earlier else start
+        if earlier and (notes := _seen_before(earlier, corpus)):
+            corpus = replace(corpus, notes=(*corpus.notes, *notes))
+            log.warning(" ".join(notes))
         return cls(corpus, lexicon, language_model, earlier, found, labelled)
 
     def found(self, pipeline: Pipeline) -> Pipeline:
@@ -172,6 +175,19 @@ class Inputs:
             "notes": [*corpus.notes, *lexicon.notes],
         }
         return found | {name: run.to_dict() for name, run in self._runs().items()}
+
+
+def _seen_before(earlier: EarlierRun, corpus: Corpus) -> tuple[str, ...]:
+    """Returns notes on texts of dev and test that an earlier run was trained on."""
+    known, notes = earlier.run.training_texts(), []
+    for name in ("dev", "test"):
+        split = corpus.split(name)
+        if count := int(np.isin(split.texts.keys(), known).sum()):
+            notes.append(
+                f"{earlier.lasting_name} was trained on {count:,} of the {len(split):,} texts of "
+                f"{name}: the scores on {name} are too good."
+            )
+    return tuple(notes)
 
 
 def _start(pipeline: Pipeline) -> LanguageModelRun | EarlierRun | None:
@@ -298,9 +314,8 @@ def train(
 
     if pipeline.embedding.quantized:
         _quantize(run)
-    kept = _calibrate(run, corpus)
+    kept, last = _calibrate(run, corpus)
     history = History(tuple(logger.rows))
-    last = kept
     if best.best < best.checks:
         last = {split: score(classifier, corpus, split) for split in ("dev", "test")}
     seconds = time.perf_counter() - started
@@ -382,6 +397,7 @@ def _compiled_model(pipeline: Pipeline, inputs: Inputs, steps: int) -> keras.Mod
     if inputs.earlier_run:
         names, train_all = inputs.corpus.class_names, pipeline.model.train_init
         inputs.earlier_run.start(model, names, train_all)
+        inputs.earlier_run.forget()
     metrics = [Accuracy(name="accuracy")]
     if training.monitor == "macro-f1":
         metrics.append(MacroF1(name="macro_f1"))
@@ -410,7 +426,10 @@ def _write_inputs(
     if weights:
         environment["class_weights"] = list(weights.values())
     files.write_json(run.environment_file, environment)
-    keys = np.unique(np.concatenate([each.keys() for each in inputs.texts(pipeline.data.examples)]))
+    keys = [each.keys() for each in inputs.texts(pipeline.data.examples)]
+    if inputs.earlier_run:
+        keys.append(inputs.earlier_run.run.training_texts())
+    keys = np.unique(np.concatenate(keys))
     files.write_array(run.training_texts_file, keys)
 
 
@@ -471,8 +490,10 @@ def _quantize(run: RunDirectory) -> None:
         model.save(partial)
 
 
-def _calibrate(run: RunDirectory, corpus: Corpus) -> dict[str, Evaluation]:
-    """Calibrates the kept model on dev, and scores it on dev and test.
+def _calibrate(
+    run: RunDirectory, corpus: Corpus
+) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
+    """Calibrates the kept model on dev, and scores it on dev and test, after and before.
 
     The weights of the last layer are divided by the temperature, so that whatever reads the model's
     file gives these probabilities.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sst_keras.calibration import FEWEST, fit_temperature, rescaled
+from sst_keras.calibration import fit_temperature, rescaled
 
 
 def test_rescaled_by_hand():
@@ -21,9 +21,10 @@ def test_the_temperature_that_made_the_probabilities_is_found(temperature):
     assert fit_temperature(labels, given) == pytest.approx(temperature, rel=0.05)
 
 
-def test_it_has_bounds_and_needs_texts():
-    always = np.tile([0.6, 0.4], (FEWEST, 1))
-    right = np.zeros(FEWEST, int)
-    assert fit_temperature(right, always) == pytest.approx(1 / 20, rel=1e-3)
+def test_a_model_without_an_error_is_not_made_certain():
+    always = np.tile([0.6, 0.4], (100, 1))
+    right = np.zeros(100, int)
+    sure = rescaled(always, fit_temperature(right, always))[0, 0]
+    assert sure == pytest.approx(101 / 102, rel=1e-4)  # as if 101 of 102 were right
+    # And one that is always wrong knows nothing.
     assert fit_temperature(right + 1, always) == pytest.approx(20, rel=1e-3)
-    assert fit_temperature(right[1:], always[1:]) == 1.0

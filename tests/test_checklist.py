@@ -1,7 +1,7 @@
 import pytest
 
 from sst_keras import locations
-from sst_keras.checklist import Case, check, load_cases
+from sst_keras.checklist import Case, check, is_sentiment, load_cases
 from sst_keras.errors import InputError
 from sst_keras.serving.prediction import Prediction
 
@@ -79,8 +79,18 @@ def test_the_cases_that_ship():
     assert all(f"| `{name}.csv` |" in readme for name in names)
 
 
+def test_classes_that_are_sentiments():
+    for names in (FIVE, ("bad", "good"), ("neg", "pos"), ("Very Bad", "so-so", "Very Good")):
+        assert is_sentiment(names)
+    for names in (("good", "bad"), ("mild", "severe"), ("0", "1"), ("1", "5"), ("no", "yes")):
+        assert not is_sentiment(names)
+
+
 @pytest.mark.parametrize("row", ["Not bad.,good", ",negative", "a,b,negative", "a,negative,,more"])
 def test_damaged_cases(tmp_path, row):
     (tmp_path / "x.csv").write_text(f"text,other,expected\n{row}\n", "utf-8")
     with pytest.raises(InputError, match="x.csv, case 1: expected a text"):
+        load_cases(tmp_path)
+    (tmp_path / "x.csv").unlink()
+    with pytest.raises(InputError, match="expected files of cases"):
         load_cases(tmp_path)

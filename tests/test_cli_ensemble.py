@@ -40,8 +40,12 @@ def test_two_runs_as_one(place):
     assert run("plot", "both").exit_code == 0
     again = run("ensemble", "one", "two", "--run-dir", "saved_models/both", code=2)
     assert "--run-dir" in again.stderr and "finished run" in again.stderr
-    refused = run("train", "--from", "both", code=2)
+    refused = run("train", "--from", "both", "--dataset", "sample", code=2)
     assert "--from: both is an ensemble" in refused.stderr
+    refused = run("train", "saved_models/both/pipeline.toml", code=2)
+    assert "an ensemble, which is not trained" in refused.stderr
+    over = ("--run-dir", "saved_models/one", "--overwrite")
+    assert "made from" in run("ensemble", "one", "two", *over, code=2).stderr
 
 
 def test_usage_errors_of_an_ensemble(place):
@@ -58,6 +62,7 @@ def test_fine_tuning(place):
     arguments = ("train", "--from", "one", "--dataset", "own.csv", "--epochs", "2")
     made = run(*arguments, "--run-dir", "saved_models/tuned")
     assert "Starts from one, with a new last layer" in made.stderr
+    assert "not calibrated: dev has 4 texts" in made.stderr
     assert "Pipeline fine-tune" in made.stderr
     about = json.loads((place / "saved_models/tuned/environment.json").read_text("utf-8"))
     assert about["earlier_run"]["name"] == "one"
@@ -71,6 +76,10 @@ def test_fine_tuning(place):
 
 
 def test_usage_errors_of_fine_tuning(place):
+    assert "--dataset: expected the texts" in run("train", "--from", "one", code=2).stderr
+    same = ("--dataset", "sample", "--run-dir", "saved_models/one", "--overwrite")
+    refused = run("train", "--from", "one", *same, code=2)
+    assert "--run-dir" in refused.stderr and (place / "saved_models/one/model.keras").is_file()
     assert "--from: There is no run 'nobody'" in run("train", "--from", "nobody", code=2).stderr
     other = ("--dataset", "sample", "--set", "model.units=5")
     refused = run("train", "--from", "one", *other, code=2)

@@ -142,7 +142,7 @@ def test_bookkeeping(sweep, records):
     assert report.summary["seconds"] == 6 * (10 + 20 + 30)
     runs = section(report.markdown, "## Runs")
     assert cells(runs, "data set") == ["sst5 (100 test sentences)"]
-    assert cells(runs, "finished runs") == ["18, 18 planned; 0 failed"]
+    assert cells(runs, "finished runs") == ["18 of 18 planned; 0 failed"]
     assert cells(runs, "seeds") == ["1, 2, 3"]
     assert cells(runs, "time of all runs, added up") == ["360 s (0.1 h)"]
     # From 00:01:50, the start of seed 1, to 00:04:00: 130 seconds, of rows and of variants.

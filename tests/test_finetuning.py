@@ -53,7 +53,7 @@ def begun(earlier, dataset, folder, **settings):
 def test_other_classes_get_a_new_last_layer(trained_run, reviews, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         run = begun(trained_run, reviews, tmp_path / "new")
-    assert "with a new last layer" in caplog.text
+    assert "with a new last layer, because the classes differ" in caplog.text
     new, old = Classifier.load(run).model, Classifier.load(trained_run).model
     for name in ("lstm_1", "attention"):
         for mine, given in zip(*(m.get_layer(name).get_weights() for m in (new, old)), strict=True):
@@ -103,16 +103,20 @@ def test_a_new_word_has_its_vector_if_the_same_file_is_here(tmp_path, reviews):
     run = begun(earlier, reviews, tmp_path / "new")
     words = Vocabulary.load(run.vocabulary_file).tokens
     row = Classifier.load(run).model.get_layer("embedding").get_weights()[0][words.index("zappy")]
-    np.testing.assert_allclose(row / row[0], [1, 5 / 4, 6 / 4], rtol=1e-6)
+    about = earlier.environment()["vectors"][0]
+    np.testing.assert_allclose(row, np.array([4, 5, 6]) * about["factor"], rtol=1e-6)
     # Of a fine-tuned run, the sets are known, too.
-    assert run.environment()["vectors"][0]["fingerprint"]
+    again = run.environment()["vectors"][0]
+    assert [again[name] for name in ("fingerprint", "factor")] == [
+        about[name] for name in ("fingerprint", "factor")
+    ]
 
     vectors.write_text("\n".join([*lines, "other 1 1 1"]), "utf-8")
     run = begun(earlier, reviews, tmp_path / "changed")
     row = Classifier.load(run).model.get_layer("embedding").get_weights()[0][words.index("zappy")]
     old = Classifier.load(earlier).model.get_layer("embedding").get_weights()[0]
     np.testing.assert_array_equal(row, old[1])
-    assert "are not here" in " ".join(run.environment()["notes"])
+    assert "are not those of the earlier run" in " ".join(run.environment()["notes"])
     assert run.pipeline.embedding.vectors == earlier.pipeline.embedding.vectors
     # A run that starts from that one knows which vectors its words had.
     assert EarlierRun(run).words().sets == earlier.environment()["vectors"]
@@ -171,19 +175,98 @@ def test_a_run_with_small_vectors(reviews, tmp_path):
     )
     assert new.shape[1] == 7 and len(new) == len(old) + 2
     np.testing.assert_allclose(new[: len(old)], old, atol=1e-2)
-    np.testing.assert_allclose(new[-1], old[1], atol=1e-2)  # how to reduce it is not known
+    np.testing.assert_allclose(new[-1], old[1], atol=1e-2)  # it has no vector
+    # It goes on with its own settings.
+    assert run.pipeline.embedding == earlier.pipeline.embedding
+    EarlierRun(earlier).check(load_pipeline(run.pipeline_file))
+
+
+def test_a_new_word_gets_the_vector_that_reducing_would_have_given_it(tmp_path):
+    random = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(40)] + ["zappy"]
+    table = dict(zip(words, random.normal(size=(41, 6)) @ random.normal(size=(6, 6)), strict=True))
+    vectors = tmp_path / "vectors.txt"
+    lines = [f"{word} {' '.join(map(str, row))}" for word, row in table.items()]
+    vectors.write_text("\n".join(lines), "utf-8")
+    texts = [" ".join(random.choice(words[:40], 6)) for _ in range(60)]
+    rows = [f"{text},{'ab'[number % 2]}" for number, text in enumerate(texts)]
+    (tmp_path / "first.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    rows = [f"{row.split(',')[0]} zappy,{row[-1]}" for row in rows]
+    (tmp_path / "second.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    settings = [f"data.dataset='{tmp_path / 'first.csv'}'", f"embedding.vectors='{vectors}'"]
+    settings += ["model.units=4", "training.epochs=1", "data.vector_words=0", "embedding.reduce=3"]
+    pipeline = load_pipeline("lstm-attention", [*settings, "embedding.trainable=false"])
+    earlier = train(pipeline, new_run(pipeline, tmp_path / "earlier")).run
+    run = begun(earlier, tmp_path / "second.csv", tmp_path / "new")
+    known = Vocabulary.load(run.vocabulary_file).tokens
+    matrix = Classifier.load(run).model.get_layer("embedding").get_weights()[0]
+    given = np.array([table[word] for word in known[2:]])
+    # All rows, old and new, are the same projection of the vectors.
+    projection = np.linalg.lstsq(given[:-1], matrix[2:-1], rcond=None)[0]
+    assert known[-1] == "zappy"
+    np.testing.assert_allclose(matrix[-1], given[-1] @ projection, atol=1e-4)
 
 
 def test_a_pipeline_of_other_layers_is_refused(trained_run, tmp_path):
     pipeline = load_pipeline("lstm", [f"model.init={trained_run.path}", "data.dataset=sample"])
-    with pytest.raises(UsageError, match=r"model.units is 16, not 128.*model.pooling is"):
+    with pytest.raises(
+        UsageError, match="other words or layers: .*units is 16, not 128; mod"
+    ):
         train(pipeline, new_run(pipeline, tmp_path / "new"))
 
 
 def test_the_settings_that_are_not_used_are_named(trained_run, caplog):
-    pipeline = EarlierRun(trained_run).pipeline(load_pipeline("mlp"))
-    assert pipeline.model.name == "lstm"
-    assert "These settings of mlp are not used: model.name" in caplog.text
+    recipe = load_pipeline("mlp", ["data.lowercase=false", "training.epochs=7"])
+    pipeline = EarlierRun(trained_run).pipeline(recipe)
+    assert pipeline.model.name == "lstm" and pipeline.data.lowercase
+    assert pipeline.training.epochs == 7
+    assert "These settings of mlp are not used: data.lowercase, model.name" in caplog.text
+
+
+def test_what_only_the_last_layer_left_alone_trains_later(trained_run, reviews, tmp_path):
+    first = begun(trained_run, reviews, tmp_path / "first", model__train_init=False)
+    first.metrics_file.write_text("{}", "utf-8")  # finished
+    assert [len(layer.trainable_weights) for layer in Classifier.load(first).model.layers[:3]] == [
+        0, 0, 0,
+    ]  # fmt: skip
+    second = begun(first, reviews, tmp_path / "second")
+    layers = {layer.name: layer.trainable for layer in Classifier.load(second).model.layers}
+    assert layers["lstm_1"] and layers["attention"] and layers["embedding"]
+
+
+def test_texts_that_the_earlier_run_has_seen(trained_run, reviews, tmp_path, caplog):
+    run = begun(trained_run, "sample", tmp_path / "same")
+    assert "was trained on" not in caplog.text  # the sample's splits do not overlap
+    first = begun(trained_run, reviews, tmp_path / "first")
+    first.metrics_file.write_text("{}", "utf-8")
+    run = begun(first, reviews, tmp_path / "second", data__split_seed=2)
+    assert "of the 4 texts of test: the scores on test are too good" in caplog.text
+    assert "too good" in " ".join(run.environment()["notes"])
+    keys = run.training_texts()
+    for earlier in (first, trained_run):
+        assert np.isin(earlier.training_texts(), keys).all()
+
+
+def test_a_run_is_not_replaced_by_what_starts_from_it(run_copy):
+    pipeline = EarlierRun(run_copy).pipeline(RECIPE)
+    with pytest.raises(UsageError, match="what the new run is made from"):
+        new_run(pipeline, run_copy.path, overwrite=True)
+    with pytest.raises(UsageError, match="what the new run is made from"):
+        new_run(RECIPE, run_copy.path, overwrite=True, sources=[run_copy.path])
+    assert run_copy.model_file.is_file()
+
+
+def test_a_folder_of_the_same_name_is_not_taken_for_a_run(run_copy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews").mkdir()
+    shutil.copytree(run_copy.path, tmp_path / "saved_models" / "reviews")
+    assert EarlierRun.find("reviews").run.path == Path("saved_models/reviews")
+
+
+def test_texts_that_the_vectors_do_not_cover(trained_run, tmp_path):
+    write(tmp_path / "other.csv", {"ja": "zuper zuperb", "nein": "zlecht zrecklich"})
+    run = begun(trained_run, tmp_path / "other.csv", tmp_path / "new")
+    assert "cannot be used" in " ".join(run.environment()["notes"])
 
 
 def test_runs_that_cannot_be_started_from(run_copy, tmp_path):
@@ -194,6 +277,9 @@ def test_runs_that_cannot_be_started_from(run_copy, tmp_path):
     about = run_copy.environment() | {"members": [{"name": "a"}, {"name": "b"}]}
     run_copy.environment_file.write_text(json.dumps(about), "utf-8")
     with pytest.raises(UsageError, match="an ensemble. Start from one of its members: a, b"):
+        EarlierRun.find(run_copy.path)
+    run_copy.metrics_file.unlink()
+    with pytest.raises(UsageError, match="is not finished"):
         EarlierRun.find(run_copy.path)
 
 

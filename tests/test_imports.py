@@ -59,7 +59,7 @@ ALLOWED = {
     "error_analysis": {"corpora", "metrics", "texts"},
     "evaluation": {"calibration", "classifier", "corpora", "error_analysis", "metrics", "runs"},
     "ensemble": {
-        "classifier", "encoder", "environment", "evaluation", "layers", "models",
+        "classifier", "corpora", "encoder", "environment", "evaluation", "layers", "models",
         "runs", "vocabulary",
     },
     "finetuning": {

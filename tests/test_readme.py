@@ -108,7 +108,7 @@ def test_the_tables_are_those_of_the_records():
         "flagship": scores["flagship"][0],
     }
     accuracy, _, polarity = scores["flagship"]
-    assert f"\n**{accuracy} %** test accuracy" in README and f"with {polarity} %." in README
+    assert f"\n**{accuracy} %** test accuracy" in README and f"is {polarity} %." in README
 
 
 def test_a_sweep_of_ones_own(tmp_path, monkeypatch):

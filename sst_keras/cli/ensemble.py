@@ -35,12 +35,14 @@ def ensemble(
     trains another one.
     """
     from sst_keras.ensemble import ensemble as make_ensemble
-    from sst_keras.ensemble import find_members, pipeline_of
+    from sst_keras.ensemble import find_members, pipeline_of, read_corpus
 
     members = find_members(runs)
-    run = new_run(pipeline_of(members), run_dir, overwrite)
+    corpus = read_corpus(members, data_dir)
+    sources = [member.path for member in members]
+    run = new_run(pipeline_of(members, corpus.name), run_dir, overwrite, sources)
     log.info(f"Ensemble of {len(members)} runs, into {run.path}")
-    result = make_ensemble(members, run, data_dir)
+    result = make_ensemble(members, corpus, run)
 
     from sst_keras.cli.evaluate import print_evaluation
     from sst_keras.plotting import save_plots

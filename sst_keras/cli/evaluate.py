@@ -62,7 +62,7 @@ def evaluate(
     directory = open_run(run)
     reading = {name: value for name, value in reading.items() if value not in (None, ())}
     if behaviour:
-        if reading or errors or split or dataset:
+        if reading or errors or split or dataset or data_dir:
             raise UsageError("expected no other options but --json.", setting="behaviour")
         _check_behaviour(directory, as_json)
         return
@@ -138,7 +138,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
         }
         if metrics.polarity_accuracy is not None:
             without = ", without the middle class" if len(names) % 2 else ""
-            lines["right half of the scale"] = f"{metrics.polarity_accuracy:.1%}{without}"
+            is_sst = evaluation.dataset == "sst5"
+            name = "negative or positive, SST-2" if is_sst else "right half of the scale"
+            lines[name] = f"{metrics.polarity_accuracy:.1%}{without}"
     for name, value in lines.items():
         click.echo(f"{name:<27} {value}")
     for warning in evaluation.warnings():
@@ -150,7 +152,7 @@ def _print_errors(errors: ErrorAnalysis) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", title="Where it is right", title_justify="left")
+    table = Table("", title="Accuracy by group", title_justify="left")
     for heading in ("texts", "accuracy", "95 % interval"):
         table.add_column(heading, justify="right")
     groups = dict(errors.groups)
@@ -174,21 +176,26 @@ def _print_errors(errors: ErrorAnalysis) -> None:
 
 def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from sst_keras.checklist import check, load_cases
+    from sst_keras.checklist import check, is_sentiment, load_cases
     from sst_keras.classifier import Classifier
     from sst_keras.files import write_json
 
     if directory.pipeline.data.ordinal == "no":
         raise UsageError("expected classes from negative to positive. Those of RUN have no order.")
     predictor = Classifier.load(directory).predictor()
+    lowest, highest = predictor.class_names[0], predictor.class_names[-1]
+    if not is_sentiment(predictor.class_names):
+        log.warning(f"Takes {lowest!r} for the most negative class, {highest!r} for the opposite.")
     found = check(predictor.predict, load_cases())
     report = {"capabilities": [capability.to_dict() for capability in found]}
     if as_json:
         click.echo(to_json(report))
     else:
-        table = Table("capability", title=f"Behaviour of {directory.name}", title_justify="left")
+        title = escape(f"Behaviour of {directory.name}")
+        table = Table("capability", title=title, title_justify="left")
         for heading in ("cases", "wrong", "failure rate"):
             table.add_column(heading, justify="right")
         for each in found:
@@ -198,7 +205,7 @@ def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
         Console().print(table)
         for each in found:
             if each.failures:
-                click.secho(f"\n{each.name}, such as", bold=True)
+                click.secho(f"\n{each.name}, the first failures:", bold=True)
             for outcome in each.failures[:_SHOWN]:
                 case, answers = outcome.case, " → ".join(outcome.answers)
                 texts = " → ".join(filter(None, (case.text, case.other)))

@@ -84,6 +84,13 @@ def train(
         settings = functools.reduce(with_override, overrides, settings)
     for section, names in _OPTIONS.items():
         settings = options.changed(settings, {name: given[name] for name in names}, section)
+    if settings.name == "ensemble":
+        raise UsageError(
+            "these are the settings of an ensemble, which is not trained. Make one with "
+            "`sst-keras ensemble RUN...`."
+        )
+    if init and given["dataset"] is None and not _names_data(overrides):
+        raise UsageError("expected the texts to train on, with --from.", setting="dataset")
     if tensorboard:
         _require_tensorboard()
     run = new_run(settings, run_dir, overwrite)
@@ -148,6 +155,10 @@ def _train(
         progress.close()
         if not any(run.path.iterdir()):  # no data, no vectors: no run
             run.path.rmdir()
+
+
+def _names_data(overrides: tuple[str, ...]) -> bool:
+    return any(override.partition("=")[0].strip() == "data.dataset" for override in overrides)
 
 
 def _require_tensorboard() -> None:

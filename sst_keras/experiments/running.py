@@ -82,7 +82,8 @@ def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> No
     from sst_keras.vectors import sets
 
     pipelines = [experiment.pipeline for experiment, _ in jobs]
-    for name in {name for pipeline in pipelines for name in pipeline.embedding.vectors}:
+    needing = [pipeline for pipeline in pipelines if not is_run(pipeline.model.init or "/")]
+    for name in {name for pipeline in needing for name in pipeline.embedding.vectors}:
         if name not in ("auto", "none"):
             sets.find_vectors(name, data_dir)
     for name in {pipeline.model.init for pipeline in pipelines} - {""}:

@@ -12,6 +12,7 @@ from sst_keras.models import recurrent_layers
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import tf
 from sst_keras.serving.model_card import model_card
+from sst_keras.serving.prediction import Predictor
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
 CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files into a SavedModel
@@ -43,10 +44,11 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 setting="out",
             )
     classifier = Classifier.load(run)
-    card = model_card(run, _behaviour(run, classifier))
     for layer in recurrent_layers(classifier.model):
         # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
         layer.use_cudnn = False
+    predictor = classifier.predictor()
+    card = model_card(run, predictor.class_names, predictor.has_attention, _behaviour(predictor))
     module = tf.Module()
     module.classifier = classifier
     # As variables, they are attributes of the loaded SavedModel.
@@ -65,9 +67,9 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     return folder
 
 
-def _behaviour(run: RunDirectory, classifier: Classifier) -> list[dict[str, Any]]:
-    """Returns what a run says of clear cases; nothing if its classes are no scale."""
-    if run.pipeline.data.ordinal == "no":
+def _behaviour(predictor: Predictor) -> list[dict[str, Any]]:
+    """Returns what a model says of clear cases; nothing if its classes are not sentiments."""
+    if not checklist.is_sentiment(predictor.class_names):
         return []
-    found = checklist.check(classifier.predictor().predict, checklist.load_cases())
+    found = checklist.check(predictor.predict, checklist.load_cases())
     return [capability.to_dict() for capability in found]

@@ -9,49 +9,70 @@ from typing import Any
 
 from sst_keras.runs import RunDirectory
 
-# Word of a name → who made the set or corpus, and what is known of its licence.
-_SOURCES = {
-    "sst5": "Stanford Sentiment Treebank (Socher et al. 2013): no explicit licence, meant for "
-    "research",
-    "imdb": "TFDS's imdb_reviews (Maas et al. 2011): reviews of IMDb's users, no explicit licence, "
-    "meant for research",
-    "glove": "GloVe (Pennington et al. 2014): Public Domain Dedication and License",
-    "googlenews": "word2vec's GoogleNews vectors (Mikolov et al. 2013): no explicit licence",
-    "core_web": "spaCy's English vectors: MIT, made of sources with other licences",
-    "sample": "the sample that ships with sst_keras: MIT",
+# What is known of the licences of data sets, by name, and of word vectors, by how names begin.
+_DATA = {
+    "sst5": "Stanford Sentiment Treebank (Socher et al. 2013), no explicit licence, for research",
+    "imdb_reviews": "reviews of IMDb's users (Maas et al. 2011), no explicit licence, for research",
+    "sample": "MIT, a part of sst_keras",
+}
+_VECTORS = {
+    "glove": "Pennington et al. 2014, Public Domain Dedication and License",
+    "word2vec-google-news": "Mikolov et al. 2013, no explicit licence",
+    "googlenews": "Mikolov et al. 2013, no explicit licence",
+    "en_core_web": "spaCy, MIT, made of sources with other licences",
+    "sample": "MIT, a part of sst_keras",
 }
 _OTHER = "see the licence of its source"
+_KINDS = {
+    "language_model": "Language model",
+    "pseudo_labels": "Pseudo-labels",
+    "earlier_run": "Fine-tuned from",
+}
 
 
-def model_card(run: RunDirectory, behaviour: Sequence[Mapping[str, Any]] = ()) -> str:
+def model_card(
+    run: RunDirectory,
+    class_names: Sequence[str],
+    has_attention: bool = False,
+    behaviour: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Returns the card of a run as Markdown.
 
     Args:
         run: The run.
+        class_names: The classes, lowest first.
+        has_attention: Whether it can show its attention.
         behaviour: `checklist.Capability.to_dict` of each capability; empty if it was not checked.
     """
-    return "\n\n".join(filter(None, _parts(run, behaviour))) + "\n"
+    parts = _parts(run, class_names, has_attention, behaviour)
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _parts(run: RunDirectory, behaviour: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    pipeline, metrics, about = run.pipeline, run.metrics(), run.environment()
+def _parts(
+    run: RunDirectory,
+    class_names: Sequence[str],
+    has_attention: bool,
+    behaviour: Sequence[Mapping[str, Any]],
+) -> Iterator[str]:
+    pipeline, metrics = run.pipeline, run.metrics()
+    about = run.environment() if run.environment_file.is_file() else {}
     test = metrics.get("test", {})
-    classes = pipeline.data.labels or tuple(test.get("class_names", ()))
     yield f"# {run.name}"
+    description = pipeline.description.rstrip(".") or "no description"
     yield (
-        f"A classifier of English texts into {len(classes)} classes: {', '.join(classes)}. "
-        f"Pipeline `{pipeline.name}`: {pipeline.description or 'no description'}."
+        f"A classifier of texts into {len(class_names)} classes: {', '.join(class_names)}. "
+        f"Pipeline `{pipeline.name}`: {description}."
     )
     yield (
-        "It takes raw texts, as a TensorFlow SavedModel: `sst-keras predict`, TensorFlow Serving, "
-        "or `tf.saved_model.load`."
+        "It is a TensorFlow SavedModel that takes raw text. Use it with `sst-keras predict`, "
+        "TensorFlow Serving or `tf.saved_model.load`."
     )
     yield "## What it learned from"
-    yield "\n".join(_learned_from(run, about))
+    yield "\n".join([_data(run, about), *_learned_from(about)])
     yield "## Scores"
     yield _scores(metrics)
-    old = test.get("uncalibrated", {})
-    if is_calibrated := old.get("temperature", 1.0) != 1.0:
+    old = test.get("uncalibrated")
+    if old:
         yield (
             f"Its probabilities are calibrated: logits are divided by {old['temperature']:.2f}, "
             f"fitted on dev. Without this, the expected calibration error on test would be "
@@ -60,8 +81,10 @@ def _parts(run: RunDirectory, behaviour: Sequence[Mapping[str, Any]]) -> Iterato
     if behaviour:
         yield "## Behaviour"
         yield (
-            "How often it is wrong about sentences whose sentiment is clear. It was not trained on "
-            "them or chosen by them; `sst-keras evaluate RUN --behaviour` shows each."
+            "The share of test sentences about films that it gets wrong, by capability. They were "
+            "written for this check, and are not used for training or model selection. `sst-keras "
+            "evaluate RUN --behaviour` lists failures. Read the rates together: a model that gives "
+            "every sentence the same class fails none of `names` and `typos`."
         )
         rows = [
             f"| {each['capability']} | {each['cases']} | {each['failure_rate']:.0%} |"
@@ -69,91 +92,104 @@ def _parts(run: RunDirectory, behaviour: Sequence[Mapping[str, Any]]) -> Iterato
         ]
         yield "\n".join(("| capability | cases | wrong |", "| --- | ---: | ---: |", *rows))
     yield "## Limits"
-    yield "\n".join(_limits(run, test, is_calibrated))
+    yield "\n".join(_limits(run, test, bool(old), has_attention))
     yield "## Licences"
-    yield "\n".join(_licences(run, about))
+    yield "The code is MIT. The weights are made from these sources:"
+    yield "\n".join(f"- {name}: {known}." for name, known in _licences(run, about).items())
     versions = ", ".join(f"{name} {value}" for name, value in about.get("versions", {}).items())
     commit = f", commit {about['git_commit'][:12]}" if about.get("git_commit") else ""
     yield f"Made with {versions or 'unknown versions'}{commit}."
 
 
-def _learned_from(run: RunDirectory, about: Mapping[str, Any]) -> Iterator[str]:
-    data = run.pipeline.data
-    counts = about.get("examples", {})
+def _data(run: RunDirectory, about: Mapping[str, Any]) -> str:
+    data, counts = run.pipeline.data, about.get("examples")
     texts = f", {counts['train']:,} training texts" if counts else ""
-    kind = {"sentences": "complete texts"}.get(data.examples, data.examples.replace("-", " "))
-    print_ = about.get("data_fingerprint") or "unknown"
-    yield f"- **Data:** {_short(data.dataset)}{texts} ({kind}); fingerprint `{print_[:12]}`."
+    if data.examples != "sentences":
+        texts += f" and the labelled phrases in them ({data.examples})"
+    return f"- **Data:** {_short(data.dataset)}{texts}; {_print(about, 'data_fingerprint')}."
+
+
+def _learned_from(about: Mapping[str, Any], level: int = 0) -> Iterator[str]:
+    """Yields a line for each source of a run, and below it those of the runs that it is made of."""
+    indent = "    " * level
     for each in about.get("vectors", ()):
-        print_ = each.get("fingerprint", "unknown")[:12]
         yield (
-            f"- **Word vectors:** {each['name']}, {each['dim']} numbers; fingerprint `{print_}`."
+            f"{indent}- **Word vectors:** {each['name']}, {each['dim']} dimensions; {_print(each)}."
         )
-    for name, what in (
-        ("language_model", "Language model"),
-        ("pseudo_labels", "Pseudo-labels"),
-        ("earlier_run", "Earlier run that it started from"),
-    ):
-        if each := about.get(name):
-            print_ = each.get("fingerprint", "unknown")[:12]
-            name, on = _short(each["name"]), _corpus(each)
-            yield f"- **{what}:** {name}, on {on}; fingerprint `{print_}`."
+    for kind, what in _KINDS.items():
+        if each := about.get(kind):
+            yield (
+                f"{indent}- **{what}:** {_short(each['name'])}, on {_corpus(each)}; {_print(each)}."
+            )
+            yield from _learned_from(each, level + 1)
     for each in about.get("members", ()):
-        print_ = each["fingerprint"][:12]
         yield (
-            f"- **Member:** {_short(each['name'])}, pipeline `{each['pipeline']}`, seed "
-            f"{each['seed']}; fingerprint `{print_}`."
+            f"{indent}- **Member:** {_short(each['name'])}, pipeline `{each['pipeline']}`, seed "
+            f"{each['seed']}; {_print(each)}."
         )
+        yield from _learned_from(each, level + 1)
 
 
 def _scores(metrics: Mapping[str, Any]) -> str:
     rows = []
     for split in ("dev", "test"):
         if scores := metrics.get(split):
-            low, high = (f"{100 * end:.1f}" for end in scores["accuracy_interval"])
+            low, high = (f"{100 * end:.1f}" for end in scores.get("accuracy_interval", (0, 1)))
+            shares = (
+                f"{scores[name]:.1%}" if name in scores else "–"
+                for name in ("majority", "macro_f1", "expected_calibration_error")
+            )
             rows.append(
                 f"| {split} | {scores['n']:,} | {scores['accuracy']:.1%} | {low}-{high}% "
-                f"| {scores['majority']:.1%} | {scores['macro_f1']:.1%} "
-                f"| {scores['expected_calibration_error']:.1%} |"
+                f"| {' | '.join(shares)} |"
             )
     if not rows:
         return "None: its training was not finished."
     names = "texts", "accuracy", "95 % interval", "largest class", "macro F1", "calibration error"
     head = f"| split | {' | '.join(names)} |"
-    note = "The epoch was chosen on dev, which makes the scores on dev a little too good."
+    note = "Dev was used for choices, so its scores are a little too good."
     return "\n".join((head, f"| --- |{' ---: |' * 6}", *rows)) + f"\n\n{note}"
 
 
-def _limits(run: RunDirectory, test: Mapping[str, Any], is_calibrated: bool) -> Iterator[str]:
+def _limits(
+    run: RunDirectory, test: Mapping[str, Any], is_calibrated: bool, has_attention: bool
+) -> Iterator[str]:
     yield (
-        f"- It knows texts like those of `{_short(run.pipeline.data.dataset)}`. Other texts, other "
-        f"languages and nonsense get one of its classes, too."
+        f"- It was trained on texts like those of `{_short(run.pipeline.data.dataset)}`. It also "
+        f"assigns a class to any other text, in any language, even to nonsense."
     )
     weak = [row for row in test.get("per_class", ()) if row["support"] and row["recall"] < 0.4]
     if weak:
         names = ", ".join(f"{row['class_name']} ({row['recall']:.0%})" for row in weak)
-        yield f"- It often misses these classes; in brackets, the share that it finds: {names}."
+        yield f"- It often misses these classes (recall in brackets): {names}."
     if is_calibrated:
-        yield "- Its probabilities are calibrated for texts like those of dev, and for no others."
+        yield "- The calibration holds only for texts like those of the dev split."
     else:
         yield "- Its probabilities are not calibrated: do not read them as chances of being right."
-    if run.pipeline.model.name == "lstm" and "attention" in run.pipeline.model.pooling:
+    if has_attention:
         yield "- Attention shows what it weighed, not why it decided so (Jain and Wallace 2019)."
     yield "- Do not use it to decide about people."
     for warning in test.get("warnings", ()):
         yield f"- {warning}"
 
 
-def _licences(run: RunDirectory, about: Mapping[str, Any]) -> Iterator[str]:
-    yield "- Code: MIT. The weights are made from these sources:"
-    names = [_short(run.pipeline.data.dataset)]
-    names += [each["name"] for each in about.get("vectors", ())]
-    kinds = ("language_model", "pseudo_labels", "earlier_run")
-    names += [_corpus(about[kind]) for kind in kinds if kind in about]
-    for name in dict.fromkeys(names):
-        lower = name.lower()
-        known = next((text for word, text in _SOURCES.items() if word in lower), _OTHER)
-        yield f"- {name}: {known}."
+def _licences(run: RunDirectory, about: Mapping[str, Any]) -> dict[str, str]:
+    """Returns source → what is known of its licence."""
+    name = _short(run.pipeline.data.dataset)
+    return {name: _DATA.get(name, _OTHER)} | dict(_sources(about))
+
+
+def _sources(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for each in about.get("vectors", ()):
+        name = each["name"]
+        known = (text for start, text in _VECTORS.items() if name.lower().startswith(start))
+        corpus = name.partition("-")[0]  # of vectors that were trained here
+        yield name, next(known, _DATA.get(corpus, _OTHER))
+    for each in (*(about.get(kind) for kind in _KINDS), *about.get("members", ())):
+        if each:
+            if "pipeline" not in each or "dataset" in each:
+                yield _corpus(each), _DATA.get(_corpus(each), _OTHER)
+            yield from _sources(each)
 
 
 def _corpus(earlier: Mapping[str, Any]) -> str:
@@ -162,6 +198,11 @@ def _corpus(earlier: Mapping[str, Any]) -> str:
     return _short(found["name"] if isinstance(found, Mapping) else found)
 
 
+def _print(about: Mapping[str, Any], name: str = "fingerprint") -> str:
+    return f"fingerprint `{(about.get(name) or 'unknown')[:12]}`"
+
+
 def _short(name: str) -> str:
     """Returns a name without the folders of the machine on which the run was made."""
-    return Path(name).name if Path(name).is_absolute() else name
+    path = Path(name)
+    return path.name if path.is_absolute() or ".." in path.parts else name

@@ -317,7 +317,7 @@ def _bookkeeping(runs: Runs, source: str | Path) -> Iterator[Part]:
     facts = {
         "data set": f"{wording.text(records[0].dataset)} ({size:,} test sentences)",
         "word vectors": "; ".join(wording.vectors(records)),
-        "finished runs": f"{len(records)}, {planned} planned; {failed} failed",
+        "finished runs": f"{len(records)} of {planned} planned; {failed} failed",
         "seeds": ", ".join(map(str, sorted({record.key.seed for record in records}))),
         "time of all runs, added up": f"{seconds:,.0f} s ({seconds / 3600:.1f} h)",
         "from the first start to the last end, with pauses": "; ".join(spans),
