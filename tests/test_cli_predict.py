@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import io
 import json
@@ -30,7 +31,9 @@ def test_texts_as_arguments(predict, trained_run):
 @pytest.mark.parametrize("how", ["standard input", "file", "export"])
 def test_the_same_from_everywhere(predict, trained_run, tmp_path, how):
     lines = "Good.\n\nNot good — é.\n"
-    expected = json.loads(predict("Good.", "", "Not good — é.", "--json").stdout)
+    one = predict("Good.", "", "Not good — é.", "--json")
+    assert "arguments: 1 texts were not classified (2)" in one.stderr
+    expected = json.loads(one.stdout)
     if how == "standard input":
         result = predict("--json", text=lines)
     elif how == "file":
@@ -41,7 +44,7 @@ def test_the_same_from_everywhere(predict, trained_run, tmp_path, how):
         result = CliRunner().invoke(main, arguments, input=lines)
     assert json.loads(result.stdout) == expected
     assert [row["text"] for row in expected["predictions"]] == ["Good.", "", "Not good — é."]
-    assert expected["predictions"][1]["tokens"] == ["<unk>"]
+    assert expected["predictions"][1] == {"line": 2, "text": "", "problem": "the text is blank"}
 
 
 def test_an_argument_that_is_no_utf_8(predict):
@@ -52,9 +55,9 @@ def test_an_argument_that_is_no_utf_8(predict):
 def test_wrong_calls(predict, tmp_path):
     assert predict("text", "--file", "x").exit_code == 2
     assert predict("--file", str(tmp_path / "gone")).exit_code == 2
-    (tmp_path / "latin1.txt").write_bytes(b"caf\xe9\n")
-    result = predict("--file", str(tmp_path / "latin1.txt"), "--encoding", "utf-8")
-    assert result.exit_code == 1 and "--encoding" in result.stderr and "0xe9" in result.stderr
+    (tmp_path / "latin1.txt").write_bytes("café\n".encode("utf-16-le")[:-1])
+    result = predict("--file", str(tmp_path / "latin1.txt"), "--encoding", "utf-16")
+    assert result.exit_code == 1 and "--encoding" in result.stderr
     nowhere = CliRunner().invoke(main, ["predict", str(tmp_path / "gone"), "text"])
     assert nowhere.exit_code == 2 and "no run" in nowhere.stderr
 
@@ -104,3 +107,127 @@ def test_what_would_have_no_effect_is_refused(predict, arguments, message):
     result = predict(*arguments, text="Good.\n")
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+# === Rows that cannot be classified ===
+
+BROKEN = {
+    "texts.csv": b"id,text\n1,Good.\n2,\n3,a,b\n4,caf\xc3\xa9 caf\xc3\xa9 \xff\n5,Dull.\n",
+    "texts.jsonl": b'{"text": "Good."}\n{"text": " "}\n{"id": 3}\n{"text": "\\ud800"}\n'
+    b'{"text": "Dull."}\n{nonsense\n{"text": {}}\n',
+    "texts.txt": b"Good.\n\nan \xc3\xa9t\xc3\xa9 \xc3\xa9t\xc3\xa9 \xff\nDull.\n",
+}
+PROBLEMS = {
+    "texts.csv": {3: "blank", 4: "expected 2 fields", 5: "UTF-8"},
+    "texts.jsonl": {2: "blank", 3: "expected 'text'", 4: "UTF-8", 6: "JSON object", 7: "string"},
+    "texts.txt": {2: "blank", 3: "UTF-8"},
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_bad_row_is_answered_in_its_place(predict, tmp_path, name):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    result = predict("--file", str(tmp_path / name), "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["predictions"]
+    assert {row["line"]: row["problem"] for row in found if "problem" in row}.keys() == (
+        PROBLEMS[name].keys()
+    )
+    for row in found:
+        assert "problem" not in row or PROBLEMS[name][row["line"]] in row["problem"]
+    assert [row["text"] for row in found if "label" in row] == ["Good.", "Dull."]
+    count = len(PROBLEMS[name])
+    assert f"{name}: {count} rows were not classified (lines " in result.stderr
+    table = predict("--file", str(tmp_path / name))
+    assert table.stdout.count("→ not classified: line ") == count
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_bad_rows_in_a_file(predict, tmp_path, name, ending):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    out = tmp_path / f"out{ending}"
+    result = predict("--file", str(tmp_path / name), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    if ending == ".csv":
+        with out.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert len(rows) == len(PROBLEMS[name]) + 2
+    bad = [row for row in rows if row["prediction_problem"]]
+    for row, problem in zip(bad, PROBLEMS[name].values(), strict=True):
+        assert problem in row["prediction_problem"] and not row["predicted_class"]
+    assert [row["text"] for row in rows if row["predicted_class"]] == ["Good.", "Dull."]
+
+
+def test_lines_of_a_pipe_to_a_file(predict, tmp_path):
+    result = predict("--out", str(tmp_path / "out.csv"), text="Good.\n\nDull.")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["text"] for row in rows] == ["Good.", "", "Dull."]
+    assert rows[1]["prediction_problem"] == "the text is blank"
+    assert "standard input: 1 texts were not classified (2)" in result.stderr
+    assert predict("--out", str(tmp_path / "x.csv"), "--resume", text="a").exit_code == 2
+
+
+# === Going on ===
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_killed_command_goes_on(predict, trained_run, tmp_path, monkeypatch, ending):
+    from sst_keras.tables import reading
+
+    monkeypatch.setattr(reading.Table.blocks, "__defaults__", (3,))
+    texts = ('Not "good"\nat all.', "Dull.")
+    rows = [(number, texts[number % 2]) for number in range(10)]
+    (tmp_path / "in.csv").write_text(as_csv(("id", "text"), rows), "utf-8")
+    whole, out = tmp_path / f"whole{ending}", tmp_path / f"out{ending}"
+    assert predict("--file", str(tmp_path / "in.csv"), "--out", str(whole)).exit_code == 0
+
+    from sst_keras.cli import progress
+
+    def die(*arguments, **options):
+        @contextlib.contextmanager
+        def bar():
+            def move(done, size):
+                if done > 5:
+                    raise Killed
+
+            yield move
+
+        return bar()
+
+    arguments = ("--file", str(tmp_path / "in.csv"), "--out", str(out))
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "bar", die)
+        assert isinstance(predict(*arguments).exception, Killed)
+    part = tmp_path / f"out{ending}.part"
+    assert not out.exists() and whole.read_bytes().startswith(part.read_bytes())
+    with part.open("ab") as file:
+        file.write(b"half a ro")  # what was written after the last block
+    refused = predict(*arguments)
+    assert refused.exit_code == 2 and "--resume" in refused.stderr
+    done = predict(*arguments, "--resume")
+    assert done.exit_code == 0, done.output
+    assert out.read_bytes() == whole.read_bytes()
+    assert not part.exists() and not (tmp_path / f"out{ending}.part.json").exists()
+    again = predict(*arguments, "--resume")
+    assert again.exit_code == 2 and "is complete" in again.stderr
+
+
+def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
+    out = tmp_path / "out.csv"
+    (tmp_path / "out.csv.part").write_text("text\n", "utf-8")
+    state = {"format": 1, "model": "x", "rows": 0, "bytes": 5}
+    (tmp_path / "out.csv.part.json").write_text(json.dumps(state), "utf-8")
+    arguments = ("--file", str(tmp_path / "in.csv"), "--out", str(out), "--resume")
+    result = predict(*arguments)
+    assert result.exit_code == 2 and "begun with another model" in result.stderr
+    assert (tmp_path / "out.csv.part").is_file()

@@ -209,9 +209,7 @@ def test_a_new_word_gets_the_vector_that_reducing_would_have_given_it(tmp_path):
 
 def test_a_pipeline_of_other_layers_is_refused(trained_run, tmp_path):
     pipeline = load_pipeline("lstm", [f"model.init={trained_run.path}", "data.dataset=sample"])
-    with pytest.raises(
-        UsageError, match="other words or layers: .*units is 16, not 128; mod"
-    ):
+    with pytest.raises(UsageError, match="other words or layers: .*units is 16, not 128; mod"):
         train(pipeline, new_run(pipeline, tmp_path / "new"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.errors import InputError, UsageError
+from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import find_export, open_run
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
-    from sst_keras.serving.prediction import Prediction
+    from sst_keras.serving.prediction import Prediction, Predictor
+    from sst_keras.serving.scoring import Answer, Lines
     from sst_keras.tables.reading import Table
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ class _WithTexts(click.Command):
     metavar="FILE",
     help="Write the rows of --file with their predictions to this CSV, TSV or JSONL file.",
 )
+@click.option(
+    "--resume", is_flag=True, help="Go on with --out where the same command was stopped or killed."
+)
 @options.reading(*_READING)
 @options.as_json
 def predict(
@@ -58,18 +62,23 @@ def predict(
     texts: tuple[str, ...],
     file: str | None,
     out: str | None,
+    resume: bool,
     as_json: bool,
     **reading: object,
 ) -> None:
     """Classify texts with a run or an exported SavedModel.
 
-    Without TEXT or --file, texts are read from standard input, one per line. The predictions have
-    the order of the texts.
+    Without TEXT or --file, texts are read from standard input, one per line, and answered as they
+    come. The predictions have the order of the texts. A text that is blank or not UTF-8, or a row
+    that cannot be read, is answered in its place by its line and the reason.
+
+    With --out, a column prediction_problem has that reason. The rows are written to OUT.part, which
+    becomes OUT at the end.
     """
     if texts and file:
         raise UsageError("expected either TEXTs or a file. Received both.", setting="file")
-    if out and file in (None, "-"):
-        raise UsageError("expected a file whose rows are predicted, by --file.", setting="out")
+    if resume and not (out and file not in (None, "-")):
+        raise UsageError("expected --file and --out, to go on with them.", setting="resume")
     for text in texts:
         if _is_file(text):
             raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
@@ -77,34 +86,59 @@ def predict(
         for name in (name for name, value in reading.items() if value):
             message = "expected a file to read with this option, by --file."
             raise UsageError(message, setting=f"data.{name}")
-    # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
-    lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    table = None
-    if file in (None, "-"):
-        lines = lines or _standard_input()
+        table = None
     else:
         table = _open_table(Path(file), model, reading)
 
     from sst_keras.serving.prediction import Predictor
+    from sst_keras.serving.scoring import Lines, predictions, read_stream
 
-    predictor = Predictor.load(_exported(Path(model)))
+    folder = _exported(Path(model))
+    predictor = Predictor.load(folder)
+    if table is None and texts:
+        # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
+        lines = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        table = Lines("arguments", [lines])
+    elif table is None:
+        stream = click.open_file("-", "rb")
+        if stream.isatty():
+            log.warning("Type texts, one per line. End with Ctrl-D.")
+        table = Lines("standard input", read_stream(stream))
     if out:
-        from sst_keras.serving.scoring import score_table
-
-        rows = score_table(predictor, table, Path(out))
+        rows = _write(predictor, table, Path(out), resume, folder)
         _report(table)
         click.echo(f"{out}: {rows:,} rows with their predictions")
         return
-    if table:
-        for block in table.blocks():
-            table.count_blank(block)
-            lines += block.texts
-        _report(table)
-    predictions = predictor.predict(lines, explain=True)
+    blocks = predictions(predictor, table, explain=True)
     if as_json:
-        click.echo(to_json({"predictions": [prediction.to_dict() for prediction in predictions]}))
+        _print_json(answer for answers in blocks for answer in answers)
     else:
-        print_predictions(predictions)
+        for answers in blocks:
+            print_answers(answers)
+    _report(table)
+
+
+def _write(predictor: Predictor, table: Table | Lines, out: Path, resume: bool, model: Path) -> int:
+    from sst_keras.cli.progress import bar
+    from sst_keras.files import sha256
+    from sst_keras.serving.scoring import score_table
+
+    if resume and out.is_file() and not out.with_name(out.name + ".part").is_file():
+        raise UsageError(f"{str(out)!r} is complete. There is nothing to go on with.", "resume")
+    fingerprint = sha256(model / "variables" / "variables.index")
+    with bar(lambda done, size: f"Predicting {out.name}", unit="lines") as move:
+        return score_table(predictor, table, out, resume, fingerprint, move)
+
+
+def _print_json(answers: Iterable[Answer]) -> None:
+    """Prints an object with all predictions, each as soon as it is there."""
+    click.echo('{"predictions": [', nl=False)
+    for number, answer in enumerate(answers):
+        shown = {"line": answer.line, "text": answer.text, "problem": answer.problem}
+        if answer.prediction:
+            shown = answer.prediction.to_dict()
+        click.echo((",\n " if number else "") + to_json(shown), nl=False)
+    click.echo("]}")
 
 
 def _is_file(text: str) -> bool:
@@ -126,12 +160,13 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
     if "text_column" not in given and not find_export(model):
         data = replace(data, text_column=open_run(model).pipeline.data.text_column)
     if not given and not is_table(path, data):
-        return open_lines(path, data)
-    return open_table(path, data, with_label=False)
+        return open_lines(path, data, lenient=True)
+    return open_table(path, data, with_label=False, lenient=True)
 
 
-def _report(table: Table) -> None:
-    for note in (table.about, *table.notes()):
+def _report(table: Table | Lines) -> None:
+    about = getattr(table, "about", None)
+    for note in filter(None, (about, *table.notes())):
         log.warning(note)
 
 
@@ -147,18 +182,14 @@ def _exported(model: Path) -> Path:
     return run.saved_model_dir
 
 
-def _standard_input() -> list[str]:
-    """Returns the lines of standard input. Only line feeds end a line."""
-    raw = click.open_file("-", "rb").read()
-    try:
-        lines = raw.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"standard input: expected UTF-8. Byte {error.start} is {raw[error.start]:#04x}. "
-            f"Convert it, for example: iconv -f cp1252 -t utf-8"
-        ) from None
-    lines = lines if lines[-1] else lines[:-1]
-    return [line.removesuffix("\r") for line in lines]
+def print_answers(answers: Iterable[Answer]) -> None:
+    """Prints predictions, and the line and the reason of those that are missing."""
+    for answer in answers:
+        if answer.prediction:
+            print_predictions([answer.prediction])
+        else:
+            click.secho(answer.text, italic=True)
+            click.echo(f"→ not classified: line {answer.line}: {answer.problem}")
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:

@@ -7,11 +7,14 @@ import click
 
 
 @contextmanager
-def bar(describe: Callable[[int, int], str]) -> Iterator[Callable[[int, int], None]]:
+def bar(
+    describe: Callable[[int, int], str], unit: str = ""
+) -> Iterator[Callable[[int, int], None]]:
     """Yields a function that takes how much is done, of how much, and moves a bar.
 
     The bar appears with the first call and goes at the end. `describe` returns the words before it.
-    If standard error is no terminal, each new description is a line instead.
+    If standard error is no terminal, each new description is a line instead. With a `unit`, the bar
+    shows how many are done per second.
     """
     from rich.console import Console
     from rich.progress import (
@@ -31,12 +34,13 @@ def bar(describe: Callable[[int, int], str]) -> Iterator[Callable[[int, int], No
         TimeElapsedColumn(),
         TextColumn("left:"),
         TimeRemainingColumn(),
+        *([TextColumn("{task.fields[rate]}")] if unit else []),
     )
     shown = ""
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        task = progress.add_task("", visible=False)
+        task = progress.add_task("", visible=False, rate="")
 
         def move(done: int, size: int) -> None:
             nonlocal shown
@@ -45,5 +49,7 @@ def bar(describe: Callable[[int, int], str]) -> Iterator[Callable[[int, int], No
                 click.echo(f"{description} ...", err=True)
             shown = description
             progress.update(task, description=description, completed=done, total=size, visible=True)
+            speed = progress.tasks[0].speed
+            progress.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
         yield move

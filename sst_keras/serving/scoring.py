@@ -1,79 +1,274 @@
-"""The rows of a table → the same rows with their predictions, in a file of the same order."""
+"""Texts of any number → their predictions, row by row, on the screen or in a file.
+
+Memory does not grow with the number of rows, and a row that cannot be classified does not stop the
+others.
+"""
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from sst_keras import files
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.prediction import Prediction, Predictor
-from sst_keras.tables.reading import Table
+from sst_keras.tables.encodings import count_lines
+from sst_keras.tables.reading import Block, Table
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
-_CLASS, _PROBABILITY = "predicted_class", "predicted_probability"
+BLANK = "the text is blank"
+_NOT_CLASSIFIED = "were not classified"
+_CLASS, _PROBABILITY, _PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
+_FORMAT = 1  # of what a stopped command leaves
+_CHUNK = 1 << 16  # bytes
 
 
-def score_table(predictor: Predictor, table: Table, out: Path) -> int:
-    """Predicts each row of a table and writes it with its prediction. Returns the number of rows.
+class Answer(NamedTuple):
+    """A row and its prediction.
 
-    The columns of the table come first. Then come `predicted_class`, `predicted_probability` and
-    `probability_NAME` for each class. Memory does not grow with the number of rows.
+    Attributes:
+        line: Where the row starts, from 1.
+        row: The values of the row's columns.
+        prediction: None if the row could not be classified.
+        problem: Why it could not be; else empty.
+    """
 
-    Args:
-        predictor: The model.
-        table: The opened file.
-        out: The file to write: CSV, TSV or JSON Lines, by its ending.
+    line: int
+    text: str
+    row: Sequence[Any]
+    prediction: Prediction | None
+    problem: str
+
+
+@dataclass
+class Lines:
+    """Texts that are no file: arguments, or the lines of standard input.
+
+    It has what `predictions` and `write` need of a `Table`.
+
+    Attributes:
+        blocks_of_texts: The texts, in blocks; None in place of one that is not UTF-8.
+    """
+
+    name: str
+    blocks_of_texts: Iterable[Sequence[str | None]]
+    names: tuple[str, ...] = ("text",)
+    unclassified: list[int] = field(default_factory=list)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yields the texts as rows of a table."""
+        line = 1
+        for texts in self.blocks_of_texts:
+            lines = list(range(line, line + len(texts)))
+            problems = ["" if text is not None else "expected UTF-8" for text in texts]
+            texts, empty = [text or "" for text in texts], [""] * len(texts)
+            yield Block(lines, texts, empty, empty, [(text,) for text in texts], problems)
+            line += len(texts)
+
+    def count(self, what: str, *lines: int) -> None:
+        """Counts texts that are not classified."""
+        self.unclassified += lines
+
+    def notes(self) -> list[str]:
+        """Returns a sentence on these texts, if there are some."""
+        if not (lines := self.unclassified):
+            return []
+        shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
+        return [f"{self.name}: {len(lines):,} texts {_NOT_CLASSIFIED} ({shown})."]
+
+
+def read_stream(stream: BinaryIO) -> Iterator[list[str | None]]:
+    """Yields the lines of a stream as they come: those that are there, without waiting for more.
+
+    Only line feeds end a line; a carriage return before one is taken off. A line that is not UTF-8
+    is None.
+    """
+    rest, is_first = b"", True
+    while chunk := stream.read1(_CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield _decoded(lines, is_first)
+            is_first = False
+    if rest:
+        yield _decoded([rest], is_first)
+
+
+def _decoded(lines: Sequence[bytes], has_mark: bool) -> list[str | None]:
+    found: list[str | None] = []
+    for place, line in enumerate(lines):
+        codec = "utf-8-sig" if has_mark and not place else "utf-8"
+        try:
+            found.append(line.removesuffix(b"\r").decode(codec))
+        except UnicodeDecodeError:
+            found.append(None)
+    return found
+
+
+def predictions(
+    predictor: Predictor, table: Table | Lines, explain: bool = False, skip: int = 0
+) -> Iterator[list[Answer]]:
+    """Yields the answers for the rows of a table, block by block, after the first `skip` rows.
+
+    Rows that are not classified are counted in the table's notes. `explain` adds attention.
+    """
+    for block in table.blocks():
+        if skip >= len(block.lines):
+            skip -= len(block.lines)
+            continue
+        pairs = zip(block.texts, block.problems, strict=True)
+        problems = [problem or ("" if text.strip() else BLANK) for text, problem in pairs]
+        good = [place for place, problem in enumerate(problems) if not problem]
+        found = predictor.predict([block.texts[place] for place in good], explain)
+        by_place = dict(zip(good, found, strict=True))
+        if bad := [block.lines[place] for place, problem in enumerate(problems) if problem]:
+            table.count(_NOT_CLASSIFIED, *bad)
+        columns = zip(block.lines, block.texts, block.rows, problems, strict=True)
+        answers = [
+            Answer(line, text, row, by_place.get(place), problem)
+            for place, (line, text, row, problem) in enumerate(columns)
+        ]
+        yield answers[skip:]
+        skip = 0
+
+
+def check_out(predictor: Predictor, table: Table | Lines, out: Path) -> None:
+    """Checks that predictions of a table can be written to a file.
 
     Raises:
         UsageError: If `out` has another ending, is the table itself, or a column exists already.
-        InputError: If a row cannot be read.
     """
-    if not out.name.endswith(ENDINGS) or out.resolve() == table.path.resolve():
+    is_itself = isinstance(table, Table) and out.resolve() == table.path.resolve()
+    if not out.name.endswith(ENDINGS) or is_itself:
         message = f"expected another file, ending in {', '.join(ENDINGS)}. Received: {str(out)!r}"
         raise UsageError(message, setting="out")
-    new = [_CLASS, _PROBABILITY, *(f"probability_{name}" for name in predictor.class_names)]
-    names = table.names or ("text",)
-    if taken := [name for name in new if name in names]:
+    if taken := [name for name in _new_names(predictor) if name in table.names]:
         raise UsageError(
-            f"{table.path} has a column {taken[0]!r} already. Rename it first.", setting="file"
+            f"the file has a column {taken[0]!r} already. Rename it first.", setting="file"
         )
-    rows = 0
-    with files.whole_file(out) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        with _writer(out, file, [*names, *new]) as write:
-            for block in table.blocks():
-                predictions = predictor.predict(block.texts)
-                table.count_blank(block)
-                complete = block.rows if table.names else [(text,) for text in block.texts]
-                for row, prediction in zip(complete, predictions, strict=True):
-                    write([*_padded(row, len(names)), *_answer(prediction)])
-                rows += len(predictions)
+
+
+def score_table(
+    predictor: Predictor,
+    table: Table | Lines,
+    out: Path,
+    resume: bool = False,
+    model: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Predicts each row of a table and writes it with its prediction. Returns the number of rows.
+
+    The columns of the table come first. Then come `predicted_class`, `predicted_probability`,
+    `probability_NAME` for each class, and `prediction_problem`, which says why a row has no
+    prediction.
+
+    The rows are written to `OUT.part`, which becomes `out` at the end. If the command is stopped or
+    killed, that file and `OUT.part.json` stay, and with `resume` it goes on after the last block.
+
+    Args:
+        predictor: The model.
+        table: The opened file, which should be lenient, or lines.
+        out: The file to write: CSV, TSV or JSON Lines, by its ending.
+        resume: Whether to go on after what an earlier call has written.
+        model: What tells one model from another, such as a fingerprint.
+        progress: Is called with the line that is done, and the number of lines.
+
+    Raises:
+        UsageError: See `check_out`; or an earlier call has left its part and this is not its
+            `resume`, or that part is of another file or model.
+        InputError: If the file cannot be read.
+    """
+    check_out(predictor, table, out)
+    names, new = table.names or ("text",), _new_names(predictor)
+    part, state_file = (out.with_name(out.name + ending) for ending in (".part", ".part.json"))
+    job = _job(table, model)
+    state = _state(part, state_file, job, resume)
+    total = 0
+    if progress and isinstance(table, Table):
+        total = count_lines(table.path, table.format.encoding)
+    rows = state["rows"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("r+" if rows else "w", encoding="utf-8", newline="") as file:
+        file.seek(state["bytes"])
+        file.truncate()
+        with _writer(out, file, [*names, *new], has_head=rows > 0) as write:
+            for answers in predictions(predictor, table, skip=rows):
+                for answer in answers:
+                    row = answer.row if table.names else (answer.text,)
+                    write([*_padded(row, len(names)), *_answer(answer, len(new))])
+                rows += len(answers)
+                file.flush()
+                state = job | {"rows": rows, "bytes": part.stat().st_size}
+                if isinstance(table, Table):  # what is no file cannot be read again
+                    files.write_json(state_file, state)
+                if progress:
+                    progress(answers[-1].line, max(total, answers[-1].line))
+    part.replace(out)
+    state_file.unlink(missing_ok=True)
     return rows
+
+
+def _new_names(predictor: Predictor) -> list[str]:
+    classes = (f"probability_{name}" for name in predictor.class_names)
+    return [_CLASS, _PROBABILITY, *classes, _PROBLEM]
+
+
+def _job(table: Table | Lines, model: str) -> dict[str, Any]:
+    """Returns what must be the same when a command goes on."""
+    if not isinstance(table, Table):
+        return {}
+    found = table.path.stat()
+    about = {"file": table.path.name, "size": found.st_size, "changed": found.st_mtime_ns}
+    return {"format": _FORMAT, "model": model, "read_as": table.about, **about}
+
+
+def _state(part: Path, state_file: Path, job: dict[str, Any], resume: bool) -> dict[str, int]:
+    """Returns how many rows and bytes an earlier command has written, and may be kept."""
+    nothing = {"rows": 0, "bytes": 0}
+    if not (part.is_file() and state_file.is_file()):
+        return nothing
+    state = files.read_json(state_file)
+    if not resume:
+        raise UsageError(
+            f"{part} holds {state.get('rows', 0):,} rows of a command that was stopped. Use "
+            f"--resume to go on, or delete it.",
+            setting="resume",
+        )
+    if different := [name for name in job if state.get(name) != job[name]]:
+        raise UsageError(
+            f"{part} was begun with another {different[0]}: {state.get(different[0])}. Expected "
+            f"{job[different[0]]}. Delete it to start anew.",
+            setting="resume",
+        )
+    if part.stat().st_size < state["bytes"]:
+        raise InputError(f"{part}: expected {state['bytes']:,} bytes. Delete it to start anew.")
+    return state
 
 
 def _padded(row: Sequence[Any], width: int) -> list[Any]:
     return [*row, *[""] * (width - len(row))][:width]
 
 
-def _answer(prediction: Prediction) -> list[Any]:
-    probabilities = [round(value, 6) for value in prediction.probabilities.values()]
-    return [
-        prediction.class_name,
-        round(prediction.probabilities[prediction.class_name], 6),
-        *probabilities,
-    ]
+def _answer(answer: Answer, width: int) -> list[Any]:
+    if answer.prediction is None:
+        return [*[None] * (width - 1), answer.problem]
+    found = answer.prediction
+    probabilities = [round(value, 6) for value in found.probabilities.values()]
+    highest = round(found.probabilities[found.class_name], 6)
+    return [found.class_name, highest, *probabilities, None]
 
 
 @contextmanager
-def _writer(out: Path, file: TextIO, names: Sequence[str]) -> Iterator[Any]:
-    """Yields a function that writes a row of values."""
+def _writer(out: Path, file: TextIO, names: Sequence[str], has_head: bool) -> Iterator[Any]:
+    """Yields a function that writes a row of values; None is an empty cell, or null in JSON."""
     if out.suffix == ".jsonl":
         yield lambda row: file.write(
             json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n"
         )
         return
     writer = csv.writer(file, delimiter="\t" if out.suffix == ".tsv" else ",", lineterminator="\n")
-    writer.writerow(names)
+    if not has_head:
+        writer.writerow(names)
     yield writer.writerow

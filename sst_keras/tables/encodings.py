@@ -48,19 +48,24 @@ class Encoding(NamedTuple):
         codec: Python's name of the encoding.
         packed: Whether the file is compressed by gzip.
         newline: What ends a line: a line feed, or a carriage return in a file without line feeds.
+        errors: What Python does with bytes that are not of the encoding: `strict`, or
+            `surrogateescape`, which turns each into half of a surrogate pair.
     """
 
     codec: str
     packed: bool
     newline: str
+    errors: str = "strict"
 
     def __str__(self) -> str:
         name = _NAMES.get(self.codec, self.codec)
         return f"{name}, gzip" if self.packed else name
 
 
-def find_encoding(path: Path, given: str = "auto") -> Encoding:
+def find_encoding(path: Path, given: str = "auto", lenient: bool = False) -> Encoding:
     """Finds how a file's bytes are read: by its mark, as UTF-8, or else by its bytes' frequencies.
+
+    If `lenient`, a file that is UTF-8 but for a few bytes can be read: `Encoding.errors`.
 
     Raises:
         UsageError: If Python does not know the encoding `given`.
@@ -75,14 +80,25 @@ def find_encoding(path: Path, given: str = "auto") -> Encoding:
     try:
         with _open(path, packed) as file:
             start = file.read(_CHUNK)
-        codec = _codec(path, packed, start) if given == "auto" else codecs.lookup(given).name
+        codec = codecs.lookup(given).name if given != "auto" else None
+        codec = codec or _codec(path, packed, start, lenient)
         newline = "\n" if "\n" in start.decode(codec, "replace") else "\r"
     except LookupError:
         message = f"expected an encoding that Python knows, such as cp1252. Received: {given!r}"
         raise UsageError(message, setting="data.encoding") from None
     except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
         raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
-    return Encoding(codec, packed, newline)
+    errors = "surrogateescape" if lenient and codec in ("utf-8", "utf-8-sig") else "strict"
+    return Encoding(codec, packed, newline, errors)
+
+
+def count_lines(path: Path, encoding: Encoding) -> int:
+    """Returns how many lines a file has, which takes a second per gigabyte; roughly in UTF-16."""
+    newline, count = encoding.newline.encode(), 0
+    with _open(path, encoding.packed) as file:
+        while chunk := file.read(_CHUNK):
+            count += chunk.count(newline)
+    return count + 1
 
 
 def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
@@ -94,7 +110,7 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     try:
         with (
             _open(path, encoding.packed) as raw,
-            io.TextIOWrapper(raw, encoding.codec, newline=encoding.newline) as file,
+            io.TextIOWrapper(raw, encoding.codec, encoding.errors, encoding.newline) as file,
         ):
             yield from file
     except UnicodeDecodeError as error:
@@ -115,7 +131,7 @@ def _open(path: Path, packed: bool) -> BinaryIO:
     return gzip.open(path) if packed else path.open("rb", buffering=_CHUNK)
 
 
-def _codec(path: Path, packed: bool, start: bytes) -> str:
+def _codec(path: Path, packed: bool, start: bytes, lenient: bool) -> str:
     for mark, codec in _MARKS:
         if start.startswith(mark):
             return codec
@@ -128,15 +144,15 @@ def _codec(path: Path, packed: bool, start: bytes) -> str:
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
-                return _legacy_codec(chunk, path)
+                return _legacy_codec(chunk, path, lenient)
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:  # The file ends within a character.
-        return _legacy_codec(start, path)
+        return _legacy_codec(start, path, lenient)
     return "utf-8"
 
 
-def _legacy_codec(sample: bytes, path: Path) -> str:
+def _legacy_codec(sample: bytes, path: Path, lenient: bool) -> str:
     """Returns the encoding of bytes that are not UTF-8: windows-1252, unless others are likelier.
 
     A few accents and quotation marks among English are too little to tell windows-1252 from its
@@ -147,6 +163,8 @@ def _legacy_codec(sample: bytes, path: Path) -> str:
     decoded = sample.decode("utf-8", "replace")
     wrong = decoded.count("\ufffd")
     if sum(not character.isascii() for character in decoded) > 2 * wrong:
+        if lenient:
+            return "utf-8"
         place = next(number for number, character in enumerate(decoded) if character == "\ufffd")
         byte = sample[len(decoded[:place].encode("utf-8"))]
         raise InputError(

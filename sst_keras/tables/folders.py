@@ -57,7 +57,7 @@ class ClassFolders(Source):
             labels = [label for _, label in part]
             rows = list(zip(texts, labels, strict=True))
             self.undo(texts, lines)
-            yield Block(lines, texts, labels, [""] * len(part), rows)
+            yield Block(lines, texts, labels, [""] * len(part), rows, [""] * len(part))
 
     def place(self, line: int) -> str:
         """Returns the path of a text."""

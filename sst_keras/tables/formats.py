@@ -85,14 +85,18 @@ class Format(NamedTuple):
         return ", ".join(part for part in parts if part)
 
 
-def find_format(path: Path, data: DataConfig, with_label: bool = True) -> Format:
+def find_format(
+    path: Path, data: DataConfig, with_label: bool = True, lenient: bool = False
+) -> Format:
     """Finds how a file is to be read. Settings other than auto are taken as they are.
+
+    `lenient` is that of `find_encoding`.
 
     Raises:
         UsageError: If columns or settings do not fit the file.
         InputError: If the file cannot be read as text.
     """
-    encoding = find_encoding(path, data.encoding)
+    encoding = find_encoding(path, data.encoding, lenient)
     lines = _sample(read_lines(path, encoding))
     first = next((line for line in lines if line.strip()), "")
     opening = first.lstrip()[:1]

@@ -16,7 +16,8 @@ from sst_keras.tables.formats import Format
 def object_names(path: Path, found: Format) -> tuple[str, ...]:
     """Returns the names in a file's first objects, in the order in which they come."""
     names: dict[str, None] = {}
-    rows = [row for _, row in islice(read_objects(path, found), 100)]
+    objects = read_objects(path, found, lenient=found.encoding.errors != "strict")
+    rows = [row for _, row in islice(objects, 100) if not isinstance(row, InputError)]
     if len(rows) == 1 and any(map(_holds_rows, rows[0].values())):
         raise InputError(
             f"{path}, line 1: expected an array of JSON objects, or one per line. Received one "
@@ -41,16 +42,25 @@ def shown_names(names: Sequence[str]) -> str:
     return f"{shown}, ... ({len(names):,})" if len(names) > 12 else shown
 
 
-def read_objects(path: Path, found: Format) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the objects of JSON Lines, or of other JSON, and the line where each starts."""
+def read_objects(
+    path: Path, found: Format, lenient: bool = False
+) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
+    """Yields the objects of JSON Lines, or of other JSON, and the line where each starts.
+
+    If `lenient`, the error comes in the place of a line of JSON Lines that cannot be read.
+    """
     if found.kind in ("json", "json-objects"):
         content = "".join(read_lines(path, found.encoding))
         yield from _all_objects(path, content, found.kind == "json")
         return
     for line, content in enumerate(read_lines(path, found.encoding), start=1):
         if content.strip():
-            place = f"{path}, line {line}"
-            yield line, _object(_DECODER.decode, content, place)[0]
+            try:
+                yield line, _object(_DECODER.decode, content, f"{path}, line {line}")[0]
+            except InputError as error:
+                if not lenient:
+                    raise
+                yield line, error
 
 
 def _all_objects(

@@ -1,5 +1,6 @@
 """A file of texts → blocks of rows: text, label, group, and the line where each row starts."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +17,7 @@ from sst_keras.tables.objects import label_of, object_names, read_objects, shown
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
 _BLOCK, _SAMPLE = 8192, 100  # rows
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 _SHOWN = 5  # lines in a note
 _PYTHON = "had a list or bytes in Python's notation, which were undone"
 _REPEATED = "repeated the header and had no text"
@@ -31,6 +33,7 @@ class Block(NamedTuple):
         labels: The labels as written; empty where there is none.
         groups: The values of `data.group_column`; empty strings without it.
         rows: The values of all columns as read, in the order of `Table.names`.
+        problems: Why a row cannot be used, if the table is lenient; empty for good rows.
     """
 
     lines: list[int]
@@ -38,6 +41,7 @@ class Block(NamedTuple):
     labels: list[str]
     groups: list[str]
     rows: list[Sequence[Any]]
+    problems: list[str]
 
 
 class Source:
@@ -102,6 +106,8 @@ class Table(Source):
         names: The names of all columns.
         text: The name of the text's column.
         label: The name of the label's column, or None.
+        lenient: Whether a row that cannot be read has a problem in its block, instead of raising an
+            error.
     """
 
     path: Path
@@ -111,6 +117,7 @@ class Table(Source):
     label: str | None
     data: DataConfig
     counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+    lenient: bool = False
 
     @property
     def about(self) -> str:
@@ -123,7 +130,8 @@ class Table(Source):
         """Yields the rows of the file, in blocks of at most `size`.
 
         Raises:
-            InputError: If a row cannot be read. The message names its line.
+            InputError: If a row cannot be read and the table is not lenient, or quotation marks
+                are wrong. The message names the line.
         """
         is_table = self.format.kind == "table"
         rows = {"labelled": _labelled_rows, "numbered": _numbered_rows, "lines": _line_rows}
@@ -135,19 +143,25 @@ class Table(Source):
             try:
                 "".join(block.texts).encode("utf-8")
                 "".join(block.labels).encode("utf-8")
-            except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can hold
-                half = error.object[error.start]
-                pairs = zip(block.texts, block.labels, strict=True)
-                row = next(row for row, pair in enumerate(pairs) if half in "".join(pair))
-                place = self.place(block.lines[row])
-                raise InputError(f"{place}: expected text in UTF-8. Received {half!r}.") from None
+                if self.lenient:
+                    values = (value for row in block.rows for value in row)
+                    "".join(value for value in values if isinstance(value, str)).encode("utf-8")
+            except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
+                self._find_halves(block)
             yield block
 
-    def count_blank(self, block: Block) -> None:
-        """Counts the blank texts of a block, for a note in prediction."""
-        rows = zip(block.lines, block.texts, strict=True)
-        if blank := [line for line, text in rows if not text.strip()]:
-            self.count("had a blank text, whose prediction means nothing", *blank)
+    def _find_halves(self, block: Block) -> None:
+        """Raises an error for the first row with half of a surrogate pair, or marks all of them."""
+        for place, (text, label) in enumerate(zip(block.texts, block.labels, strict=True)):
+            row = block.rows[place] if self.lenient else ()
+            for value in (text, label, *row):
+                if half := isinstance(value, str) and _HALF.search(value):
+                    problem = f"expected text in UTF-8. Received {half[0]!r}."
+                    if not self.lenient:
+                        raise InputError(f"{self.place(block.lines[place])}: {problem}")
+                    block.texts[place], block.problems[place] = _whole(text), problem
+                    block.rows[place] = [_whole(each) for each in row]
+                    break
 
     def _read_lists(self, block: Block) -> None:
         """Replaces each label that is a list of one, such as `['good']`, by its entry."""
@@ -168,22 +182,30 @@ class Table(Source):
             self.count("had a list of one label, whose entry was taken", *changed)
 
 
-def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
-    """Finds how a file is read.
+def _whole(value: Any) -> Any:
+    """Returns a value that can be written, with ? in place of what is not UTF-8."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def open_table(
+    path: Path, data: DataConfig, with_label: bool = True, lenient: bool = False
+) -> Table:
+    """Finds how a file is read. `lenient` is that of `Table`.
 
     Raises:
         UsageError: If columns or settings do not fit the file.
         InputError: If the file cannot be read as text.
     """
-    found = find_format(path, data, with_label)
+    found = find_format(path, data, with_label, lenient)
     if found.kind == "table":
         if not with_label:
             found = found._replace(columns=found.columns._replace(label=None, group=None))
         columns = found.columns
         label = None if columns.label is None else columns.names[columns.label]
-        return Table(path, found, columns.names, columns.names[columns.text], label, data)
+        text = columns.names[columns.text]
+        return Table(path, found, columns.names, text, label, data, lenient=lenient)
     if found.kind in ("labelled", "numbered"):
-        return Table(path, found, (), "", None, data)
+        return Table(path, found, (), "", None, data, lenient=lenient)
     names = object_names(path, found)
     chosen = dict.fromkeys(("text_column", "label_column", "group_column"))
     for setting in chosen if with_label else ("text_column",):
@@ -196,13 +218,14 @@ def open_table(path: Path, data: DataConfig, with_label: bool = True) -> Table:
                 setting=f"data.{setting}",
             )
         chosen[setting] = None if place is None else names[place]
-    return Table(path, found, names, chosen["text_column"], chosen["label_column"], data)
+    text, label = chosen["text_column"], chosen["label_column"]
+    return Table(path, found, names, text, label, data, lenient=lenient)
 
 
-def open_lines(path: Path, data: DataConfig) -> Table:
+def open_lines(path: Path, data: DataConfig, lenient: bool = False) -> Table:
     """Opens a file with one text per line. Only line feeds end a line."""
-    found = Format("lines", find_encoding(path, data.encoding))
-    return Table(path, found, ("text",), "", None, data)
+    found = Format("lines", find_encoding(path, data.encoding, lenient))
+    return Table(path, found, ("text",), "", None, data, lenient=lenient)
 
 
 def is_table(path: Path, data: DataConfig) -> bool:
@@ -214,7 +237,7 @@ def is_table(path: Path, data: DataConfig) -> bool:
     if path.name.lower().removesuffix(".gz").endswith(TABLES):
         return True
     try:
-        table = open_table(path, data, with_label=False)
+        table = open_table(path, data, with_label=False, lenient=True)
         rows = rows_of(islice(table.blocks(_SAMPLE), 1)).rows
     except (InputError, UsageError):
         return False
@@ -227,7 +250,10 @@ def is_table(path: Path, data: DataConfig) -> bool:
 
 def _blocks(rows: Iterator[tuple], size: int) -> Iterator[Block]:
     while block := list(islice(rows, size)):
-        yield Block(*map(list, zip(*block, strict=True)))
+        columns = list(map(list, zip(*block, strict=True)))
+        if len(columns) < len(Block._fields):
+            columns.append([""] * len(block))  # no problems
+        yield Block(*columns)
 
 
 def _table_blocks(table: Table, size: int) -> Iterator[Block]:
@@ -241,15 +267,20 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
         while block := list(islice(numbered, size)):
             lines = [number + skipped for number, _ in block]
             rows = [row for _, row in block]
+            problems = [""] * len(rows)
             if set(map(len, rows)) != {width}:
                 pairs = zip(rows, lines, strict=True)
-                rows = [_fitted(row, width, table, number) for row, number in pairs]
+                fitted = [_fitted(row, width, table, number) for row, number in pairs]
+                rows, problems = map(list, zip(*fitted, strict=True))
             if columns.header is not None and columns.names[text] in (row[text] for row in rows):
-                lines, rows = _without_headers(lines, rows, table)
+                kept = _without_headers(lines, rows, table)
+                lines, rows, problems = (
+                    [column[place] for place in kept] for column in (lines, rows, problems)
+                )
             texts = [row[text] for row in rows]
             labels = [""] * len(rows) if label is None else [row[label] for row in rows]
             groups = [""] * len(rows) if group is None else [row[group] for row in rows]
-            yield Block(lines, texts, labels, groups, rows)
+            yield Block(lines, texts, labels, groups, rows, problems)
     except QuotingError as error:
         raise InputError(
             f"{path}, line {error.line + skipped}: the quotation marks are wrong ({error}). Double "
@@ -259,32 +290,33 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
         ) from None
 
 
-def _without_headers(
-    lines: list[int], rows: list[list[str]], table: Table
-) -> tuple[list[int], list[list[str]]]:
-    """Leaves out rows that are the header again, as in tables that were joined."""
+def _without_headers(lines: list[int], rows: list[list[str]], table: Table) -> list[int]:
+    """Returns the places of rows that are not the header again, as in tables that were joined."""
     names = list(table.names)
     kept = [place for place, row in enumerate(rows) if [each.strip() for each in row] != names]
     left_out = sorted({*range(len(rows))} - {*kept})
     if left_out:
         table.count(_REPEATED, *(lines[place] for place in left_out))
-    return [lines[place] for place in kept], [rows[place] for place in kept]
+    return kept
 
 
-def _fitted(row: list[str], width: int, table: Table, line: int) -> list[str]:
-    """Returns a row as wide as the header."""
+def _fitted(row: list[str], width: int, table: Table, line: int) -> tuple[list[str], str]:
+    """Returns a row as wide as the header, and what is wrong with it if the table is lenient."""
     if len(row) == width:
-        return row
+        return row, ""
     if len(row) < width:
         table.count("had fewer fields than the header; the missing ones are empty", line)
-        return row + [""] * (width - len(row))
+        return row + [""] * (width - len(row)), ""
     if any(each.strip() for each in row[width:]):
+        problem = f"expected {width} fields, as the header has. Received {len(row)}."
+        if table.lenient:
+            return row[:width], problem
         raise InputError(
-            f"{table.path}, line {line}: expected {width} fields, as the header has. Received "
-            f"{len(row)}. Put quotes around texts that contain the separator, or choose another "
-            f"delimiter or quoting. They were read with {table.format}."
+            f"{table.path}, line {line}: {problem} Put quotes around texts that contain the "
+            f"separator, or choose another delimiter or quoting. They were read with "
+            f"{table.format}."
         )
-    return row[:width]
+    return row[:width], ""
 
 
 def _labelled_rows(table: Table) -> Iterator[tuple]:
@@ -326,14 +358,24 @@ def _json_rows(table: Table) -> Iterator[tuple]:
         table.data.group_column, table.names, "data.group_column"
     )
     group_name = "" if group in ("", None) else table.names[group]
-    for line, row in read_objects(table.path, table.format):
-        place = f"{table.path}, line {line}"
-        if table.text not in row:
-            raise InputError(f"{place}: expected {table.text!r}. Received: {', '.join(row)[:80]}")
-        text = text_of(row[table.text], table.text, place)
-        label = label_of(row.get(table.label), table.label, place) if table.label else ""
-        value = label_of(row.get(group_name), group_name, place) if group_name else ""
-        yield line, text, label, value, [row.get(name) for name in table.names]
+    for line, row in read_objects(table.path, table.format, table.lenient):
+        place, problem = f"{table.path}, line {line}", ""
+        text = label = value = ""
+        try:
+            if isinstance(row, InputError):
+                raise row
+            if table.text not in row:
+                received = ", ".join(row)[:80]
+                raise InputError(f"{place}: expected {table.text!r}. Received: {received}")
+            text = text_of(row[table.text], table.text, place)
+            label = label_of(row.get(table.label), table.label, place) if table.label else ""
+            value = label_of(row.get(group_name), group_name, place) if group_name else ""
+        except InputError as error:
+            if not table.lenient:
+                raise
+            problem = error.message.removeprefix(f"{place}: ")
+            row = {} if isinstance(row, InputError) else row
+        yield line, text, label, value, [row.get(name) for name in table.names], problem
 
 
 def rows_of(blocks: Iterable[Block]) -> Block:
