@@ -33,6 +33,7 @@ setup(
     package_data={
         "sst_keras": ["py.typed"],
         "sst_keras.experiments.report": ["page.html"],
+        "sst_keras.serving": ["explanation.html"],
         "sst_keras.pipelines": ["*.toml", "sweeps/*.toml"],
         "sst_keras.sample": ["*.txt", "*.md"],
         "sst_keras.behaviour": ["*.csv", "*.md"],

@@ -207,6 +207,33 @@ def plot_reliability(
     return figure
 
 
+def plot_explanation(
+    tokens: Sequence[str], effects: Sequence[float], attention: Sequence[float], title: str = ""
+) -> Figure:
+    """Draws what each token of a text does for its prediction, from the first at the top.
+
+    `effects` are changes of a probability, `attention` are weights that sum to 1, or are empty.
+    """
+    panels = 2 if attention else 1
+    figure = new_figure("", title, 3.4 * panels + 1.4, 0.24 * len(tokens) + 1.2)
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    places = np.arange(len(tokens))
+    values = 100 * np.asarray(effects, float)
+    axes[0].barh(places, values, color=[BLUE if value >= 0 else VERMILION for value in values])
+    axes[0].axvline(0, color=GREY, linewidth=1)
+    axes[0].set_xlabel("Effect on the predicted class, in points")
+    if attention:
+        axes[1].barh(places, 100 * np.asarray(attention, float), color=ORANGE)
+        axes[1].set_xlabel("Attention, in percent")
+    for axis in axes:
+        style_axis(axis)
+        axis.grid(axis="y", visible=False)
+        axis.tick_params("y", length=0)
+    axes[0].set_yticks(places, [_cut(token) for token in tokens], parse_math=False)
+    axes[0].set_ylim(len(tokens) - 0.4, -0.6)  # the first token is at the top
+    return figure
+
+
 def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> list[Path]:
     """Writes every plot that the files of some runs allow; returns the plots' files.
 

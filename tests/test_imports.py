@@ -70,7 +70,9 @@ ALLOWED = {
         "finetuning", "history", "input_pipeline", "lexicon", "losses", "metrics", "models",
         "optimizers", "pretrained", "pseudo_labels", "runs", "texts", "vocabulary",
     },
-    "serving": {"checklist", "classifier", "input_pipeline", "models", "runs", "tables"},
+    "serving": {
+        "checklist", "classifier", "input_pipeline", "models", "runs", "tables", "tokenizer",
+    },
     "experiments": {
         "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",
         "training", "vectors",

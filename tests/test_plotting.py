@@ -11,6 +11,7 @@ from sst_keras.history import History, write_history
 from sst_keras.metrics import compute_metrics
 from sst_keras.plotting import (
     plot_confusion_matrix,
+    plot_explanation,
     plot_history,
     plot_perplexity,
     plot_reliability,
@@ -353,3 +354,16 @@ def test_plots_of_several_runs_have_their_names(runs, tmp_path):
 def test_run_without_a_history(tmp_path):
     with pytest.raises(InputError, match="expected a training history"):
         save_plots([RunDirectory(tmp_path)])
+
+
+@pytest.mark.parametrize("attention", [(0.25, 0.75), ()])
+def test_an_explanation_of_a_text(attention):
+    figure = draw(plot_explanation(["$not$", "bad"], [-0.02, 0.3], attention, "good (70%)"))
+    first, *others = figure.axes
+    assert [bar.get_width() for bar in first.patches] == pytest.approx([-2, 30])
+    colours = {bar.get_facecolor() for bar in first.patches}
+    assert len(colours) == 2 and first.get_ylim()[0] > first.get_ylim()[1]  # from the top
+    assert [label.get_text() for label in first.get_yticklabels()] == ["$not$", "bad"]
+    assert len(others) == bool(attention)
+    if attention:
+        assert [bar.get_width() for bar in others[0].patches] == [25, 75]

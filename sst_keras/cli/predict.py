@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
-class _WithTexts(click.Command):
+class TextsCommand(click.Command):
     """A command whose arguments are texts, which may begin like options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -38,7 +38,7 @@ class _WithTexts(click.Command):
             raise
 
 
-@click.command(cls=_WithTexts)
+@click.command(cls=TextsCommand)
 @click.argument("model", metavar="RUN|EXPORT")
 @click.argument("texts", metavar="[TEXT...]", nargs=-1)
 @click.option(
@@ -93,7 +93,7 @@ def predict(
     from sst_keras.serving.prediction import Predictor
     from sst_keras.serving.scoring import Lines, predictions, read_stream
 
-    folder = _exported(Path(model))
+    folder = find_model(Path(model))
     predictor = Predictor.load(folder)
     if table is None and texts:
         # Bytes of an argument that are not UTF-8 arrive as characters that cannot be written.
@@ -170,7 +170,7 @@ def _report(table: Table | Lines) -> None:
         log.warning(note)
 
 
-def _exported(model: Path) -> Path:
+def find_model(model: Path) -> Path:
     """Returns the SavedModel's folder: `model` itself or a run's, exported if necessary."""
     if exported := find_export(model):
         return exported

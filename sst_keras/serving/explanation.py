@@ -1,0 +1,122 @@
+"""Why a text got its class: attention, and what leaving out each token changes.
+
+Leaving out is the occlusion of Li et al., "Understanding Neural Networks through Representation
+Erasure", 2016. Attention says where the model looked; what it does not say is in Jain and Wallace,
+"Attention is not Explanation", NAACL 2019, and Wiegreffe and Pinter, "Attention is not not
+Explanation", EMNLP 2019.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from sst_keras.serving.prediction import Prediction, Predictor
+from sst_keras.tokenizer import tokenize
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction, and what each token of the text does for it.
+
+    Attributes:
+        tokens: The text's tokens.
+        without: For each token the probabilities, class → share, if it is left out.
+    """
+
+    prediction: Prediction
+    tokens: tuple[str, ...]
+    without: tuple[dict[str, float], ...]
+
+    @property
+    def effects(self) -> tuple[float, ...]:
+        """How much each token raises the probability of the predicted class; negative: lowers.
+
+        It is that probability, less the one without the token.
+        """
+        name = self.prediction.class_name
+        whole = self.prediction.probabilities[name]
+        return tuple(whole - probabilities[name] for probabilities in self.without)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns prediction, tokens, attention, effects and probabilities, for JSON."""
+        found = self.prediction.to_dict()
+        words = {"tokens": list(self.tokens), "effects": list(self.effects)}
+        return found | words | {"without": list(self.without)}
+
+
+def explain(predictor: Predictor, texts: Sequence[str]) -> list[Explanation]:
+    """Explains the predictions of texts. Each token's text is predicted in the same batches.
+
+    A text of n tokens takes n + 1 predictions. Errors are those of `Predictor.predict`.
+    """
+    found = predictor.predict(texts, explain=True)
+    tokens = [
+        [token.decode("utf-8") for token in row] for row in tokenize(list(texts)).numpy().tolist()
+    ]
+    shorter = [" ".join(row[:n] + row[n + 1 :]) for row in tokens for n in range(len(row))]
+    answers = iter(predictor.predict(shorter))
+    explanations = []
+    for prediction, row in zip(found, tokens, strict=True):
+        without = tuple(next(answers).probabilities for _ in row)
+        explanations.append(Explanation(prediction, tuple(row), without))
+    return explanations
+
+
+def to_html(explanations: Sequence[Explanation], title: str) -> str:
+    """Returns explanations as a page that needs no other file and sends nothing anywhere."""
+    page = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
+    has_attention = any(each.prediction.attention for each in explanations)
+    body = "\n".join(_article(each, number) for number, each in enumerate(explanations, start=1))
+    return page.substitute(title=html.escape(title), switch=_switch(has_attention), body=body)
+
+
+def _switch(has_attention: bool) -> str:
+    ways = [("by-effect", "what leaving the word out changes: blue for the class, orange against")]
+    ways += [("by-attention", "attention")] if has_attention else []
+    choices = "\n".join(
+        f'<label><input type="radio" name="shading" id="{name}"{" checked" * (not place)}> '
+        f"{what}</label>"
+        for place, (name, what) in enumerate(ways)
+    )
+    return f"<fieldset><legend>Words are shaded by</legend>\n{choices}\n</fieldset>"
+
+
+def _article(explanation: Explanation, number: int) -> str:
+    found, effects = explanation.prediction, explanation.effects
+    name = html.escape(found.class_name)
+    attention = found.attention or (0.0,) * len(effects)
+    strongest = max(map(abs, effects), default=0.0) or 1.0
+    most = max(attention, default=0.0) or 1.0
+    words, rows = [], []
+    for token, effect, share in zip(explanation.tokens, effects, attention, strict=True):
+        said = f"effect {100 * effect:+.1f} points"
+        said += f", attention {share:.0%}" if found.attention else ""
+        plus, minus = max(effect, 0) / strongest, max(-effect, 0) / strongest
+        style = f"--plus: {plus:.3f}; --minus: {minus:.3f}; --share: {share / most:.3f}"
+        token = html.escape(token)
+        words.append(f'<span style="{style}" title="{said}">{token}</span>')
+        cells = f'<td class="number">{100 * effect:+.1f}</td>'
+        cells += f'<td class="number">{share:.1%}</td>' if found.attention else ""
+        rows.append(f'<tr><th scope="row">{token}</th>{cells}</tr>')
+    bars = "\n".join(
+        f'<tr><th scope="row">{html.escape(each)}</th><td class="number">{share:.0%}</td>'
+        f'<td class="wide"><span class="bar" style="width: {share:.1%}"></span></td></tr>'
+        for each, share in found.probabilities.items()
+    )
+    head = '<th scope="col">word</th><th scope="col">effect, points</th>'
+    head += '<th scope="col">attention</th>' if found.attention else ""
+    return f"""<article aria-labelledby="text-{number}">
+<h2 id="text-{number}">{name} ({found.probabilities[found.class_name]:.0%})</h2>
+<p class="tokens">{" ".join(words)}</p>
+<table>
+{bars}
+</table>
+<details><summary>Numbers</summary>
+<table>
+<tr>{head}</tr>
+{"".join(rows)}
+</table></details>
+</article>"""

@@ -1,0 +1,43 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+
+
+@pytest.fixture
+def explain(run_copy):
+    def run(*arguments):
+        return CliRunner().invoke(main, ["explain", str(run_copy.path), *arguments])
+
+    return run
+
+
+@pytest.mark.slow
+def test_on_the_screen_and_in_files(explain, tmp_path):
+    text = "It's not a great film."
+    shown = explain(text)
+    assert shown.exit_code == 0, shown.output
+    assert "words: It 's not a great film ." in shown.stdout and "attention:" in shown.stdout
+    assert "in points:" in shown.stdout
+    report = json.loads(explain(text, "Dull.", "--json").stdout)["explanations"]
+    assert [each["text"] for each in report] == [text, "Dull."]
+    assert len(report[0]["effects"]) == len(report[0]["tokens"]) == 7
+    assert sum(report[0]["attention"]) == pytest.approx(1, abs=1e-5)
+    for name in ("page.html", "picture.png", "numbers.json"):
+        made = explain(text, "--out", str(tmp_path / name))
+        assert made.exit_code == 0 and (tmp_path / name).stat().st_size > 1000
+    saved = json.loads((tmp_path / "numbers.json").read_text("utf-8"))
+    assert saved["format"] == 1 and saved["explanations"] == report[:1]
+
+
+def test_usage_errors(explain, tmp_path):
+    for arguments, message in (
+        ((), "Missing argument"),
+        (("Good.", "--out", "x.pdf"), "--out: expected a file ending in .html"),
+        (("Good.", "Bad.", "--out", "x.png"), "expected one text for a picture. Received: 2"),
+        (("Good.", " "), "Text 2 is blank"),
+    ):
+        result = explain(*arguments)
+        assert result.exit_code == 2 and message in result.stderr, result.output
