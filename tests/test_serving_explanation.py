@@ -75,10 +75,10 @@ def test_a_real_model(trained_run):
 
 @pytest.mark.parametrize("has_attention", [True, False])
 def test_a_page_needs_nothing_else(has_attention):
-    explanations = explain(Counter(has_attention), ["good <script> & film", "bad plot"])
+    explanations = explain(Counter(has_attention), ["good < & film", "bad plot"])
     page = to_html(explanations, "Words <1>")
     assert "<title>Words &lt;1&gt;</title>" in page and "<script" not in page
-    assert "&lt;script&gt;" in page and page.count("<article") == 2
+    assert ">&lt;</span>" in page and ">&amp;</span>" in page and page.count("<article") == 2
     assert "default-src 'none'" in page and not re.search(r"(?:src|href)=\"(?!data:)", page)
     assert ('id="by-attention"' in page) == has_attention
     assert "effect +20.0 points" in page
