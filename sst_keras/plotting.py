@@ -6,10 +6,10 @@ The `plot_` functions do not change matplotlib's state: `plot_history(...).savef
 import logging
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
-from itertools import cycle, product
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, cycle, product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -26,6 +26,7 @@ from sst_keras import files
 from sst_keras.errors import InputError
 from sst_keras.history import History, read_history
 from sst_keras.runs import RunDirectory
+from sst_keras.treebank import Tree
 
 log = logging.getLogger(__name__)
 
@@ -232,6 +233,76 @@ def plot_explanation(
     axes[0].set_yticks(places, [_cut(token) for token in tokens], parse_math=False)
     axes[0].set_ylim(len(tokens) - 0.4, -0.6)  # the first token is at the top
     return figure
+
+
+def plot_tree(
+    tree: Tree, predicted: Sequence[int], class_names: Sequence[str], title: str = ""
+) -> Figure:
+    """Draws a sentiment tree; each node has its true class on the left, the predicted on the right.
+
+    `predicted` has a class for each node in the order of `Tree.examples`: the sentence, then its
+    parts from left to right.
+    """
+    nodes = list(_placed(tree, count(), iter(predicted)))
+    right = sum(node.tree.label == node.predicted for node in nodes)
+    what = f"Left: true class, right: predicted; {right} of {len(nodes)} nodes are the same"
+    leaves, depth = sum(not node.below for node in nodes), max(node.y for node in nodes)
+    figure = new_figure(what, title, max(0.62 * leaves + 0.6, 6), 0.42 * depth + 1.6)
+    axis = figure.subplots()
+    axis.set_axis_off()
+    axis.set_xlim(-0.7, leaves - 0.3)
+    axis.set_ylim(-1.4, depth + 0.5)
+    colours = colormaps["RdBu"](np.linspace(0.1, 0.9, len(class_names)))
+    for node in nodes:
+        for child in node.below:
+            axis.plot([node.x, child.x], [node.y, child.y], color=GREY, linewidth=1, zorder=1)
+        axis.plot(
+            node.x, node.y, ls="", marker="o", ms=15, mec=BLACK, mew=0.8, fillstyle="left",
+            mfc=colours[node.tree.label], mfcalt=colours[node.predicted], zorder=2,
+        )  # fmt: skip
+        if node.tree.token is not None:
+            token = _cut(node.tree.token)
+            axis.text(
+                node.x, -0.55, token, rotation=40, ha="right", va="top", fontsize=9,
+                parse_math=False,
+            )  # fmt: skip
+    handles = [
+        Line2D([], [], ls="", marker="o", ms=10, color=colour, mec=BLACK, mew=0.8)
+        for colour in colours
+    ]
+    add_legend(figure, handles, list(class_names))
+    return figure
+
+
+class _Placed(NamedTuple):
+    """A node of a tree, the first and the last leaf below it, its height, and its children."""
+
+    tree: Tree
+    predicted: int
+    first: int
+    last: int
+    y: int
+    below: list["_Placed"]
+
+    @property
+    def x(self) -> float:
+        """The middle of its leaves."""
+        return (self.first + self.last) / 2
+
+
+def _placed(tree: Tree, leaves: Iterator[int], predicted: Iterator[int]) -> Iterator[_Placed]:
+    """Yields the nodes, the root first; leaves are at the bottom, in order."""
+    own = next(predicted)
+    parts = [list(_placed(child, leaves, predicted)) for child in tree.children]
+    tops = [part[0] for part in parts]
+    if tops:
+        height = 1 + max(top.y for top in tops)
+        yield _Placed(tree, own, tops[0].first, tops[-1].last, height, tops)
+    else:
+        leaf = next(leaves)
+        yield _Placed(tree, own, leaf, leaf, 0, [])
+    for part in parts:
+        yield from part
 
 
 def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> list[Path]:

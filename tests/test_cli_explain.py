@@ -41,3 +41,23 @@ def test_usage_errors(explain, tmp_path):
     ):
         result = explain(*arguments)
         assert result.exit_code == 2 and message in result.stderr, result.output
+
+
+@pytest.mark.slow
+def test_a_tree(explain, tmp_path):
+    tree = "(3 (2 It) (4 (2 's) (4 wonderful)))"
+    shown = explain(tree)
+    assert shown.exit_code == 0, shown.output
+    assert (
+        "of 5 nodes are predicted as labelled" in shown.stdout and " 's wonderful" in shown.stdout
+    )
+    report = json.loads(explain(tree, "--json").stdout)
+    assert len(report["nodes"]) == 5 and report["nodes"][0]["true_class"] == "positive"
+    assert explain(tree, "--out", str(tmp_path / "tree.png")).exit_code == 0
+    assert (tmp_path / "tree.png").stat().st_size > 5000
+    refused = explain(tree, "--out", str(tmp_path / "tree.html"))
+    assert refused.exit_code == 2 and "a tree alone" in refused.stderr
+    damaged = explain("(3 (2 It) (4 works)")
+    assert damaged.exit_code == 1 and "cut off" in damaged.stderr
+    text = explain("(3 stars) A good film.")  # not a tree
+    assert text.exit_code == 0 and "words:" in text.stdout

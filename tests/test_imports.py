@@ -50,7 +50,7 @@ ALLOWED = {
     "optimizers": {"models"},
     "callbacks": {"history", "input_pipeline", "metrics"},
     "checkpoints": {"callbacks"},
-    "plotting": {"history", "runs"},
+    "plotting": {"history", "runs", "treebank"},
     "classifier": {
         "corpora", "encoder", "input_pipeline", "layers", "models", "recurrent", "runs", "serving",
         "tokenizer", "vocabulary",
@@ -72,6 +72,7 @@ ALLOWED = {
     },
     "serving": {
         "checklist", "classifier", "input_pipeline", "models", "runs", "tables", "tokenizer",
+        "treebank",
     },
     "experiments": {
         "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",

@@ -15,9 +15,11 @@ from sst_keras.plotting import (
     plot_history,
     plot_perplexity,
     plot_reliability,
+    plot_tree,
     save_plots,
 )
 from sst_keras.runs import RunDirectory
+from sst_keras.treebank import LABEL_NAMES, parse_tree
 
 
 def history(dev_accuracy, loss=None):
@@ -367,3 +369,17 @@ def test_an_explanation_of_a_text(attention):
     assert len(others) == bool(attention)
     if attention:
         assert [bar.get_width() for bar in others[0].patches] == [25, 75]
+
+
+def test_a_tree_has_its_nodes_over_their_words():
+    tree = parse_tree("(4 (2 A) (4 (4 great) (2 $film$)))")
+    figure = draw(plot_tree(tree, [4, 2, 3, 4, 2], LABEL_NAMES, "seed 1"))
+    assert "4 of 5 nodes are the same" in figure.get_suptitle()
+    (axis,) = figure.axes
+    nodes = [line for line in axis.lines if line.get_marker() == "o"]
+    places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in nodes]
+    assert places == [(1, 2), (0, 0), (1.5, 1), (1, 0), (2, 0)]  # over the middle of their words
+    halves = [line.get_markerfacecolor() == line.get_markerfacecoloralt() for line in nodes]
+    assert [bool(np.all(half)) for half in halves] == [True, True, False, True, True]
+    assert [text.get_text() for text in axis.texts] == ["A", "great", "$film$"]
+    assert legend_texts(figure) == list(LABEL_NAMES)

@@ -5,10 +5,12 @@ import pytest
 
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import load_corpus
+from sst_keras.errors import UsageError
 from sst_keras.runtime import tf
-from sst_keras.serving.explanation import explain, to_html
+from sst_keras.serving.explanation import explain, explain_tree, to_html
 from sst_keras.serving.prediction import Prediction
 from sst_keras.tokenizer import tokenize
+from sst_keras.treebank import parse_tree
 
 
 class Counter:
@@ -85,3 +87,27 @@ def test_a_page_needs_nothing_else(has_attention):
     assert ("attention 25%" in page) == has_attention
     # The strongest word has the full shade.
     assert "--plus: 1.000; --minus: 0.000" in page
+
+
+TREE = parse_tree("(1 (0 (0 bad) (0 film)) (1 (0 but) (1 good)))")
+
+
+class Two(Counter):
+    class_names = ("bad", "good")
+
+
+def test_each_node_of_a_tree_is_predicted_by_its_text():
+    model = Two()
+    found = explain_tree(model, TREE)
+    assert found.spans == (
+        "bad film but good", "bad film", "bad", "film", "but good", "but", "good",
+    )  # fmt: skip
+    assert found.labels == (1, 0, 0, 0, 1, 0, 1)
+    # A model that takes neutral words for good ones.
+    assert [prediction.label for prediction in found.predictions] == [0, 0, 0, 1, 1, 1, 1]
+    assert found.right == 4
+    report = found.to_dict()
+    assert report["right"] == 4 and report["nodes"][0]["true_class"] == "good"
+    assert report["nodes"][0]["class_name"] == "bad"
+    with pytest.raises(UsageError, match="0 to 1. Received the label 3"):
+        explain_tree(model, parse_tree("(3 good)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".html", ".png", ".json")
 _SHOWN = 5  # words of each direction
+_TREE = re.compile(r"\s*\(\s*\d\s*(\(|[^()]+\)\s*$)")
 
 
 @click.command(cls=TextsCommand)
@@ -33,6 +35,9 @@ def explain(model: str, texts: tuple[str, ...], out: str | None, as_json: bool) 
     has attention. It does not say why the model decided so.
 
     A picture is of one text; a page has any number.
+
+    If TEXT is a sentiment tree, such as (3 (2 It) (4 works)), each of its nodes is predicted and
+    shown beside its label, on the screen, as a picture or JSON.
     """
     if out and not out.endswith(_ENDINGS):
         message = f"expected a file ending in {', '.join(_ENDINGS)}. Received: {out!r}"
@@ -50,6 +55,9 @@ def explain(model: str, texts: tuple[str, ...], out: str | None, as_json: bool) 
     from sst_keras.serving.explanation import explain as explain_texts
     from sst_keras.serving.prediction import Predictor
 
+    if any(map(_TREE.match, lines)):
+        _explain_tree(model, lines, out, as_json)
+        return
     explanations = explain_texts(Predictor.load(find_model(Path(model))), lines)
     if out:
         _write(explanations, Path(out))
@@ -59,6 +67,41 @@ def explain(model: str, texts: tuple[str, ...], out: str | None, as_json: bool) 
     else:
         for each in explanations:
             _print(each)
+
+
+def _explain_tree(model: str, lines: Sequence[str], out: str | None, as_json: bool) -> None:
+    from sst_keras.serving.explanation import explain_tree
+    from sst_keras.serving.prediction import Predictor
+    from sst_keras.treebank import parse_tree
+
+    if len(lines) > 1 or (out and out.endswith(".html")):
+        raise UsageError("expected a tree alone, and --out with .png or .json.")
+    tree = parse_tree(lines[0])
+    predictor = Predictor.load(find_model(Path(model)))
+    found = explain_tree(predictor, tree)
+    if out and out.endswith(".png"):
+        from sst_keras.plotting import plot_tree, save_figures
+
+        predicted = [prediction.label for prediction in found.predictions]
+        figure = plot_tree(tree, predicted, predictor.class_names)
+        save_figures({Path(out).stem: figure}, Path(out).parent, dpi=150)
+    elif out:
+        write_text(Path(out), to_json({"format": 1} | found.to_dict(), indent=2) + "\n")
+    elif as_json:
+        click.echo(to_json(found.to_dict()))
+    if out:
+        click.echo(out)
+    elif not as_json:
+        names = predictor.class_names
+        width = max(map(len, names))
+        for span, label, prediction in zip(
+            found.spans, found.labels, found.predictions, strict=True
+        ):
+            is_right = label == prediction.label
+            said = names[label] if is_right else f"{names[label]} ≠ {prediction.class_name}"
+            mark = "✓" if is_right else "✗"
+            click.echo(f"{mark} {said:<{2 * width + 3}} {span}")
+        click.echo(f"{found.right} of {len(found.spans)} nodes are predicted as labelled.")
 
 
 def _write(explanations: Sequence[Explanation], out: Path) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from sst_keras.errors import UsageError
 from sst_keras.serving.prediction import Prediction, Predictor
 from sst_keras.tokenizer import tokenize
+from sst_keras.treebank import Tree
 
 
 @dataclass(frozen=True)
@@ -120,3 +122,58 @@ def _article(explanation: Explanation, number: int) -> str:
 {"".join(rows)}
 </table></details>
 </article>"""
+
+
+@dataclass(frozen=True)
+class TreeExplanation:
+    """What a model says of each node of a sentiment tree.
+
+    Attributes:
+        spans: The text of each node: the sentence, then its parts from left to right.
+        labels: The true class of each, from 0.
+        predictions: The prediction for each.
+    """
+
+    tree: Tree
+    spans: tuple[str, ...]
+    labels: tuple[int, ...]
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def right(self) -> int:
+        """How many nodes are predicted as they are labelled."""
+        pairs = zip(self.labels, self.predictions, strict=True)
+        return sum(label == prediction.label for label, prediction in pairs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns text, true class and prediction of each node, for JSON."""
+        names = list(self.predictions[0].probabilities)
+        nodes = zip(self.spans, self.labels, self.predictions, strict=True)
+        return {
+            "right": self.right,
+            "nodes": [
+                {"text": span, "true_class": names[label], "class_name": found.class_name}
+                | {"probabilities": found.probabilities}
+                for span, label, found in nodes
+            ],
+        }
+
+
+def explain_tree(predictor: Predictor, tree: Tree) -> TreeExplanation:
+    """Predicts each node of a tree by its text alone.
+
+    Raises:
+        UsageError: If the tree has labels that the model has no class for.
+    """
+    examples = list(tree.examples())
+    highest = max(example.label for example in examples)
+    if highest >= len(predictor.class_names):
+        raise UsageError(
+            f"expected a tree of the model's classes, 0 to {len(predictor.class_names) - 1}. "
+            f"Received the label {highest}."
+        )
+    spans = tuple(" ".join(example.tokens) for example in examples)
+    distinct = list(dict.fromkeys(spans))
+    found = dict(zip(distinct, predictor.predict(distinct), strict=True))
+    labels = tuple(example.label for example in examples)
+    return TreeExplanation(tree, spans, labels, tuple(found[span] for span in spans))
