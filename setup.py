@@ -57,6 +57,7 @@ setup(
     ],
     extras_require={
         "tensorboard": ["tensorboard>=2.19"],
+        "serve": ["starlette>=0.45", "uvicorn>=0.30", "prometheus-client>=0.20"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",  # tests in several processes
@@ -65,6 +66,10 @@ setup(
             "ruff>=0.9",
             "dill",  # TFDS tests builders with it
             "scikit-learn>=1.5",  # checks the metrics
+            "starlette>=0.45",  # the server
+            "uvicorn>=0.30",
+            "prometheus-client>=0.20",
+            "httpx>=0.27",  # asks it
         ],
     },
     entry_points={"console_scripts": ["sst-keras=sst_keras.cli:main"]},

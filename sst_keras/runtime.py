@@ -10,9 +10,10 @@ then shows its messages, but it must not run before.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sst_keras.engines.local import cores
 
@@ -42,7 +43,7 @@ with _silent_stderr():
 
     tf.config.list_physical_devices()
 
-__all__ = ["is_bfloat16_slow", "keras", "read_ahead", "tf"]
+__all__ = ["is_bfloat16_slow", "keras", "read_ahead", "signature_definitions", "tf"]
 
 
 def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -64,3 +65,15 @@ def is_bfloat16_slow(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
     features = re.findall(r"^(?:flags|Features)\s*:(.*)", cpu_info.read_text(), re.MULTILINE)
     known = {"avx512_bf16", "amx_bf16", "bf16"}
     return bool(features) and not known & set(features[0].split())
+
+
+def signature_definitions(path: Path) -> Mapping[str, Any]:
+    """Returns the signature definitions of a `saved_model.pb`, by name, without loading it.
+
+    A file that is none raises protobuf's `DecodeError`.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    found = SavedModel()
+    found.ParseFromString(path.read_bytes())
+    return found.meta_graphs[0].signature_def

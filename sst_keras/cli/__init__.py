@@ -14,7 +14,7 @@ from sst_keras.errors import InputError
 
 COMMANDS = (
     "train", "reproduce", "report", "evaluate", "plot", "export", "predict", "explain", "runs",
-    "pipelines", "data", "vectors", "pretrain", "label", "ensemble",
+    "serve", "pipelines", "data", "vectors", "pretrain", "label", "ensemble",
 )  # fmt: skip
 # Where a group of commands leaves the name of the command that runs, for error messages.
 SUBCOMMAND = "sst_keras.subcommand"

@@ -1,6 +1,6 @@
 """Raw texts → `Prediction`s. An exported model needs only TensorFlow and its folder."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -107,18 +107,31 @@ class Predictor:
         if not all(isinstance(text, str) for text in texts):
             message = f"expected a list of texts. Received: {received!r:.60}"
             raise UsageError(message, setting="texts")
-        run = self._signatures["explain" if explain and self.has_attention else "serving_default"]
+        signature = "explain" if explain and self.has_attention else "serving_default"
+        answers = self.answers(texts, signature)
+        return [self._prediction(*pair) for pair in zip(texts, answers, strict=True)]
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """The names of the functions that `answers` can call."""
+        return tuple(self._signatures)
+
+    def answers(self, texts: Sequence[str | bytes], signature: str) -> list[dict[str, Any]]:
+        """Returns what a signature answers for each text: name of the output → its row.
+
+        Texts are batched as `predict` says, so a row may be padded more than the text needs.
+        """
+        run = self._signatures[signature]
         lengths = np.array([len(text) for text in texts], np.int64)
         order = np.argsort(lengths, kind="stable")
         sizes = batch_sizes(lengths[order], _BATCH_SIZE, _BATCH_CHARACTERS)
-        predictions: list[Any] = [None] * len(texts)
+        answers: list[Any] = [None] * len(texts)
         for batch in np.split(order, np.cumsum(sizes)[:-1]) if sizes else ():
-            answers = run(tf.constant([texts[place] for place in batch]))
-            answers = {name: value.numpy() for name, value in answers.items()}
+            outputs = run(tf.constant([texts[place] for place in batch]))
+            columns = {name: value.numpy() for name, value in outputs.items()}
             for row, place in enumerate(batch):
-                answer = {name: values[row] for name, values in answers.items()}
-                predictions[place] = self._prediction(texts[place], answer)
-        return predictions
+                answers[place] = {name: values[row] for name, values in columns.items()}
+        return answers
 
     def _prediction(self, text: str, answer: Mapping[str, Any]) -> Prediction:
         probabilities = dict(zip(self.class_names, answer["probabilities"].tolist(), strict=True))

@@ -1,0 +1,65 @@
+"""`sst-keras serve`: exported models behind HTTP."""
+
+import logging
+
+import click
+
+from sst_keras.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.argument("models", metavar="[NAME=]RUN|EXPORT|FOLDER...", nargs=-1, required=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8501, show_default=True,
+    help="The port; 0 for any free one.",
+)  # fmt: skip
+@click.option(
+    "--batch", type=click.IntRange(1), default=64, show_default=True,
+    help="The most texts that are computed together.",
+)  # fmt: skip
+@click.option(
+    "--queue", type=click.IntRange(1), default=4096, show_default=True,
+    help="The most texts that wait; more are answered with 429.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(0.001), default=30.0, show_default=True,
+    help="How long a request may take; longer ones are answered with 504.",
+)  # fmt: skip
+def serve(
+    models: tuple[str, ...], host: str, port: int, batch: int, queue: int, seconds: float
+) -> None:
+    """Answer requests over HTTP as TensorFlow Serving does, with exported models.
+
+    Each place is a RUN, an EXPORT, a folder with numbered versions, or a folder of such folders.
+
+    \b
+    POST /v1/models/NAME:predict           {"instances": ["Not bad."]}
+    GET  /v1/models/NAME, .../metadata     versions and signatures
+    GET  /healthz, /metrics, /openapi.json
+
+    It listens on this machine only, unless --host says otherwise. There is no password and no
+    encryption: to let others in, put a proxy before it. SIGTERM and Ctrl-C end it after the
+    requests that it has accepted. The access log, on standard error, has no texts.
+    """
+    try:
+        import uvicorn
+
+        from sst_keras.serving.server import Limits, create_app
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the server needs {error.name}. Install it with `pip install 'sst-keras[serve]'`."
+        ) from None
+    from sst_keras.serving.registry import find_models
+
+    found = find_models(models)
+    for name, versions in found.items():
+        numbers = ", ".join(map(str, sorted(versions)))
+        log.info(f"{name}, version {numbers}: http://{host}:{port}/v1/models/{name}:predict")
+    app = create_app(found, Limits(batch=batch, queue=queue, seconds=seconds))
+    uvicorn.run(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False,
+        timeout_graceful_shutdown=int(seconds) + 1,
+    )  # fmt: skip

@@ -1,0 +1,293 @@
+"""The HTTP server: TensorFlow Serving's REST API for exported models, health, metrics, OpenAPI.
+
+It runs no code from a model's folder but the SavedModel's graph, writes no file, and logs no text.
+"""
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+import sst_keras
+from sst_keras.serving import openapi
+from sst_keras.serving.batching import Batcher
+from sst_keras.serving.registry import Models, ServedModel
+from sst_keras.serving.rest import (
+    RequestError,
+    metadata_response,
+    parse_predict,
+    predict_response,
+    status_response,
+)
+
+access = logging.getLogger("sst_keras.access")
+log = logging.getLogger(__name__)
+
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18}))?"
+_METHOD = re.compile(rf"{_MODEL}:(?P<method>predict|classify|regress)", re.IGNORECASE)
+_METADATA = re.compile(rf"{_MODEL}/metadata", re.IGNORECASE)
+_STATUS = re.compile(_MODEL, re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server accepts.
+
+    Attributes:
+        body: Bytes of a request; more are answered with 413.
+        texts: Texts of a request (413).
+        characters: Bytes of a text in UTF-8 (413).
+        queue: Texts that may wait (429).
+        seconds: How long a request may take (504).
+        batch: The most texts that are computed together.
+        wait: Seconds that an idle server waits for others to join a batch.
+    """
+
+    body: int = 4 << 20
+    texts: int = 1024
+    characters: int = 20_000
+    queue: int = 4096
+    seconds: float = 30.0
+    batch: int = 64
+    wait: float = 0.001
+
+
+class _Metrics:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "sst_keras_requests", "Requests by route and HTTP status.", ["route", "status"],
+            registry=registry,
+        )  # fmt: skip
+        self.seconds = Histogram(
+            "sst_keras_request_seconds", "Seconds until the answer, by route.", ["route"],
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+            registry=registry,
+        )  # fmt: skip
+        self.texts = Counter("sst_keras_texts", "Texts that were classified.", registry=registry)
+        self.batches = Histogram(
+            "sst_keras_batch_texts", "Texts that were computed together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024), registry=registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "sst_keras_waiting_texts", "Texts that wait to be computed.", registry=registry
+        )
+
+
+class Server:
+    """The handlers of requests, and what they share."""
+
+    def __init__(self, models: Models, limits: Limits) -> None:
+        self.models, self.limits, self.metrics = models, limits, _Metrics()
+        # TensorFlow itself uses all cores for a batch.
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self.batchers: dict[tuple[str, int], Batcher] = {}
+        self.metrics.waiting.set_function(
+            lambda: sum(batcher.waiting for batcher in self.batchers.values())
+        )
+
+    def load(self) -> None:
+        """Loads each model and calls each of its signatures, so that no request has to wait."""
+        for versions in self.models.values():
+            for model in versions.values():
+                for signature in model.signatures:
+                    model.predictor.answers(["Not bad."], signature)
+                self.batchers[model.name, model.version] = Batcher(
+                    model.predictor.answers, self.executor, self.limits.batch, self.limits.wait,
+                    self.limits.queue, self.metrics.batches.observe,
+                )  # fmt: skip
+
+    async def close(self) -> None:
+        """Answers what was accepted, and refuses the rest."""
+        for batcher in self.batchers.values():
+            await batcher.close()
+        self.executor.shutdown()
+
+    # === Routes ===
+
+    async def v1(self, request: Request) -> Response:
+        """Answers what TensorFlow Serving's REST API answers."""
+        path = request.url.path
+        if request.method == "POST" and (found := _METHOD.fullmatch(path)):
+            return await self._predict(request, **found.groupdict())
+        if request.method == "GET" and (found := _METADATA.fullmatch(path)):
+            model = self._model(**found.groupdict())
+            return JSONResponse(metadata_response(model.name, model.version, model.signatures))
+        if request.method == "GET" and (found := _STATUS.fullmatch(path)):
+            return self._status(**found.groupdict())
+        raise RequestError(400, f"Malformed request: {request.method} {path[:200]}")
+
+    def _status(self, name: str, version: str | None) -> Response:
+        versions = self.models.get(name, {})
+        if version is not None:
+            versions = [each for each in versions if each == int(version)]
+        if not versions:
+            which = f" version {version}" if version else ""
+            raise RequestError(404, f"Could not find any versions of model {name}{which}")
+        return JSONResponse(status_response(list(versions)))
+
+    def _model(self, name: str, version: str | None) -> ServedModel:
+        versions = self.models.get(name, {})
+        number = int(version) if version else max(versions, default=0)
+        if number not in versions:
+            wanted = f"Specific({name}, {version})" if version else f"Latest({name})"
+            raise RequestError(404, f"Servable not found for request: {wanted}")
+        return versions[number]
+
+    async def _predict(
+        self, request: Request, name: str, version: str | None, method: str
+    ) -> Response:
+        method = method.lower()
+        body = await self._body(request)
+        model = self._model(name, version)
+        if method != "predict":
+            wanted = {"classify": "classification", "regress": "regression"}[method]
+            raise RequestError(
+                400,
+                f"Expected {wanted} signature method_name to be tensorflow/serving/{method}. Was: "
+                f"tensorflow/serving/predict",
+            )
+        asked = parse_predict(body, model.signatures)
+        self._check(asked.texts)
+        batcher, answers = self.batchers[model.name, model.version], []
+        if asked.texts:
+            answers = await batcher.submit(asked.texts, asked.signature, self.limits.seconds)
+        self.metrics.texts.inc(len(asked.texts))
+        request.state.texts = len(asked.texts)
+        names = sorted(model.signatures[asked.signature]["outputs"])
+        outputs = {name: _column([answer[name] for answer in answers]) for name in names}
+        return JSONResponse(predict_response(outputs, asked.by_row))
+
+    def _check(self, texts: Sequence[bytes]) -> None:
+        limits = self.limits
+        if len(texts) > limits.texts:
+            raise RequestError(
+                413, f"Expected at most {limits.texts} texts in a request. Received: {len(texts)}."
+            )
+        for number, text in enumerate(texts):
+            if len(text) > limits.characters:
+                raise RequestError(
+                    413,
+                    f"Expected texts of at most {limits.characters} bytes. Text {number} has "
+                    f"{len(text)}.",
+                )
+
+    async def _body(self, request: Request) -> bytes:
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self.limits.body:
+                raise RequestError(413, f"Expected a body of at most {self.limits.body} bytes.")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def healthz(self, request: Request) -> Response:
+        """Says that the server answers."""
+        models = {name: sorted(versions) for name, versions in self.models.items()}
+        return JSONResponse({"status": "ok", "models": models, "version": sst_keras.__version__})
+
+    async def prometheus(self, request: Request) -> Response:
+        """Returns the metrics in Prometheus's text format."""
+        return PlainTextResponse(
+            generate_latest(self.metrics.registry), media_type="text/plain; version=0.0.4"
+        )
+
+    async def openapi(self, request: Request) -> Response:
+        """Returns the description of the API."""
+        return JSONResponse(openapi.document(self.models, self.limits))
+
+
+def _column(rows: Sequence[Any]) -> np.ndarray:
+    """Returns the rows of an output as one array, padded to the longest text of the request."""
+    if not rows:
+        return np.zeros(0)
+    first = rows[0]
+    if isinstance(first, bytes):
+        return np.array(rows, object)
+    if first.ndim == 0:
+        return np.stack(rows)
+    width = max(len(row) for row in rows)
+    fill = b"" if first.dtype == object else 0
+    padded = np.full((len(rows), width), fill, first.dtype)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return padded
+
+
+def create_app(models: Models, limits: Limits | None = None) -> Starlette:
+    """Returns the application; the models are loaded when it starts."""
+    server = Server(models, limits or Limits())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        server.load()
+        yield
+        await server.close()
+
+    routes = [
+        Route("/healthz", _watched("healthz", server, server.healthz)),
+        Route("/metrics", _watched("metrics", server, server.prometheus)),
+        Route("/openapi.json", _watched("openapi", server, server.openapi)),
+        Route(
+            "/v1/{rest:path}", _watched("v1", server, server.v1),
+            methods=["GET", "POST", "PUT", "DELETE", "PATCH"],
+        ),
+    ]  # fmt: skip
+    handlers = {HTTPException: _refuse}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.state.server = server
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answers an unknown path or method as every other error."""
+    message = f"{error.detail}: {request.method} {request.url.path[:200]}"
+    return JSONResponse({"error": message}, error.status_code, error.headers)
+
+
+def _watched(
+    route: str, server: Server, handle: Callable[[Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Returns a handler that turns errors into answers, and counts and logs what it answered."""
+
+    async def watched(request: Request) -> Response:
+        started = time.perf_counter()
+        try:
+            response = await handle(request)
+        except RequestError as error:
+            response = JSONResponse({"error": error.message}, error.status)
+            if error.status == 429:
+                response.headers["Retry-After"] = "1"
+        except ClientDisconnect:
+            response = JSONResponse({"error": "The client has gone."}, 400)
+        except Exception:
+            log.exception("A request failed.")
+            response = JSONResponse({"error": "The model could not answer."}, 500)
+        seconds = time.perf_counter() - started
+        server.metrics.requests.labels(route, response.status_code).inc()
+        server.metrics.seconds.labels(route).observe(seconds)
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "method": request.method,
+            "path": request.url.path[:200],
+            "status": response.status_code,
+            "milliseconds": round(1000 * seconds, 2),
+            "texts": getattr(request.state, "texts", 0),
+        }
+        access.info(json.dumps(entry))
+        return response
+
+    return watched

@@ -1,0 +1,260 @@
+"""The server, asked over HTTP."""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from sst_keras.classifier import Classifier
+from sst_keras.corpora import load_corpus
+from sst_keras.serving.batching import Batcher
+from sst_keras.serving.export import export
+from sst_keras.serving.registry import find_models
+from sst_keras.serving.rest import RequestError
+from sst_keras.serving.server import Limits, create_app
+
+LIMITS = Limits(body=4000, texts=5, characters=50, seconds=20)
+
+
+@pytest.fixture(scope="module")
+def folder(trained_run, tmp_path_factory):
+    return export(trained_run, tmp_path_factory.mktemp("films") / "films" / "3").parent
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    with TestClient(create_app(find_models([str(folder)]), LIMITS)) as client:
+        yield client
+
+
+def test_every_way_to_ask_gives_the_same_answer(client, trained_run):
+    expected = Classifier.load(trained_run).predictor().predict(["Not bad.", "Dull é."])
+    for place in ("films", "films/versions/3"):
+        url = f"/v1/models/{place}:predict"
+        rows = client.post(url, json={"instances": ["Not bad.", {"b64": "RHVsbCDDqS4="}]}).json()
+        names = client.post(url, json={"instances": [{"text": "Not bad."}, {"text": "Dull é."}]})
+        columns = client.post(url, json={"inputs": {"text": ["Not bad.", "Dull é."]}}).json()
+        assert names.json() == rows
+        for place, (row, one) in enumerate(zip(rows["predictions"], expected, strict=True)):
+            assert row["class_name"] == one.class_name and row["label"] == one.label
+            shares = list(one.probabilities.values())
+            np.testing.assert_allclose(row["probabilities"], shares, atol=1e-6)
+            assert {name: found[place] for name, found in columns["outputs"].items()} == row
+
+
+def test_attention_is_padded_to_the_longest_text_of_the_request(client):
+    body = {"signature_name": "explain", "instances": ["Not bad.", "A dull and long film."]}
+    first, second = client.post("/v1/models/films:predict", json=body).json()["predictions"]
+    assert first["tokens"] == ["Not", "bad", ".", "", "", ""]
+    assert first["attention"][3:] == [0, 0, 0] and sum(first["attention"]) == pytest.approx(1)
+    assert len(second["tokens"]) == 6
+
+
+def test_all_test_sentences_as_evaluate_labels_them(client, trained_run, folder):
+    split = load_corpus(trained_run.pipeline.data).test
+    expected = Classifier.load(trained_run).probabilities(split).argmax(axis=1)
+    texts = [" ".join(split.texts.row(row)) for row in range(len(split))]
+    with TestClient(create_app(find_models([f"x={folder}"]))) as all_texts:
+        found = all_texts.post("/v1/models/x:predict", json={"inputs": texts}).json()
+    np.testing.assert_array_equal(found["outputs"]["label"], expected)
+
+
+def test_status_and_metadata(client):
+    status = client.get("/v1/models/films").json()
+    assert [each["version"] for each in status["model_version_status"]] == ["3"]
+    assert client.get("/v1/models/films/versions/3").json() == status
+    for place in ("films", "films/versions/3"):
+        found = client.get(f"/v1/models/{place}/metadata").json()
+        assert found["model_spec"]["version"] == "3"
+        signatures = found["metadata"]["signature_def"]["signature_def"]
+        assert set(signatures) == {"serving_default", "explain"}
+        text = signatures["explain"]["inputs"]["text"]
+        assert (text["dtype"], text["tensor_shape"]["dim"][0]["size"]) == ("DT_STRING", "-1")
+        assert signatures["explain"]["method_name"] == "tensorflow/serving/predict"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "status", "message"),
+    [
+        ("POST", "/v1/models/other:predict", '{"instances": ["a"]}', 404, "Latest(other)"),
+        ("POST", "/v1/models/films/versions/4:predict", "{}", 404, "Specific(films, 4)"),
+        ("GET", "/v1/models/other", "", 404, "Could not find any versions of model other"),
+        ("GET", "/v1/models/films/versions/9", "", 404, "model films version 9"),
+        ("GET", "/v1/models/other/metadata", "", 404, "Latest(other)"),
+        ("POST", "/v1/models/films:classify", '{"examples": []}', 400, "serving/classify. Was: te"),
+        ("POST", "/v1/models/films:regress", "{}", 400, "Expected regression signature"),
+        ("POST", "/v1/models/films:explode", "{}", 400, "Malformed request: POST /v1/models/films"),
+        ("GET", "/v1/models/films:predict", "", 400, "Malformed request: GET"),
+        ("DELETE", "/v1/models/films", "", 400, "Malformed request: DELETE"),
+        ("GET", "/v1/models", "", 400, "Malformed request"),
+        ("GET", "/nothing", "", 404, "Not Found: GET /nothing"),
+        ("POST", "/healthz", "", 405, "Method Not Allowed"),
+        ("POST", "/v1/models/films:predict", "{", 400, "JSON Parse error"),
+        ("POST", "/v1/models/films:predict", '{"instances": [1]}', 400, "expected type: string"),
+        ("POST", "/v1/models/films:predict", "x" * 5000, 413, "a body of at most 4000 bytes"),
+        ("POST", "/v1/models/films:predict", json.dumps({"inputs": ["a"] * 6}), 413, "at most 5"),
+        ("POST", "/v1/models/films:predict", json.dumps({"inputs": ["a" * 51]}), 413, "Text 0 has"),
+    ],
+)
+def test_errors_are_json_with_a_reason(client, method, url, body, status, message):
+    answer = client.request(method, url, content=body)
+    assert answer.status_code == status
+    assert message in answer.json()["error"] and len(answer.json()) == 1
+
+
+def test_no_texts_and_blank_texts(client):
+    found = client.post("/v1/models/films:predict", json={"inputs": []})
+    assert found.status_code == 200 and found.json()["outputs"]["label"] == []
+    assert client.post("/v1/models/films:predict", json={"inputs": ["", " "]}).status_code == 200
+
+
+def test_health_metrics_and_description(client, caplog):
+    caplog.set_level(logging.INFO, "sst_keras.access")
+    logging.getLogger("sst_keras").propagate = True
+    body = {"instances": ["A secret text."]}
+    assert client.post("/v1/models/films:predict", json=body).status_code == 200
+    health = client.get("/healthz").json()
+    assert (health["status"], health["models"]) == ("ok", {"films": [3]})
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert 'sst_keras_requests_total{route="v1",status="200"}' in metrics.text
+    assert "sst_keras_texts_total" in metrics.text
+    assert "sst_keras_waiting_texts 0.0" in metrics.text
+    found = client.get("/openapi.json").json()
+    assert found["openapi"].startswith("3.1") and "/v1/models/{name}:predict" in found["paths"]
+    entry = json.loads(caplog.records[0].message)
+    assert (entry["status"], entry["texts"]) == (200, 1) and entry["path"].endswith(":predict")
+    assert "secret" not in caplog.text
+
+
+def test_a_model_that_fails_is_a_500_and_the_server_goes_on(client, monkeypatch):
+    server = client.app.state.server
+    batcher = server.batchers["films", 3]
+    with monkeypatch.context() as patch:
+        patch.setattr(batcher, "_answer", lambda texts, signature: 1 / 0)
+        answer = client.post("/v1/models/films:predict", json={"instances": ["a"]})
+    assert answer.status_code == 500 and answer.json() == {"error": "The model could not answer."}
+    assert client.post("/v1/models/films:predict", json={"instances": ["a"]}).status_code == 200
+
+
+def test_many_clients_get_their_own_answers(client):
+    texts = [f"film {'very ' * (number % 7)}good {number}" for number in range(60)]
+    url = "/v1/models/films:predict"
+    alone = [client.post(url, json={"instances": [text]}).json() for text in texts]
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(lambda t: client.post(url, json={"instances": [t]}).json(), texts))
+    for one, other in zip(alone, together, strict=True):
+        one, other = one["predictions"][0], other["predictions"][0]
+        assert one["class_name"] == other["class_name"]
+        np.testing.assert_allclose(one["probabilities"], other["probabilities"], atol=1e-5)
+
+
+# === Batches ===
+
+
+class Slow:
+    """A model that waits for its turn, and keeps the batches that it was given."""
+
+    def __init__(self):
+        self.batches, self.turn = [], threading.Event()
+
+    def __call__(self, texts, signature):
+        self.batches.append((list(texts), signature))
+        assert self.turn.wait(10)
+        return [{"said": text} for text in texts]
+
+
+def run(test):
+    """Runs a test with a slow model and one thread for it."""
+
+    async def inside():
+        model = Slow()
+        with ThreadPoolExecutor(1) as executor:
+            try:
+                return await test(model, executor)
+            finally:
+                model.turn.set()
+
+    return asyncio.run(inside())
+
+
+def test_what_waits_is_computed_together():
+    async def test(model, executor):
+        batcher = Batcher(model, executor, most=3, wait=0)
+        first = asyncio.create_task(batcher.submit([b"a"], "x", 5))
+        while not model.batches:
+            await asyncio.sleep(0.001)
+        waiting = {b"b": "x", b"c": "y", b"d e": "x", b"f": "x"}
+        others = [
+            asyncio.create_task(batcher.submit(texts.split(), signature, 5))
+            for texts, signature in waiting.items()
+        ]
+        await asyncio.sleep(0.01)
+        assert batcher.waiting == 5
+        model.turn.set()
+        answers = await asyncio.gather(first, *others)
+        assert [[each["said"] for each in answer] for answer in answers] == [
+            [b"a"], [b"b"], [b"c"], [b"d", b"e"], [b"f"],
+        ]  # fmt: skip
+        assert model.batches == [
+            ([b"a"], "x"), ([b"b", b"d", b"e"], "x"), ([b"c"], "y"), ([b"f"], "x"),
+        ]  # fmt: skip
+        assert batcher.waiting == 0
+
+    run(test)
+
+
+def test_too_many_texts_and_too_long_waits_are_refused():
+    async def test(model, executor):
+        batcher = Batcher(model, executor, most=1, wait=0, capacity=2)
+        first = asyncio.create_task(batcher.submit([b"a"], "x", 5))
+        while not model.batches:
+            await asyncio.sleep(0.001)
+        late = asyncio.create_task(batcher.submit([b"b", b"c"], "x", 0.05))
+        await asyncio.sleep(0.01)
+        with pytest.raises(RequestError, match="2 texts are waiting already") as caught:
+            await batcher.submit([b"d"], "x", 5)
+        assert caught.value.status == 429
+        with pytest.raises(RequestError, match="no answer within 0.05 seconds") as caught:
+            await late
+        assert caught.value.status == 504
+        model.turn.set()
+        assert await first == [{"said": b"a"}]
+        assert await batcher.submit([b"e"], "x", 5) == [{"said": b"e"}]  # it has recovered
+        assert [texts for texts, _ in model.batches] == [[b"a"], [b"e"]]  # b, c: nobody waits
+
+    run(test)
+
+
+def test_what_was_accepted_is_answered_before_the_end():
+    async def test(model, executor):
+        batcher = Batcher(model, executor, most=1, wait=0)
+        accepted = [asyncio.create_task(batcher.submit([text], "x", 5)) for text in (b"a", b"b")]
+        await asyncio.sleep(0.01)
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0.01)
+        with pytest.raises(RequestError, match="stopping") as caught:
+            await batcher.submit([b"c"], "x", 5)
+        assert caught.value.status == 503
+        model.turn.set()
+        await closing
+        assert [await answer for answer in accepted] == [[{"said": b"a"}], [{"said": b"b"}]]
+
+    run(test)
+
+
+def test_an_idle_server_waits_a_moment_for_others():
+    async def test(model, executor):
+        model.turn.set()
+        batcher = Batcher(model, executor, most=8, wait=0.05)
+        started = time.perf_counter()
+        await asyncio.gather(*(batcher.submit([b"a"], "x", 5) for _ in range(3)))
+        assert len(model.batches) == 1 and time.perf_counter() - started < 5
+
+    run(test)
