@@ -222,6 +222,7 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
         "limit",
         "phrases",
         "scaling",
+        "serving",
         "skew",
         "tables",
         "tokenizer",

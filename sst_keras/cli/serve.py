@@ -1,6 +1,7 @@
 """`sst-keras serve`: exported models behind HTTP."""
 
 import logging
+import socket
 
 import click
 
@@ -55,11 +56,16 @@ def serve(
     from sst_keras.serving.registry import find_models
 
     found = find_models(models)
-    for name, versions in found.items():
-        numbers = ", ".join(map(str, sorted(versions)))
-        log.info(f"{name}, version {numbers}: http://{host}:{port}/v1/models/{name}:predict")
     app = create_app(found, Limits(batch=batch, queue=queue, seconds=seconds))
-    uvicorn.run(
-        app, host=host, port=port, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=int(seconds) + 1,
-    )  # fmt: skip
+    # Bound here, so that a port that is taken is one line, and the one that is free is known.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=2048) as listening:
+        port = listening.getsockname()[1]
+        for name, versions in found.items():
+            numbers = ", ".join(map(str, sorted(versions)))
+            log.info(f"{name}, version {numbers}: http://{host}:{port}/v1/models/{name}:predict")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, lifespan="on",
+            timeout_graceful_shutdown=int(seconds) + 1,
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listening])

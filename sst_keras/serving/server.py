@@ -234,6 +234,7 @@ def create_app(models: Models, limits: Limits | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         server.load()
+        log.info("Ready.")
         yield
         await server.close()
 
