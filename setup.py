@@ -69,7 +69,7 @@ setup(
             "starlette>=0.45",  # the server
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
-            "httpx>=0.27",  # asks it
+            "httpx2",  # asks it
         ],
     },
     entry_points={"console_scripts": ["sst-keras=sst_keras.cli:main"]},

@@ -7,8 +7,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from sst_keras.classifier import Classifier
@@ -19,6 +21,7 @@ from sst_keras.serving.registry import find_models
 from sst_keras.serving.rest import RequestError
 from sst_keras.serving.server import Limits, create_app
 
+KEYS = st.sampled_from(["instances", "inputs", "signature_name", "text", "b64"])
 LIMITS = Limits(body=4000, texts=5, characters=50, seconds=20)
 
 
@@ -153,6 +156,33 @@ def test_many_clients_get_their_own_answers(client):
         one, other = one["predictions"][0], other["predictions"][0]
         assert one["class_name"] == other["class_name"]
         np.testing.assert_allclose(one["probabilities"], other["probabilities"], atol=1e-5)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@hypothesis.settings(
+    max_examples=300, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(
+    body=st.dictionaries(KEYS, VALUES) | VALUES,
+    cut=st.integers(0, 40),
+    place=st.sampled_from(
+        ["films", "films/versions/3", "films/versions/" + "9" * 30, "x:y", "%ff"]
+    ),
+)
+def test_whatever_is_asked_has_an_answer(client, body, cut, place):
+    content = json.dumps(body).encode()
+    for sent in (content, content[cut:], content[: len(content) - cut], b"\xff" + content):
+        answer = client.post(f"/v1/models/{place}:predict", content=sent)
+        assert answer.status_code in (200, 400, 404, 413)
+        assert ("error" in answer.json()) == (answer.status_code != 200)
 
 
 # === Batches ===

@@ -57,9 +57,16 @@ def serve(
 
     found = find_models(models)
     app = create_app(found, Limits(batch=batch, queue=queue, seconds=seconds))
-    # Bound here, so that a port that is taken is one line, and the one that is free is known.
+    # Bound here, so that a port that is taken is one line, and the one that is free is known. With
+    # another protocol number, asyncio would not turn off Nagle's algorithm: 40 ms for each answer.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=2048) as listening:
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            message = f"cannot listen on {host}:{port}: {error.strerror or error}."
+            raise UsageError(message, setting="port") from None
         port = listening.getsockname()[1]
         for name, versions in found.items():
             numbers = ", ".join(map(str, sorted(versions)))
