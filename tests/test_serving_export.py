@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -104,3 +105,11 @@ def test_a_folder_that_is_there_already(trained_run, exported, tmp_path):
         assert error.value.setting == "out"
     assert export(trained_run, exported, overwrite=True) == exported
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_keras_runs_it_as_a_layer(trained_run, exported):
+    layer = keras.layers.TFSMLayer(str(exported), call_endpoint="serving_default")
+    texts = ["Not bad.", "Dull."]
+    answers = layer(tf.constant(texts))
+    found = Classifier.load(trained_run).predictor().predict(texts)
+    assert answers["label"].numpy().tolist() == [each.label for each in found]
