@@ -479,9 +479,9 @@ def test_records_that_do_not_belong(sweep, records):
         build_report(replace(sweep, name="other"), records, "x")
 
 
-def test_committed_results_are_what_the_records_say(tmp_path):
-    root = Path(__file__).parents[1]
-    out, page = tmp_path / "RESULTS.md", tmp_path / "docs" / "results.html"
-    records = read_records(root / "results" / "paper")
-    write_report(load_sweep("paper"), records, "results/paper", out, page)
-    assert out.read_text("utf-8") == (root / "RESULTS.md").read_text("utf-8")
+@pytest.mark.parametrize("name", ["flagship", "paper"])
+def test_committed_results_are_what_the_records_say(tmp_path, name):
+    root, sweep = Path(__file__).parents[1], load_sweep(name)
+    out, page = tmp_path / sweep.out, tmp_path / sweep.html
+    write_report(sweep, read_records(root / "results" / name), f"results/{name}", out, page)
+    assert out.read_text("utf-8") == (root / sweep.out).read_text("utf-8")
