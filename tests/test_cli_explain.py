@@ -59,5 +59,6 @@ def test_a_tree(explain, tmp_path):
     assert refused.exit_code == 2 and "a tree alone" in refused.stderr
     damaged = explain("(3 (2 It) (4 works)")
     assert damaged.exit_code == 1 and "cut off" in damaged.stderr
-    text = explain("(3 stars) A good film.")  # not a tree
-    assert text.exit_code == 0 and "words:" in text.stdout
+    for text in ("(3 stars) A good film.", "(3 stars)", "(2 (two) thumbs up)"):  # no trees
+        result = explain(text)
+        assert result.exit_code == 0 and "words:" in result.stdout

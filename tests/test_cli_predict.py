@@ -32,7 +32,7 @@ def test_texts_as_arguments(predict, trained_run):
 def test_the_same_from_everywhere(predict, trained_run, tmp_path, how):
     lines = "Good.\n\nNot good — é.\n"
     one = predict("Good.", "", "Not good — é.", "--json")
-    assert "arguments: 1 texts were not classified (2)" in one.stderr
+    assert "arguments: 1 text was not classified (2)" in one.stderr
     expected = json.loads(one.stdout)
     if how == "standard input":
         result = predict("--json", text=lines)
@@ -168,7 +168,7 @@ def test_lines_of_a_pipe_to_a_file(predict, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["text"] for row in rows] == ["Good.", "", "Dull."]
     assert rows[1]["prediction_problem"] == "the text is blank"
-    assert "standard input: 1 texts were not classified (2)" in result.stderr
+    assert "standard input: 1 text was not classified (2)" in result.stderr
     assert predict("--out", str(tmp_path / "x.csv"), "--resume", text="a").exit_code == 2
 
 
@@ -231,3 +231,31 @@ def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
     result = predict(*arguments)
     assert result.exit_code == 2 and "begun with another model" in result.stderr
     assert (tmp_path / "out.csv.part").is_file()
+    # Nor with other ways to read the file, after a real start.
+    (tmp_path / "out.csv.part.json").unlink()
+    in_the_way = predict(*arguments)
+    assert in_the_way.exit_code == 2 and "is in the way" in in_the_way.stderr
+
+
+def test_the_input_is_not_what_would_be_written(predict, tmp_path):
+    (tmp_path / "x.csv.part").write_text("text\nGood.\n", "utf-8")
+    result = predict("--file", str(tmp_path / "x.csv.part"), "--out", str(tmp_path / "x.csv"))
+    assert result.exit_code == 2 and "expected another file" in result.stderr
+    assert (tmp_path / "x.csv.part").read_text("utf-8") == "text\nGood.\n"
+    result = predict("--file", str(tmp_path / "x.csv.part"), "--out", str(tmp_path))
+    assert result.exit_code == 2
+
+
+def test_a_carriage_return_stays_within_its_field(predict, tmp_path):
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": "Good.\rBad."}) + "\n", "utf-8")
+    out = tmp_path / "out.csv"
+    assert predict("--file", str(tmp_path / "in.jsonl"), "--out", str(out)).exit_code == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["text"] == "Good.\rBad." and row["predicted_class"]
+
+
+def test_what_is_printed_cannot_control_the_terminal(predict):
+    result = predict("Good \x1b]0;x\x07\x1b[2J \u202e.")
+    assert "Good \\x1b]0;x\\x07\\x1b[2J \\u202e." in result.stdout
+    assert "\x1b]" not in result.stdout

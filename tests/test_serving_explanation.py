@@ -37,7 +37,9 @@ class Counter:
 def test_the_effect_of_each_token_by_hand():
     model = Counter()
     one, other = explain(model, ["good film", "bad plot"])
-    assert model.batches == [["good film", "bad plot"], ["film", "good", "plot", "bad"]]
+    assert model.batches == [
+        ["good film", "bad plot"], ["good film", "good", "film", "bad plot", "bad", "plot"],
+    ]  # fmt: skip
     assert one.tokens == ("good", "film")
     np.testing.assert_allclose(one.effects, [0.2, 0.0])
     assert other.prediction.class_name == "bad"

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import hypothesis
 import numpy as np
@@ -88,7 +89,7 @@ def test_status_and_metadata(client):
         ("POST", "/v1/models/other:predict", '{"instances": ["a"]}', 404, "Latest(other)"),
         ("POST", "/v1/models/films/versions/4:predict", "{}", 404, "Specific(films, 4)"),
         ("GET", "/v1/models/other", "", 404, "Could not find any versions of model other"),
-        ("GET", "/v1/models/films/versions/9", "", 404, "model films version 9"),
+        ("GET", "/v1/models/films/versions/9", "", 404, "Could not find version 9 of model films"),
         ("GET", "/v1/models/other/metadata", "", 404, "Latest(other)"),
         ("POST", "/v1/models/films:classify", '{"examples": []}', 400, "serving/classify. Was: te"),
         ("POST", "/v1/models/films:regress", "{}", 400, "Expected regression signature"),
@@ -109,6 +110,25 @@ def test_errors_are_json_with_a_reason(client, method, url, body, status, messag
     answer = client.request(method, url, content=body)
     assert answer.status_code == status
     assert message in answer.json()["error"] and len(answer.json()) == 1
+
+
+def test_json_of_any_depth_has_an_answer(client):
+    for depth in range(900, 1000, 3):
+        for inside in ("", '"a"'):
+            body = "[" * depth + inside + "]" * depth
+            for content in (body, f'{{"instances": {body}}}', f'{{"signature_name": {body}}}'):
+                answer = client.post("/v1/models/films:predict", content=content)
+                assert answer.status_code == 400 and answer.json()["error"]
+
+
+def test_tokens_are_not_padded_without_bound(client):
+    body = {"signature_name": "explain", "inputs": ["a b"] * 5}
+    assert client.post("/v1/models/films:predict", json=body).status_code == 200
+    server = client.app.state.server
+    limits, server.limits = server.limits, replace(server.limits, padded=14)
+    answer = client.post("/v1/models/films:predict", json=body)
+    server.limits = limits
+    assert answer.status_code == 413 and "similar length" in answer.json()["error"]
 
 
 def test_no_texts_and_blank_texts(client):

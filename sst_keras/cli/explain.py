@@ -11,6 +11,7 @@ import click
 
 from sst_keras.cli import options
 from sst_keras.cli.predict import TextsCommand, find_model, print_predictions
+from sst_keras.cli.terminal import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json, write_text
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".html", ".png", ".json")
 _SHOWN = 5  # words of each direction
-_TREE = re.compile(r"\s*\(\s*\d\s*(\(|[^()]+\)\s*$)")
+_TREE = re.compile(r"\s*\(\s*\d\s*\(\s*\d\s")  # with a node in it
 
 
 @click.command(cls=TextsCommand)
@@ -100,7 +101,7 @@ def _explain_tree(model: str, lines: Sequence[str], out: str | None, as_json: bo
             is_right = label == prediction.label
             said = names[label] if is_right else f"{names[label]} ≠ {prediction.class_name}"
             mark = "✓" if is_right else "✗"
-            click.echo(f"{mark} {said:<{2 * width + 3}} {span}")
+            click.echo(f"{mark} {visible(said):<{2 * width + 3}} {visible(span)}")
         click.echo(f"{found.right} of {len(found.spans)} nodes are predicted as labelled.")
 
 
@@ -132,11 +133,15 @@ def _print(explanation: Explanation) -> None:
     for token, effect in zip(explanation.tokens, effects, strict=True):
         is_strong = abs(effect) >= 0.2 * strongest
         colour = ("blue" if effect > 0 else "red") if is_strong else None
-        shaded.append(click.style(token, fg=colour, bold=abs(effect) >= 0.6 * strongest))
+        shaded.append(click.style(visible(token), fg=colour, bold=abs(effect) >= 0.6 * strongest))
     click.echo(f"  words: {' '.join(shaded)}")
     pairs = sorted(zip(effects, explanation.tokens, strict=True))
     for what, found in (("for it", pairs[::-1]), ("against it", pairs)):
         sign = 1 if what == "for it" else -1
-        words = [f"{word} {100 * effect:+.1f}" for effect, word in found if sign * effect > 0.0005]
+        words = [
+            f"{visible(word)} {100 * effect:+.1f}"
+            for effect, word in found
+            if sign * effect > 0.0005
+        ]
         if words:
             click.echo(f"  {what}, in points: {', '.join(words[:_SHOWN])}")

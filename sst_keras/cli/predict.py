@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import find_export, open_run
@@ -167,7 +168,7 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
 def _report(table: Table | Lines) -> None:
     about = getattr(table, "about", None)
     for note in filter(None, (about, *table.notes())):
-        log.warning(note)
+        log.warning(visible(note))
 
 
 def find_model(model: Path) -> Path:
@@ -188,21 +189,23 @@ def print_answers(answers: Iterable[Answer]) -> None:
         if answer.prediction:
             print_predictions([answer.prediction])
         else:
-            click.secho(answer.text, italic=True)
-            click.echo(f"→ not classified: line {answer.line}: {answer.problem}")
+            click.secho(visible(answer.text), italic=True)
+            click.echo(f"→ not classified: line {answer.line}: {visible(answer.problem)}")
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:
     """Prints the class of each text, all probabilities as bars, and the attention."""
     for prediction in predictions:
-        click.secho(prediction.text, italic=True)
+        click.secho(visible(prediction.text), italic=True)
         top = prediction.probabilities[prediction.class_name]
-        click.echo(f"→ {click.style(prediction.class_name, bold=True)} ({top:.0%})")
+        click.echo(f"→ {click.style(visible(prediction.class_name), bold=True)} ({top:.0%})")
         width = max(map(len, prediction.probabilities))
         for name, probability in prediction.probabilities.items():
-            click.echo(f"  {name:<{width}} {probability:>4.0%} {'█' * round(30 * probability)}")
+            click.echo(
+                f"  {visible(name):<{width}} {probability:>4.0%} {'█' * round(30 * probability)}"
+            )
         if prediction.tokens:
             weighed = zip(prediction.attention, prediction.tokens, strict=True)
             highest = sorted(weighed, key=lambda pair: pair[0], reverse=True)[:5]
-            words = ", ".join(f"{token} {weight:.0%}" for weight, token in highest)
+            words = ", ".join(f"{visible(token)} {weight:.0%}" for weight, token in highest)
             click.echo(f"  attention: {words}")

@@ -56,7 +56,9 @@ def serve(
     from sst_keras.serving.registry import find_models
 
     found = find_models(models)
-    app = create_app(found, Limits(batch=batch, queue=queue, seconds=seconds))
+    limits = Limits(batch=batch, queue=queue, seconds=seconds)
+    app = create_app(found, limits)
+    app.state.server.load()  # before the port is taken: a damaged model is an error of the command
     # Bound here, so that a port that is taken is one line, and the one that is free is known. With
     # another protocol number, asyncio would not turn off Nagle's algorithm: 40 ms for each answer.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -70,9 +72,10 @@ def serve(
         port = listening.getsockname()[1]
         for name, versions in found.items():
             numbers = ", ".join(map(str, sorted(versions)))
-            log.info(f"{name}, version {numbers}: http://{host}:{port}/v1/models/{name}:predict")
+            where = f"[{host}]" if ":" in host else host
+            log.info(f"{name}, version {numbers}: http://{where}:{port}/v1/models/{name}:predict")
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="on",
-            timeout_graceful_shutdown=int(seconds) + 1,
+            limit_concurrency=limits.connections, timeout_graceful_shutdown=int(seconds) + 1,
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listening])

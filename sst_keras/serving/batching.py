@@ -88,7 +88,7 @@ class Batcher:
         size, left = 0, deque[_Waiting]()
         while self._queue:
             request = self._queue.popleft()
-            if request.answer.done():  # it took too long, or the client has gone
+            if request.answer.done():  # it took too long
                 self.waiting -= len(request.texts)
             elif batch and (
                 request.signature != batch[0].signature or size + len(request.texts) > self.most

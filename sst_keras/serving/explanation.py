@@ -25,11 +25,14 @@ class Explanation:
 
     Attributes:
         tokens: The text's tokens.
-        without: For each token the probabilities, class → share, if it is left out.
+        joined: The probabilities of the text that the tokens make, with spaces between them. It
+            differs from the prediction's only where these are other tokens again, as in addresses.
+        without: For each token the probabilities, class → share, if it is left out of that text.
     """
 
     prediction: Prediction
     tokens: tuple[str, ...]
+    joined: dict[str, float]
     without: tuple[dict[str, float], ...]
 
     @property
@@ -39,7 +42,7 @@ class Explanation:
         It is that probability, less the one without the token.
         """
         name = self.prediction.class_name
-        whole = self.prediction.probabilities[name]
+        whole = self.joined[name]
         return tuple(whole - probabilities[name] for probabilities in self.without)
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,18 +55,20 @@ class Explanation:
 def explain(predictor: Predictor, texts: Sequence[str]) -> list[Explanation]:
     """Explains the predictions of texts. Each token's text is predicted in the same batches.
 
-    A text of n tokens takes n + 1 predictions. Errors are those of `Predictor.predict`.
+    A text of n tokens takes n + 2 predictions. Errors are those of `Predictor.predict`.
     """
     found = predictor.predict(texts, explain=True)
     tokens = [
         [token.decode("utf-8") for token in row] for row in tokenize(list(texts)).numpy().tolist()
     ]
-    shorter = [" ".join(row[:n] + row[n + 1 :]) for row in tokens for n in range(len(row))]
+    shorter = [
+        " ".join(row[:n] + row[n + 1 :]) for row in tokens for n in reversed(range(len(row) + 1))
+    ]  # of each text first the whole
     answers = iter(predictor.predict(shorter))
     explanations = []
     for prediction, row in zip(found, tokens, strict=True):
-        without = tuple(next(answers).probabilities for _ in row)
-        explanations.append(Explanation(prediction, tuple(row), without))
+        joined, *without = (next(answers).probabilities for _ in range(len(row) + 1))
+        explanations.append(Explanation(prediction, tuple(row), joined, tuple(without[::-1])))
     return explanations
 
 

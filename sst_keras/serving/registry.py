@@ -63,8 +63,10 @@ def find_models(places: Sequence[str]) -> Models:
     """
     found: dict[str, dict[int, ServedModel]] = {}
     for place in places:
-        name, _, path = place.rpartition("=")  # without =, the name is empty
-        models = _models_at(Path(path or place), name)
+        name, models = "", _models_at(Path(place), "")
+        if not models and "=" in place:
+            name, _, path = place.partition("=")
+            models = _models_at(Path(path), name)
         if not models:
             raise UsageError(
                 f"there is no exported model at {place!r}. `sst-keras export RUN` makes one."

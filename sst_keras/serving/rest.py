@@ -163,7 +163,10 @@ def _malformed(value: Any, problem: str) -> RequestError:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=True)
+    try:
+        text = json.dumps(value, ensure_ascii=True)
+    except RecursionError:
+        return "..."
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

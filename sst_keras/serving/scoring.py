@@ -77,7 +77,8 @@ class Lines:
         if not (lines := self.unclassified):
             return []
         shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-        return [f"{self.name}: {len(lines):,} texts {_NOT_CLASSIFIED} ({shown})."]
+        texts = "1 text was" if len(lines) == 1 else f"{len(lines):,} texts were"
+        return [f"{self.name}: {texts} not classified ({shown})."]
 
 
 def read_stream(stream: BinaryIO) -> Iterator[list[str | None]]:
@@ -86,14 +87,17 @@ def read_stream(stream: BinaryIO) -> Iterator[list[str | None]]:
     Only line feeds end a line; a carriage return before one is taken off. A line that is not UTF-8
     is None.
     """
-    rest, is_first = b"", True
+    rest, is_first = [], True  # a line in pieces, which are put together once it is complete
     while chunk := stream.read1(_CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, last = chunk.split(b"\n")
         if lines:
+            lines[0] = b"".join([*rest, lines[0]])
+            rest = []
             yield _decoded(lines, is_first)
             is_first = False
-    if rest:
-        yield _decoded([rest], is_first)
+        rest.append(last)
+    if line := b"".join(rest):
+        yield _decoded([line], is_first)
 
 
 def _decoded(lines: Sequence[bytes], has_mark: bool) -> list[str | None]:
@@ -140,10 +144,13 @@ def check_out(predictor: Predictor, table: Table | Lines, out: Path) -> None:
     Raises:
         UsageError: If `out` has another ending, is the table itself, or a column exists already.
     """
-    is_itself = isinstance(table, Table) and out.resolve() == table.path.resolve()
+    own = {path.resolve() for path in (out, *_parts(out))}
+    is_itself = isinstance(table, Table) and table.path.resolve() in own
     if not out.name.endswith(ENDINGS) or is_itself:
         message = f"expected another file, ending in {', '.join(ENDINGS)}. Received: {str(out)!r}"
         raise UsageError(message, setting="out")
+    if out.is_dir():
+        raise UsageError(f"expected a file. {str(out)!r} is a folder.", setting="out")
     if taken := [name for name in _new_names(predictor) if name in table.names]:
         raise UsageError(
             f"the file has a column {taken[0]!r} already. Rename it first.", setting="file"
@@ -182,10 +189,12 @@ def score_table(
     """
     check_out(predictor, table, out)
     names, new = table.names or ("text",), _new_names(predictor)
-    part, state_file = (out.with_name(out.name + ending) for ending in (".part", ".part.json"))
+    part, state_file = _parts(out)
     job = _job(table, model)
     state = _state(part, state_file, job, resume)
-    total = 0
+    total, counted = 0, state.get("counts", {})
+    for what, (number, lines) in counted.items():
+        table.counts[what] = (number, list(lines))
     if progress and isinstance(table, Table):
         total = count_lines(table.path, table.format.encoding)
     rows = state["rows"]
@@ -201,6 +210,7 @@ def score_table(
                 rows += len(answers)
                 file.flush()
                 state = job | {"rows": rows, "bytes": part.stat().st_size}
+                state["counts"] = getattr(table, "counts", {})
                 if isinstance(table, Table):  # what is no file cannot be read again
                     files.write_json(state_file, state)
                 if progress:
@@ -208,6 +218,11 @@ def score_table(
     part.replace(out)
     state_file.unlink(missing_ok=True)
     return rows
+
+
+def _parts(out: Path) -> tuple[Path, Path]:
+    """Returns the files that a stopped command leaves: the rows, and what they are of."""
+    return out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.part.json")
 
 
 def _new_names(predictor: Predictor) -> list[str]:
@@ -221,14 +236,22 @@ def _job(table: Table | Lines, model: str) -> dict[str, Any]:
         return {}
     found = table.path.stat()
     about = {"file": table.path.name, "size": found.st_size, "changed": found.st_mtime_ns}
-    return {"format": _FORMAT, "model": model, "read_as": table.about, **about}
+    reading = [str(value) for value in (table.format, table.text, table.data)]
+    return {"format": _FORMAT, "model": model, **about, "reading": reading}
 
 
 def _state(part: Path, state_file: Path, job: dict[str, Any], resume: bool) -> dict[str, int]:
     """Returns how many rows and bytes an earlier command has written, and may be kept."""
-    nothing = {"rows": 0, "bytes": 0}
-    if not (part.is_file() and state_file.is_file()):
-        return nothing
+    if not state_file.is_file():
+        if part.exists():
+            raise UsageError(
+                f"{part} is in the way, and is not of a command that was stopped. Move or delete "
+                f"it.",
+                setting="out",
+            )
+        return {"rows": 0, "bytes": 0}
+    if not part.is_file():
+        return {"rows": 0, "bytes": 0}
     state = files.read_json(state_file)
     if not resume:
         raise UsageError(
@@ -271,4 +294,14 @@ def _writer(out: Path, file: TextIO, names: Sequence[str], has_head: bool) -> It
     writer = csv.writer(file, delimiter="\t" if out.suffix == ".tsv" else ",", lineterminator="\n")
     if not has_head:
         writer.writerow(names)
-    yield writer.writerow
+    # A carriage return, which ends a line to some readers, is not quoted by itself.
+    quoting = csv.writer(
+        file, writer.dialect, delimiter=writer.dialect.delimiter, lineterminator="\n",
+        quoting=csv.QUOTE_ALL,
+    )  # fmt: skip
+
+    def write(row: Sequence[Any]) -> None:
+        has_return = any(isinstance(value, str) and "\r" in value for value in row)
+        (quoting if has_return else writer).writerow(row)
+
+    yield write

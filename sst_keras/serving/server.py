@@ -3,6 +3,7 @@
 It runs no code from a model's folder but the SavedModel's graph, writes no file, and logs no text.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -51,7 +52,9 @@ class Limits:
         texts: Texts of a request (413).
         characters: Bytes of a text in UTF-8 (413).
         queue: Texts that may wait (429).
-        seconds: How long a request may take (504).
+        padded: The number of texts times the bytes of the longest, if tokens are asked for (413).
+        connections: Clients at the same time (503).
+        seconds: How long a request may take to arrive, and how long its answer (504).
         batch: The most texts that are computed together.
         wait: Seconds that an idle server waits for others to join a batch.
     """
@@ -60,6 +63,8 @@ class Limits:
     texts: int = 1024
     characters: int = 20_000
     queue: int = 4096
+    padded: int = 1 << 18
+    connections: int = 1024
     seconds: float = 30.0
     batch: int = 64
     wait: float = 0.001
@@ -135,8 +140,8 @@ class Server:
         if version is not None:
             versions = [each for each in versions if each == int(version)]
         if not versions:
-            which = f" version {version}" if version else ""
-            raise RequestError(404, f"Could not find any versions of model {name}{which}")
+            which = f"version {version}" if version else "any versions"
+            raise RequestError(404, f"Could not find {which} of model {name}")
         return JSONResponse(status_response(list(versions)))
 
     def _model(self, name: str, version: str | None) -> ServedModel:
@@ -151,7 +156,11 @@ class Server:
         self, request: Request, name: str, version: str | None, method: str
     ) -> Response:
         method = method.lower()
-        body = await self._body(request)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                body = await self._body(request)
+        except TimeoutError:
+            raise RequestError(504, "The request did not arrive in time.") from None
         model = self._model(name, version)
         if method != "predict":
             wanted = {"classify": "classification", "regress": "regression"}[method]
@@ -162,6 +171,13 @@ class Server:
             )
         asked = parse_predict(body, model.signatures)
         self._check(asked.texts)
+        longest = max(map(len, asked.texts), default=0)
+        if "tokens" in model.signatures[asked.signature]["outputs"]:
+            # Tokens are padded to the longest text of the request.
+            if len(asked.texts) * longest > self.limits.padded:
+                raise RequestError(
+                    413, "Expected texts of similar length, or fewer of them: tokens are padded."
+                )
         batcher, answers = self.batchers[model.name, model.version], []
         if asked.texts:
             answers = await batcher.submit(asked.texts, asked.signature, self.limits.seconds)
@@ -233,7 +249,8 @@ def create_app(models: Models, limits: Limits | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        server.load()
+        if not server.batchers:
+            server.load()
         log.info("Ready.")
         yield
         await server.close()
@@ -249,6 +266,7 @@ def create_app(models: Models, limits: Limits | None = None) -> Starlette:
     ]  # fmt: skip
     handlers = {HTTPException: _refuse}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.router.redirect_slashes = False
     app.state.server = server
     return app
 

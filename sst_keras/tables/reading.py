@@ -262,7 +262,7 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
     skipped = max(found.line - 1, 0)
     numbered = split_lines(islice(read_lines(path, found.encoding), skipped, None), found)
     if found.line:
-        next(numbered)
+        next(numbered, None)
     try:
         while block := list(islice(numbered, size)):
             lines = [number + skipped for number, _ in block]
