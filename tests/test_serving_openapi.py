@@ -1,0 +1,25 @@
+import re
+
+from sst_keras.serving import openapi
+from sst_keras.serving.server import Limits
+
+
+def test_the_description_is_complete():
+    document = openapi.document({"films": {}}, Limits(texts=7, characters=9))
+    assert document["openapi"] == "3.1.0"
+    text = str(document)
+    for name in re.findall(r"#/components/schemas/(\w+)", text):
+        assert name in document["components"]["schemas"]
+    predict = document["paths"]["/v1/models/{name}:predict"]["post"]
+    assert set(predict["responses"]) == {"200", "400", "404", "413", "429", "503", "504"}
+    (name,) = predict["parameters"]
+    assert name["schema"]["enum"] == ["films"]
+    row, column = predict["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    assert row["properties"]["instances"]["oneOf"][0]["maxItems"] == 7
+    assert column["required"] == ["inputs"]
+    assert document["components"]["schemas"]["Text"]["oneOf"][0]["maxLength"] == 9
+    # Each parameter in a path is described.
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            found = [each["name"] for each in operation.get("parameters", [])]
+            assert found == re.findall(r"{(\w+)}", path)
