@@ -259,3 +259,49 @@ def test_what_is_printed_cannot_control_the_terminal(predict):
     result = predict("Good \x1b]0;x\x07\x1b[2J \u202e.")
     assert "Good \\x1b]0;x\\x07\\x1b[2J \\u202e." in result.stdout
     assert "\x1b]" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "bad", ['20,"open, quote"x, y', '20,"a, b\rc", d'], ids=["a quotation mark", "a return"]
+)
+def test_a_row_that_spoils_the_reading_of_all_others_is_an_error(predict, tmp_path, bad):
+    """Else each text would be a part of its row."""
+    rows = [f'{number},"good, ""film"" {number}"' for number in range(20)]
+    (tmp_path / "x.csv").write_bytes("\n".join(["id,text", *rows, bad, ""]).encode())
+    result = predict("--file", str(tmp_path / "x.csv"), "--json")
+    if result.exit_code == 0:  # read as it is meant
+        found = json.loads(result.stdout)["predictions"]
+        assert [row["text"] for row in found[:20]] == [f'good, "film" {n}' for n in range(20)]
+    else:
+        assert "--quoting" in result.stderr and "most of the first rows" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        # The bad byte is a megabyte before the accents.
+        (b"caf\xe9\n" + b"Good.\n" * 200_000 + "é à “x”\n".encode() * 3, None),
+        (b"Good.\n\x81\xff\nDull.\n", ["Good.", "Dull."]),  # of no encoding
+        (b"caf\xe9\nDull.\n", ["café", "Dull."]),  # windows-1252
+    ],
+)
+def test_a_bad_byte_does_not_change_how_the_others_are_read(tmp_path, content, texts):
+    from sst_keras.settings import DataConfig
+    from sst_keras.tables.reading import open_lines, rows_of
+
+    (tmp_path / "x.txt").write_bytes(content)
+    found = rows_of(open_lines(tmp_path / "x.txt", DataConfig(), lenient=True).blocks())
+    good = [t for t, problem in zip(found.texts, found.problems, strict=True) if not problem]
+    assert good == texts or (texts is None and good[-1] == "é à “x”" and "café" not in good)
+
+
+def test_a_damaged_first_object_and_a_line_without_its_label(predict, tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "cut\n{"text": "Good."}\n{"text": "Dull."}\n')
+    result = predict("--file", str(tmp_path / "x.jsonl"), "--json")
+    found = json.loads(result.stdout)["predictions"]
+    assert [row["text"] for row in found] == ["", "Good.", "Dull."]
+    assert "JSON object" in found[0]["problem"]
+    (tmp_path / "x.txt").write_text("__label__1 Good.\nDull.\n__label__2 Superb.\n")
+    found = json.loads(predict("--file", str(tmp_path / "x.txt"), "--json").stdout)["predictions"]
+    assert [row["text"] for row in found if "label" in row] == ["Good.", "Superb."]
+    assert found[1]["line"] == 2 and "expected __label__" in found[1]["problem"]

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -10,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 from sst_keras.errors import InputError, UsageError
 
 _CHUNK = 1 << 20  # bytes
+_BAD_LINE = re.compile("[^\\n]*[\udc80-\udcff][^\\n]*")  # with bytes that are not UTF-8
 _MARKS = (  # a longer mark first: UTF-32 begins like UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -144,15 +146,43 @@ def _codec(path: Path, packed: bool, start: bytes, lenient: bool) -> str:
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
-                return _legacy_codec(chunk, path, lenient)
+                return (
+                    _lenient_codec(path, packed, chunk) if lenient else _legacy_codec(chunk, path)
+                )
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:  # The file ends within a character.
-        return _legacy_codec(start, path, lenient)
+        return _lenient_codec(path, packed, start) if lenient else _legacy_codec(start, path)
     return "utf-8"
 
 
-def _legacy_codec(sample: bytes, path: Path, lenient: bool) -> str:
+def _lenient_codec(path: Path, packed: bool, sample: bytes) -> str:
+    """Returns the encoding of a file that is not UTF-8 throughout, some of whose bytes may be bad.
+
+    It is UTF-8 if most of its characters beyond ASCII are, or if the `sample` around the first bad
+    byte is of no other encoding and most lines have none. Else: `InputError`.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    good = bad = bad_lines = lines = 0
+    with _open(path, packed) as file:
+        while chunk := file.read(_CHUNK):
+            text = decoder.decode(chunk)
+            whole = text.encode("utf-8", "ignore").decode("utf-8")  # without the bad bytes
+            bad += len(text) - len(whole)
+            bad_lines += len(_BAD_LINE.findall(text))
+            lines += text.count("\n")
+            good += len(whole) - len(whole.encode("ascii", "ignore"))
+    if good > 2 * bad:
+        return "utf-8"
+    try:
+        return _legacy_codec(sample, path)
+    except InputError:
+        if 2 * bad_lines > lines:
+            raise
+        return "utf-8"
+
+
+def _legacy_codec(sample: bytes, path: Path) -> str:
     """Returns the encoding of bytes that are not UTF-8: windows-1252, unless others are likelier.
 
     A few accents and quotation marks among English are too little to tell windows-1252 from its
@@ -163,8 +193,6 @@ def _legacy_codec(sample: bytes, path: Path, lenient: bool) -> str:
     decoded = sample.decode("utf-8", "replace")
     wrong = decoded.count("\ufffd")
     if sum(not character.isascii() for character in decoded) > 2 * wrong:
-        if lenient:
-            return "utf-8"
         place = next(number for number, character in enumerate(decoded) if character == "\ufffd")
         byte = sample[len(decoded[:place].encode("utf-8"))]
         raise InputError(

@@ -15,6 +15,7 @@ from sst_keras.tables.columns import Columns, find_column, find_columns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 
 _SAMPLE = 1 << 18  # characters
+_OBJECTS = 100  # lines of JSON that are tried
 _KINDS = {
     "json-lines": "JSON Lines",
     "json": "a JSON array",
@@ -103,7 +104,9 @@ def find_format(
     if opening == "[" and (re.match(r"\s*\[\s*(?:[\[{]|$)", first) or _is_json(first)):
         return Format("json", encoding)
     if opening == "{":
-        return Format("json-lines" if _is_json(first) else "json-objects", encoding)
+        # One line may be damaged; of an object over several lines, few are objects themselves.
+        whole = [_is_json(line) for line in lines[:_OBJECTS] if line.strip()]
+        return Format("json-lines" if 2 * sum(whole) > len(whole) else "json-objects", encoding)
     if _LABELLED.match(first):
         return Format("labelled", encoding)
     found = _find_table(path, lines, encoding, data, with_label)
@@ -240,12 +243,12 @@ def _share_of_usual_rows(rows: Sequence[list[str]], columns: Columns, found: For
     if quoting == "none":
         is_wrong = usual != width or columns.header is None
         usual_rows = [row for row in rows if len(row) == usual]
-        count -= sum(_is_torn(row) and (is_wrong or _is_cut(row, delimiter)) for row in usual_rows)
+        count -= sum(is_torn(row) and (is_wrong or _is_cut(row, delimiter)) for row in usual_rows)
     share = count / len(rows) if fits else 0.0
     return share if usual >= width else share / 2
 
 
-def _is_torn(row: Sequence[str]) -> bool:
+def is_torn(row: Sequence[str]) -> bool:
     """Whether a field begins with a quotation mark that no mark at its end matches.
 
     Delimiters or line breaks within quotes may have torn it. The other fields are unwrapped.
@@ -359,7 +362,7 @@ def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataC
     for found in (plain, quoted):
         rows = [row for line, row in _sample_rows(lines, found, data) if line > found.line]
         both.append([row for row in rows if len(row) == len(found.columns.names)])
-    torn = [row for row in both[0] if _is_torn(row)]
+    torn = [row for row in both[0] if is_torn(row)]
     if 2 * sum(_is_cut(row, plain.delimiter) for row in torn) > len(torn):
         return True
     if not torn or not both[1]:

@@ -11,7 +11,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
 from sst_keras.tables.columns import find_column
 from sst_keras.tables.encodings import find_encoding, read_lines
-from sst_keras.tables.formats import Format, QuotingError, find_format, split_lines
+from sst_keras.tables.formats import Format, QuotingError, find_format, is_torn, split_lines
 from sst_keras.tables.notation import only_entry, undo_markup, undo_python
 from sst_keras.tables.objects import label_of, object_names, read_objects, shown_names, text_of
 
@@ -263,6 +263,7 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
     numbered = split_lines(islice(read_lines(path, found.encoding), skipped, None), found)
     if found.line:
         next(numbered, None)
+    is_first = True
     try:
         while block := list(islice(numbered, size)):
             lines = [number + skipped for number, _ in block]
@@ -277,6 +278,9 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
                 lines, rows, problems = (
                     [column[place] for place in kept] for column in (lines, rows, problems)
                 )
+            if table.lenient and is_first:
+                _check_fit(table, rows, problems)
+            is_first = False
             texts = [row[text] for row in rows]
             labels = [""] * len(rows) if label is None else [row[label] for row in rows]
             groups = [""] * len(rows) if group is None else [row[group] for row in rows]
@@ -288,6 +292,22 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             f"them as they are.",
             setting="data.quoting",
         ) from None
+
+
+def _check_fit(table: Table, rows: Sequence[Sequence[str]], problems: Sequence[str]) -> None:
+    """Raises an error if most of the first rows do not fit: then the file is read wrongly."""
+    is_plain = table.format.quoting == "none"
+    wrong = sum(
+        bool(problem) or (is_plain and is_torn(row))
+        for row, problem in zip(rows, problems, strict=True)
+    )
+    if wrong > len(rows) / 2:
+        raise InputError(
+            f"{table.path}: most of the first rows do not fit when they are read with "
+            f"{table.format}. A quotation mark in one of them may be wrong. Correct it, or choose "
+            f"another delimiter or quoting.",
+            setting="data.quoting",
+        )
 
 
 def _without_headers(lines: list[int], rows: list[list[str]], table: Table) -> list[int]:
@@ -324,19 +344,19 @@ def _labelled_rows(table: Table) -> Iterator[tuple]:
         words = content.split(None, 1)
         if not words:
             continue
-        text = words[1].rstrip("\r\n") if len(words) > 1 else ""
+        text, problem = words[1].rstrip("\r\n") if len(words) > 1 else "", ""
         if not words[0].startswith("__label__"):
-            raise InputError(
-                f"{table.path}, line {line}: expected __label__ and a class first, as in line 1. "
-                f"Received: {content.strip()[:60]!r}"
+            problem = (
+                f"expected __label__ and a class first, as in line 1. Received: "
+                f"{content.strip()[:60]!r}"
             )
-        if text.lstrip().startswith("__label__"):
-            raise InputError(
-                f"{table.path}, line {line}: expected one label per text. Received several."
-            )
+        elif text.lstrip().startswith("__label__"):
+            problem = "expected one label per text. Received several."
+        if problem and not table.lenient:
+            raise InputError(f"{table.path}, line {line}: {problem}")
         label = words[0].removeprefix("__label__")
         text = text.removeprefix(", ")  # which fastText's own recipes put between the fields
-        yield line, text, label, "", (label, text)
+        yield line, text, label, "", (label, text), problem
 
 
 def _line_rows(table: Table) -> Iterator[tuple]:
