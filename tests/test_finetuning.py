@@ -151,9 +151,11 @@ def test_what_was_frozen_stays_frozen(trained_run, reviews, tmp_path):
 
 
 def test_every_architecture_can_be_fine_tuned(reviews, tmp_path):
+    write(tmp_path / "first.csv", {"low": "a dull film", "high": "a great film"})
+    small = [f"data.dataset='{tmp_path / 'first.csv'}'", "model.units=4", "model.filters=3"]
+    small += ["training.epochs=1", "embedding.vectors=none", "embedding.dim=6"]
     for name in ("mlp", "cnn-multichannel", "stacked-lstm"):
-        small = ["data.dataset=sample", "model.units=4", "model.filters=3", "training.epochs=1"]
-        pipeline = load_pipeline(name, small + ["model.bidirectional=true"])
+        pipeline = load_pipeline(name, [*small, "model.bidirectional=true"])
         earlier = train(pipeline, new_run(pipeline, tmp_path / name)).run
         new = Classifier.load(begun(earlier, reviews, tmp_path / f"{name}-new")).model
         old = Classifier.load(earlier).model
