@@ -33,7 +33,7 @@ setup(
     package_data={
         "sst_keras": ["py.typed"],
         "sst_keras.experiments.report": ["page.html"],
-        "sst_keras.serving": ["explanation.html"],
+        "sst_keras.serving": ["explanation.html", "page.html"],
         "sst_keras.pipelines": ["*.toml", "sweeps/*.toml"],
         "sst_keras.sample": ["*.txt", "*.md"],
         "sst_keras.behaviour": ["*.csv", "*.md"],
@@ -70,6 +70,8 @@ setup(
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
             "httpx2",  # asks it
+            "playwright>=1.49",  # opens its page in Chromium, if that is installed
+            "axe-playwright-python>=0.1.4",  # checks the page's accessibility
         ],
     },
     entry_points={"console_scripts": ["sst-keras=sst_keras.cli:main"]},

@@ -63,6 +63,14 @@ def trained_run(tmp_path_factory):
         return train(pipeline, run).run
 
 
+@pytest.fixture(scope="session")
+def served_folder(trained_run, tmp_path_factory):
+    """The trained run as the model `films`, version 3, laid out for servers."""
+    from sst_keras.serving.export import export
+
+    return export(trained_run, tmp_path_factory.mktemp("films") / "films" / "3").parent
+
+
 @pytest.fixture
 def run_copy(trained_run, tmp_path):
     """A copy of the trained run, for tests that change it."""

@@ -21,5 +21,6 @@ def test_the_description_is_complete():
     # Each parameter in a path is described.
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            found = [each["name"] for each in operation.get("parameters", [])]
+            parameters = operation.get("parameters", [])
+            found = [each["name"] for each in parameters if each["in"] == "path"]
             assert found == re.findall(r"{(\w+)}", path)

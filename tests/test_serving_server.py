@@ -13,7 +13,6 @@ from starlette.testclient import TestClient
 
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import load_corpus
-from sst_keras.serving.export import export
 from sst_keras.serving.registry import find_models
 from sst_keras.serving.server import Limits, create_app
 
@@ -22,13 +21,8 @@ LIMITS = Limits(body=4000, texts=5, characters=50, seconds=20)
 
 
 @pytest.fixture(scope="module")
-def folder(trained_run, tmp_path_factory):
-    return export(trained_run, tmp_path_factory.mktemp("films") / "films" / "3").parent
-
-
-@pytest.fixture(scope="module")
-def client(folder):
-    with TestClient(create_app(find_models([str(folder)]), LIMITS)) as client:
+def client(served_folder):
+    with TestClient(create_app(find_models([str(served_folder)]), LIMITS)) as client:
         yield client
 
 
@@ -55,11 +49,11 @@ def test_attention_is_padded_to_the_longest_text_of_the_request(client):
     assert len(second["tokens"]) == 6
 
 
-def test_all_test_sentences_as_evaluate_labels_them(client, trained_run, folder):
+def test_all_test_sentences_as_evaluate_labels_them(client, trained_run, served_folder):
     split = load_corpus(trained_run.pipeline.data).test
     expected = Classifier.load(trained_run).probabilities(split).argmax(axis=1)
     texts = [" ".join(split.texts.row(row)) for row in range(len(split))]
-    with TestClient(create_app(find_models([f"x={folder}"]))) as all_texts:
+    with TestClient(create_app(find_models([f"x={served_folder}"]))) as all_texts:
         found = all_texts.post("/v1/models/x:predict", json={"inputs": texts}).json()
     np.testing.assert_array_equal(found["outputs"]["label"], expected)
 

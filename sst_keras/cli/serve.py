@@ -32,14 +32,17 @@ log = logging.getLogger(__name__)
 def serve(
     models: tuple[str, ...], host: str, port: int, batch: int, queue: int, seconds: float
 ) -> None:
-    """Answer requests over HTTP as TensorFlow Serving does, with exported models.
+    """Answer requests over HTTP as TensorFlow Serving does, and show a page.
 
     Each place is a RUN, an EXPORT, a folder with numbered versions, or a folder of such folders.
 
     \b
     POST /v1/models/NAME:predict           {"instances": ["Not bad."]}
     GET  /v1/models/NAME, .../metadata     versions and signatures
+    POST /api/explain                      {"texts": ["Not bad."]}
+    POST /api/batch?name=reviews.csv       a file, and back with predictions
     GET  /healthz, /metrics, /openapi.json
+    GET  /                                 a page to try the models on
 
     It listens on this machine only, unless --host says otherwise. There is no password and no
     encryption: to let others in, put a proxy before it. SIGTERM and Ctrl-C end it after the

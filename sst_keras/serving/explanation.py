@@ -7,11 +7,12 @@ Explanation", EMNLP 2019.
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Self
 
 from sst_keras.errors import UsageError
 from sst_keras.serving.prediction import Prediction, Predictor
@@ -52,24 +53,49 @@ class Explanation:
         return found | words | {"without": list(self.without)}
 
 
+@dataclass(frozen=True)
+class Occlusion:
+    """What has to be predicted to explain texts by leaving out their tokens.
+
+    Attributes:
+        tokens: The tokens of each text.
+    """
+
+    tokens: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Self:
+        """Cuts texts into tokens."""
+        rows = tokenize(list(texts)).numpy().tolist()
+        return cls(tuple(tuple(token.decode("utf-8") for token in row) for row in rows))
+
+    def texts(self) -> list[str]:
+        """Returns n + 1 texts for a text of n tokens: all of them, then without each in turn."""
+        return [
+            " ".join(shorter)
+            for row in self.tokens
+            for shorter in (row, *(row[:n] + row[n + 1 :] for n in range(len(row))))
+        ]
+
+    def explanations(
+        self, predictions: Sequence[Prediction], probabilities: Iterable[dict[str, float]]
+    ) -> list[Explanation]:
+        """Returns the explanations of predictions, by the `probabilities` of `texts`, in order."""
+        answers, found = iter(probabilities), []
+        for prediction, row in zip(predictions, self.tokens, strict=True):
+            joined, *without = islice(answers, len(row) + 1)
+            found.append(Explanation(prediction, row, joined, tuple(without)))
+        return found
+
+
 def explain(predictor: Predictor, texts: Sequence[str]) -> list[Explanation]:
     """Explains the predictions of texts. Each token's text is predicted in the same batches.
 
     A text of n tokens takes n + 2 predictions. Errors are those of `Predictor.predict`.
     """
-    found = predictor.predict(texts, explain=True)
-    tokens = [
-        [token.decode("utf-8") for token in row] for row in tokenize(list(texts)).numpy().tolist()
-    ]
-    shorter = [
-        " ".join(row[:n] + row[n + 1 :]) for row in tokens for n in reversed(range(len(row) + 1))
-    ]  # of each text first the whole
-    answers = iter(predictor.predict(shorter))
-    explanations = []
-    for prediction, row in zip(found, tokens, strict=True):
-        joined, *without = (next(answers).probabilities for _ in range(len(row) + 1))
-        explanations.append(Explanation(prediction, tuple(row), joined, tuple(without[::-1])))
-    return explanations
+    found, occlusion = predictor.predict(texts, explain=True), Occlusion.of(texts)
+    answers = predictor.predict(occlusion.texts())
+    return occlusion.explanations(found, (answer.probabilities for answer in answers))
 
 
 def to_html(explanations: Sequence[Explanation], title: str) -> str:

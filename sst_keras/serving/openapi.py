@@ -84,6 +84,10 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
         "/healthz": {"get": _operation("Whether the server answers", {"type": "object"})},
         "/metrics": {"get": _operation("Metrics for Prometheus", None, "text/plain")},
         "/openapi.json": {"get": _operation("This description", {"type": "object"})},
+        "/": {"get": _operation("A page to type reviews into", None, "text/html")},
+        "/api/models": {"get": _operation("The models and their classes", {"type": "object"})},
+        "/api/explain": {"post": _explain(models, limits)},
+        "/api/batch": {"post": _batch(models, limits)},
     }
     for place, parameters in (
         ("/v1/models/{name}", [name]),
@@ -106,6 +110,57 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": {"Text": text, "Error": error}},
     }
+
+
+def _explain(models: Models, limits: Limits) -> dict[str, Any]:
+    operation = _operation(
+        "Probabilities, attention, and the effect of each token", {"type": "object"},
+        errors=tuple(_ERRORS),
+    )  # fmt: skip
+    texts = {
+        "type": "array", "minItems": 1, "maxItems": limits.texts,
+        "items": {"type": "string", "minLength": 1, "maxLength": limits.characters},
+    }  # fmt: skip
+    properties = {
+        "texts": texts,
+        "model": {"type": "string", "enum": sorted(models)},
+        "version": {"type": "integer", "minimum": 0},
+        "effects": {"type": "boolean", "default": True},
+    }
+    required = ["texts", "model"] if len(models) > 1 else ["texts"]
+    body = {"type": "object", "properties": properties, "required": required}
+    schema = {**body, "additionalProperties": False}
+    operation["description"] = (
+        f"The effect of a token is how much it raises the probability of the class: that of the "
+        f"text, less that of the text without it. Texts of more than {limits.occluded} tokens have "
+        f"null as effects."
+    )
+    operation["requestBody"] = {
+        "required": True, "content": {"application/json": {"schema": schema}},
+    }  # fmt: skip
+    return operation
+
+
+def _batch(models: Models, limits: Limits) -> dict[str, Any]:
+    about = (
+        f"The body is a file of at most {limits.file} bytes: CSV, TSV, JSON, JSON Lines, or a text "
+        f"on each line. The ending of its name says which. The answer has its columns and rows, "
+        f"and the predictions."
+    )
+    operation = _operation("Classify a file", None, "text/csv", errors=tuple(_ERRORS))
+    operation["description"] = about
+    operation["parameters"] = [
+        {"name": "name", "in": "query", "schema": {"type": "string", "default": "texts.csv"}},
+        {"name": "text_column", "in": "query", "schema": {"type": "string", "default": "text"}},
+        {
+            "name": "model", "in": "query", "required": len(models) > 1,
+            "schema": {"type": "string", "enum": sorted(models)},
+        },
+        {"name": "version", "in": "query", "schema": {"type": "integer", "minimum": 0}},
+    ]  # fmt: skip
+    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    operation["requestBody"] = {"required": True, "content": binary}
+    return operation
 
 
 def _operation(

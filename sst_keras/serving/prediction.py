@@ -109,7 +109,7 @@ class Predictor:
             raise UsageError(message, setting="texts")
         signature = "explain" if explain and self.has_attention else "serving_default"
         answers = self.answers(texts, signature)
-        return [self._prediction(*pair) for pair in zip(texts, answers, strict=True)]
+        return [self.prediction(*pair) for pair in zip(texts, answers, strict=True)]
 
     @property
     def signatures(self) -> tuple[str, ...]:
@@ -133,8 +133,13 @@ class Predictor:
                 answers[place] = {name: values[row] for name, values in columns.items()}
         return answers
 
-    def _prediction(self, text: str, answer: Mapping[str, Any]) -> Prediction:
-        probabilities = dict(zip(self.class_names, answer["probabilities"].tolist(), strict=True))
+    def probabilities(self, answer: Mapping[str, Any]) -> dict[str, float]:
+        """Returns class name → probability, of a text's answer by `answers`."""
+        return dict(zip(self.class_names, answer["probabilities"].tolist(), strict=True))
+
+    def prediction(self, text: str, answer: Mapping[str, Any]) -> Prediction:
+        """Returns the prediction for a text from its answer by `answers`."""
+        probabilities = self.probabilities(answer)
         tokens = attention = None
         if "attention" in answer:
             tokens = tuple(token.decode() for token in answer["tokens"] if token)

@@ -50,7 +50,7 @@ class PredictRequest:
 
 def parse_predict(body: bytes, signatures: Collection[str]) -> PredictRequest:
     """Reads the body of a `:predict` request; what is wrong with it raises a `RequestError`."""
-    request = _parse(body)
+    request = parse_object(body)
     name = request.get("signature_name", DEFAULT)
     if not isinstance(name, str):
         raise _malformed(
@@ -76,7 +76,8 @@ def parse_predict(body: bytes, signatures: Collection[str]) -> PredictRequest:
     raise RequestError(400, "Missing 'inputs' or 'instances' key")
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Reads the JSON object that a body holds; what is wrong with it raises a `RequestError`."""
     if not body:
         raise RequestError(400, "JSON Parse error: The document is empty")
     try:

@@ -220,6 +220,11 @@ def score_table(
     return rows
 
 
+def not_classified(table: Table) -> int:
+    """Returns how many rows of a table have had no prediction so far."""
+    return table.counts.get(_NOT_CLASSIFIED, (0, []))[0]
+
+
 def _parts(out: Path) -> tuple[Path, Path]:
     """Returns the files that a stopped command leaves: the rows, and what they are of."""
     return out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.part.json")

@@ -1,6 +1,7 @@
 """The HTTP server: TensorFlow Serving's REST API for exported models, health, metrics, OpenAPI.
 
-It runs no code from a model's folder but the SavedModel's graph, writes no file, and logs no text.
+It runs no code from a model's folder but the SavedModel's graph, and logs no text. Files that it
+classifies are in a temporary folder meanwhile.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from starlette.routing import Route
 
 import sst_keras
 from sst_keras.serving import openapi
+from sst_keras.serving.api import Api
 from sst_keras.serving.batching import Batcher
 from sst_keras.serving.registry import Models, ServedModel
 from sst_keras.serving.rest import (
@@ -41,6 +43,7 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18}))?"
 _METHOD = re.compile(rf"{_MODEL}:(?P<method>predict|classify|regress)", re.IGNORECASE)
 _METADATA = re.compile(rf"{_MODEL}/metadata", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
+_SHOWN = 200  # characters of a name in a message
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Limits:
         characters: Bytes of a text in UTF-8 (413).
         queue: Texts that may wait (429).
         padded: The number of texts times the bytes of the longest, if tokens are asked for (413).
+        occluded: Tokens of a text whose effects are answered, and an eighth of those of all such
+            texts of a request (413).
+        file: Bytes of a file (413).
         connections: Clients at the same time (503).
         seconds: How long a request may take to arrive, and how long its answer (504).
         batch: The most texts that are computed together.
@@ -64,6 +70,8 @@ class Limits:
     characters: int = 20_000
     queue: int = 4096
     padded: int = 1 << 18
+    occluded: int = 256
+    file: int = 16 << 20
     connections: int = 1024
     seconds: float = 30.0
     batch: int = 64
@@ -100,6 +108,7 @@ class Server:
         # TensorFlow itself uses all cores for a batch.
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="model")
         self.batchers: dict[tuple[str, int], Batcher] = {}
+        self.api = Api(self)
         self.metrics.waiting.set_function(
             lambda: sum(batcher.waiting for batcher in self.batchers.values())
         )
@@ -116,7 +125,8 @@ class Server:
                 )  # fmt: skip
 
     async def close(self) -> None:
-        """Answers what was accepted, and refuses the rest."""
+        """Answers what was accepted, but for a file, and refuses the rest."""
+        self.api.close()
         for batcher in self.batchers.values():
             await batcher.close()
         self.executor.shutdown()
@@ -129,7 +139,8 @@ class Server:
         if request.method == "POST" and (found := _METHOD.fullmatch(path)):
             return await self._predict(request, **found.groupdict())
         if request.method == "GET" and (found := _METADATA.fullmatch(path)):
-            model = self._model(**found.groupdict())
+            name, version = found.group("name", "version")
+            model = self.model(name, int(version) if version else None)
             return JSONResponse(metadata_response(model.name, model.version, model.signatures))
         if request.method == "GET" and (found := _STATUS.fullmatch(path)):
             return self._status(**found.groupdict())
@@ -144,24 +155,33 @@ class Server:
             raise RequestError(404, f"Could not find {which} of model {name}")
         return JSONResponse(status_response(list(versions)))
 
-    def _model(self, name: str, version: str | None) -> ServedModel:
+    def model(self, name: str, version: int | None = None) -> ServedModel:
+        """Returns a model, by default its newest version; if there is none: `RequestError`."""
         versions = self.models.get(name, {})
-        number = int(version) if version else max(versions, default=0)
+        number = max(versions, default=0) if version is None else version
         if number not in versions:
-            wanted = f"Specific({name}, {version})" if version else f"Latest({name})"
+            shown = name[:_SHOWN]
+            wanted = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
             raise RequestError(404, f"Servable not found for request: {wanted}")
         return versions[number]
+
+    async def submit(
+        self, model: ServedModel, texts: Sequence[str | bytes], signature: str
+    ) -> list[dict[str, Any]]:
+        """Returns a model's answers for texts; see `Batcher.submit` for what it raises."""
+        if not texts:
+            return []
+        batcher = self.batchers[model.name, model.version]
+        answers = await batcher.submit(texts, signature, self.limits.seconds)
+        self.metrics.texts.inc(len(texts))
+        return answers
 
     async def _predict(
         self, request: Request, name: str, version: str | None, method: str
     ) -> Response:
         method = method.lower()
-        try:
-            async with asyncio.timeout(self.limits.seconds):
-                body = await self._body(request)
-        except TimeoutError:
-            raise RequestError(504, "The request did not arrive in time.") from None
-        model = self._model(name, version)
+        body = await self.body(request, self.limits.body)
+        model = self.model(name, int(version) if version else None)
         if method != "predict":
             wanted = {"classify": "classification", "regress": "regression"}[method]
             raise RequestError(
@@ -170,24 +190,25 @@ class Server:
                 f"tensorflow/serving/predict",
             )
         asked = parse_predict(body, model.signatures)
-        self._check(asked.texts)
-        longest = max(map(len, asked.texts), default=0)
-        if "tokens" in model.signatures[asked.signature]["outputs"]:
-            # Tokens are padded to the longest text of the request.
-            if len(asked.texts) * longest > self.limits.padded:
-                raise RequestError(
-                    413, "Expected texts of similar length, or fewer of them: tokens are padded."
-                )
-        batcher, answers = self.batchers[model.name, model.version], []
-        if asked.texts:
-            answers = await batcher.submit(asked.texts, asked.signature, self.limits.seconds)
-        self.metrics.texts.inc(len(asked.texts))
+        self.check(asked.texts)
+        self.check_padding(model, asked.signature, asked.texts)
+        answers = await self.submit(model, asked.texts, asked.signature)
         request.state.texts = len(asked.texts)
         names = sorted(model.signatures[asked.signature]["outputs"])
         outputs = {name: _column([answer[name] for answer in answers]) for name in names}
         return JSONResponse(predict_response(outputs, asked.by_row))
 
-    def _check(self, texts: Sequence[bytes]) -> None:
+    def check_padding(self, model: ServedModel, signature: str, texts: Sequence[bytes]) -> None:
+        """Bounds the answer to texts whose tokens are padded to the longest of them."""
+        longest = max(map(len, texts), default=0)
+        has_tokens = "tokens" in model.signatures[signature]["outputs"]
+        if has_tokens and len(texts) * longest > self.limits.padded:
+            raise RequestError(
+                413, "Expected texts of similar length, or fewer of them: tokens are padded."
+            )
+
+    def check(self, texts: Sequence[bytes]) -> None:
+        """Checks the number and the lengths of texts; too many or too long: `RequestError`."""
         limits = self.limits
         if len(texts) > limits.texts:
             raise RequestError(
@@ -201,13 +222,18 @@ class Server:
                     f"{len(text)}.",
                 )
 
-    async def _body(self, request: Request) -> bytes:
+    async def body(self, request: Request, most: int) -> bytes:
+        """Returns the body of a request, of `most` bytes; a larger or slow one: `RequestError`."""
         chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > self.limits.body:
-                raise RequestError(413, f"Expected a body of at most {self.limits.body} bytes.")
-            chunks.append(chunk)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > most:
+                        raise RequestError(413, f"Expected a body of at most {most} bytes.")
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise RequestError(504, "The request did not arrive in time.") from None
         return b"".join(chunks)
 
     async def healthz(self, request: Request) -> Response:
@@ -255,7 +281,12 @@ def create_app(models: Models, limits: Limits | None = None) -> Starlette:
         yield
         await server.close()
 
+    api = server.api
     routes = [
+        Route("/", _watched("page", server, api.page)),
+        Route("/api/models", _watched("api", server, api.models)),
+        Route("/api/explain", _watched("api", server, api.explain), methods=["POST"]),
+        Route("/api/batch", _watched("api", server, api.batch), methods=["POST"]),
         Route("/healthz", _watched("healthz", server, server.healthz)),
         Route("/metrics", _watched("metrics", server, server.prometheus)),
         Route("/openapi.json", _watched("openapi", server, server.openapi)),
@@ -287,7 +318,9 @@ def _watched(
         try:
             response = await handle(request)
         except RequestError as error:
-            response = JSONResponse({"error": error.message}, error.status)
+            # Bytes of a file that are not UTF-8 are halves of surrogate pairs.
+            message = error.message.encode("utf-8", "backslashreplace").decode("utf-8")
+            response = JSONResponse({"error": message}, error.status)
             if error.status == 429:
                 response.headers["Retry-After"] = "1"
         except ClientDisconnect:

@@ -1,0 +1,295 @@
+"""What the server answers beyond TensorFlow Serving's API: explanations, files, and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import tempfile
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from sst_keras.errors import InputError, UsageError
+from sst_keras.serving.explanation import Explanation, Occlusion
+from sst_keras.serving.registry import ServedModel
+from sst_keras.serving.rest import DEFAULT, RequestError, parse_object
+from sst_keras.serving.scoring import BLANK, not_classified, score_table
+from sst_keras.settings import DataConfig
+from sst_keras.tables.reading import TABLES, is_table, open_lines, open_table
+
+if TYPE_CHECKING:
+    from sst_keras.serving.server import Server
+
+_PAGE = Path(__file__).with_name("page.html")
+_KEYS = {"texts": list, "model": str, "version": int, "effects": bool}
+_MEDIA = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".jsonl": "application/jsonl"}
+_DIGITS = 6
+
+
+class Api:
+    """The handlers of `/api/` and of the page."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        # One file at a time, beside the batches of other requests.
+        self.files = ThreadPoolExecutor(1, thread_name_prefix="file")
+        self._stop: threading.Event | None = None  # of the file in progress
+        self._page = _PAGE.read_text("utf-8")
+        self._policy = _policy(self._page)
+
+    def close(self) -> None:
+        """Stops the file in progress, if there is one."""
+        if self._stop:
+            self._stop.set()
+        self.files.shutdown()
+
+    async def page(self, request: Request) -> Response:
+        """Returns the page, which asks this server only."""
+        headers = {
+            "Content-Security-Policy": self._policy,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-cache",
+        }
+        return HTMLResponse(self._page, headers=headers)
+
+    async def models(self, request: Request) -> Response:
+        """Lists the models, with their classes, and the limits of requests."""
+        models = [
+            {
+                "model": name,
+                "versions": sorted(versions, reverse=True),
+                "class_names": newest.predictor.class_names,
+                "has_attention": newest.predictor.has_attention,
+            }
+            for name, versions in sorted(self.server.models.items())
+            for newest in [versions[max(versions)]]
+        ]
+        limits = self.server.limits
+        shown = ("texts", "characters", "occluded", "file")
+        return JSONResponse(
+            {"models": models, "limits": {name: getattr(limits, name) for name in shown}}
+        )
+
+    async def explain(self, request: Request) -> Response:
+        """Answers texts with probabilities, attention and the effects of their tokens.
+
+        The body is `{"texts": [...]}`, with `model` and `version` if there are several, and
+        `"effects": false` to leave out what takes longest. The effects of a text with more tokens
+        than `Limits.occluded` are null.
+        """
+        limits = self.server.limits
+        asked = _asked(await self.server.body(request, limits.body))
+        model = self._model(asked.get("model"), asked.get("version"))
+        texts = asked["texts"]
+        self.server.check([text.encode() for text in texts])
+        request.state.texts = len(texts)
+        try:
+            async with asyncio.timeout(limits.seconds):
+                found = await self._explanations(model, texts, asked.get("effects", True))
+        except TimeoutError:
+            raise RequestError(
+                504, f"There was no answer within {limits.seconds:g} seconds."
+            ) from None
+        about = {"model": model.name, "version": model.version}
+        return JSONResponse(about | {"explanations": found})
+
+    async def _explanations(
+        self, model: ServedModel, texts: list[str], with_effects: bool
+    ) -> list[dict[str, Any]]:
+        submit, predictor = self.server.submit, model.predictor
+        signature = "explain" if predictor.has_attention else DEFAULT
+        self.server.check_padding(model, signature, [text.encode() for text in texts])
+        answers = await submit(model, texts, signature)
+        found = [predictor.prediction(*pair) for pair in zip(texts, answers, strict=True)]
+        if not with_effects:
+            return [_rounded(each.to_dict()) for each in found]
+        loop = asyncio.get_running_loop()
+        occlusion = await loop.run_in_executor(self.server.executor, Occlusion.of, texts)
+        short = self._short(occlusion)
+        asked, most = [found[place] for place in short], self.server.limits.batch
+        occlusion = Occlusion(tuple(occlusion.tokens[place] for place in short))
+        shorter, probabilities = occlusion.texts(), []
+        for start in range(0, len(shorter), most):  # other requests come in between
+            batch = shorter[start : start + most]
+            rows = await submit(model, batch, DEFAULT)
+            probabilities += [predictor.probabilities(row) for row in rows]
+        explained = dict(zip(short, occlusion.explanations(asked, probabilities), strict=True))
+        return [
+            _rounded(_without_texts(explained[place]))
+            if place in explained
+            else _rounded(each.to_dict()) | {"effects": None}
+            for place, each in enumerate(found)
+        ]
+
+    def _short(self, occlusion: Occlusion) -> list[int]:
+        """Returns the places of the texts that are short enough for effects."""
+        most = self.server.limits.occluded
+        lengths = [len(row) for row in occlusion.tokens]
+        short = [place for place, length in enumerate(lengths) if length <= most]
+        if (total := sum(lengths[place] for place in short)) > 8 * most:
+            raise RequestError(
+                413,
+                f"Expected at most {8 * most} tokens in all for effects. Received: {total}. Send "
+                f"fewer texts at a time.",
+            )
+        return short
+
+    async def batch(self, request: Request) -> Response:
+        """Answers a file of texts with the same file and a prediction in each row.
+
+        The body is the file. The query has its `name`, whose ending says what it is, and may have
+        `text_column`, `model` and `version`.
+        """
+        query, limits = request.query_params, self.server.limits
+        unknown = set(query) - {"name", "text_column", "model", "version"}
+        if unknown:
+            raise RequestError(400, f"Unknown query parameter: {min(unknown)[:100]}")
+        version = query.get("version", "")
+        if version and not re.fullmatch(r"[0-9]{1,18}", version):
+            raise RequestError(400, f"Expected a number as version. Received: {version[:100]}")
+        model = self._model(query.get("model"), int(version) if version else None)
+        ending = Path(query.get("name", "texts.csv")[-300:]).suffix.lower()
+        if ending not in (*TABLES, ".txt"):
+            raise RequestError(
+                400, f"Expected a name ending in {', '.join((*TABLES, '.txt'))}: ?name=reviews.csv"
+            )
+        body = await self.server.body(request, limits.file)
+        if self._stop:
+            raise RequestError(429, "Another file is being classified. Try again in a second.")
+        self._stop = stop = threading.Event()
+        job = _File(model, body, ending, query.get("text_column", ""), stop)
+        future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
+        future.add_done_callback(lambda _: setattr(self, "_stop", None))
+        try:
+            content, made, rows, bad = await asyncio.wait_for(
+                asyncio.shield(future), 10 * limits.seconds
+            )
+        except (TimeoutError, asyncio.CancelledError):
+            stop.set()
+            raise RequestError(504, "The file took too long.") from None
+        request.state.texts = rows
+        self.server.metrics.texts.inc(rows)
+        headers = {
+            "Content-Disposition": f'attachment; filename="classified{made}"',
+            "X-Rows": str(rows),
+            "X-Rows-Not-Classified": str(bad),
+        }
+        return Response(content, media_type=_MEDIA[made], headers=headers)
+
+    def _model(self, name: str | None, version: int | None) -> ServedModel:
+        models = self.server.models
+        if name is None and len(models) > 1:
+            raise RequestError(400, f"Expected a model: one of {', '.join(sorted(models))}.")
+        name = next(iter(models)) if name is None else name
+        return self.server.model(name, version)
+
+
+class _Stopped(Exception):
+    """Nobody waits for a file any more."""
+
+
+class _File(NamedTuple):
+    """A file of texts that is to be classified."""
+
+    model: ServedModel
+    body: bytes
+    ending: str
+    text_column: str
+    stop: threading.Event
+
+    def classified(self) -> tuple[bytes, str, int, int]:
+        """Returns the file with predictions, its ending, its rows, and those without prediction.
+
+        A file that cannot be read raises a `RequestError`.
+        """
+        made = {".tsv": ".tsv", ".tab": ".tsv", ".jsonl": ".jsonl", ".ndjson": ".jsonl"}.get(
+            self.ending, ".csv"
+        )
+        with tempfile.TemporaryDirectory(prefix="sst_keras-") as folder:
+            path, out = Path(folder) / f"file{self.ending}", Path(folder) / f"classified{made}"
+            path.write_bytes(self.body)
+            data = DataConfig(**({"text_column": self.text_column} if self.text_column else {}))
+            try:
+                if self.text_column or is_table(path, data):
+                    table = open_table(path, data, with_label=False, lenient=True)
+                else:
+                    table = open_lines(path, data, lenient=True)
+                rows = score_table(self.model.predictor, table, out, progress=self._go_on)
+            except (InputError, UsageError) as error:
+                message = error.message.replace(f"{folder}/", "")
+                if error.setting == "data.text_column":
+                    message += " The query names the column: &text_column=NAME"
+                raise RequestError(400, message) from None
+            except _Stopped:
+                raise RequestError(504, "The file took too long.") from None
+            return out.read_bytes(), made, rows, not_classified(table)
+
+    def _go_on(self, line: int, lines: int) -> None:
+        if self.stop.is_set():
+            raise _Stopped
+
+
+def _asked(body: bytes) -> dict[str, Any]:
+    """Reads the body of a request for explanations; what is wrong raises a `RequestError`."""
+    asked = parse_object(body)
+    if unknown := set(asked) - set(_KEYS):
+        raise RequestError(400, f"Unknown key: {min(unknown)[:100]}. Expected: {', '.join(_KEYS)}")
+    for name, kind in _KEYS.items():
+        # True is an int to Python.
+        if name in asked and type(asked[name]) is not kind:
+            kinds = {list: "a list of texts", str: "a string", int: "a number", bool: "true, false"}
+            raise RequestError(400, f"Expected {kinds[kind]} as {name!r}.")
+    texts = asked.get("texts")
+    if not texts:
+        raise RequestError(400, "Expected a list of texts as 'texts', with one at least.")
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise RequestError(400, f"Expected a text. Text {number} is none.")
+        if not text.strip():
+            raise RequestError(400, f"Text {number}: {BLANK}.")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise RequestError(400, f"Text {number} has half a surrogate pair.") from None
+    return asked
+
+
+def _without_texts(explanation: Explanation) -> dict[str, Any]:
+    found = explanation.to_dict()
+    del found["without"]
+    return found
+
+
+def _rounded(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an explanation without its text, its shares with six digits."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, float):
+            return round(value, _DIGITS)
+        if isinstance(value, Mapping):
+            return {name: short(each) for name, each in value.items()}
+        return [short(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return {name: short(value) for name, value in found.items() if name != "text"}
+
+
+def _policy(page: str) -> str:
+    """Returns the policy that lets a page's own script and style run, and nothing else."""
+
+    def allowed(tag: str) -> str:
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; script-src {allowed('script')}; style-src {allowed('style')}; "
+        f"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors 'none'"
+    )

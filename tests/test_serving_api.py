@@ -1,0 +1,218 @@
+"""What the server answers beyond TensorFlow Serving's API."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+import threading
+from dataclasses import replace
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from sst_keras.serving import scoring
+from sst_keras.serving.explanation import explain
+from sst_keras.serving.prediction import Predictor
+from sst_keras.serving.registry import find_models
+from sst_keras.serving.server import Limits, create_app
+
+LIMITS = Limits(body=4000, file=3000, texts=5, characters=2000, batch=4, occluded=20, seconds=20)
+REVIEWS = "id,text,stars\n1,A joy.,5\n2,,1\n3,Dull é,2\n"
+
+
+@pytest.fixture(scope="module")
+def client(served_folder):
+    with TestClient(create_app(find_models([str(served_folder)]), LIMITS)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def two_models(served_folder):
+    places = [f"films={served_folder}", f"books={served_folder}"]
+    with TestClient(create_app(find_models(places), LIMITS)) as client:
+        yield client
+
+
+def test_explanations_are_those_of_the_command(client, served_folder):
+    texts = ["Not bad.", "A dull, dull film", "é"]
+    answer = client.post("/api/explain", json={"texts": texts}).json()
+    assert (answer["model"], answer["version"]) == ("films", 3)
+    expected = explain(Predictor.load(served_folder / "3"), texts)
+    for found, one in zip(answer["explanations"], expected, strict=True):
+        assert found["class_name"] == one.prediction.class_name
+        assert found["tokens"] == list(one.tokens)
+        assert found["probabilities"] == pytest.approx(one.prediction.probabilities, abs=1e-5)
+        assert found["attention"] == pytest.approx(one.prediction.attention, abs=1e-5)
+        assert found["effects"] == pytest.approx(one.effects, abs=1e-5)
+        assert sum(found["attention"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_effects_can_be_left_out(client):
+    body = {"texts": ["A dull film"], "effects": False, "model": "films", "version": 3}
+    (found,) = client.post("/api/explain", json=body).json()["explanations"]
+    assert set(found) == {
+        "label", "class_name", "probabilities", "tokens", "attention",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ("{", 400, "JSON Parse error"),
+        ("[]", 400, "Is not object"),
+        ({}, 400, "with one at least"),
+        ({"texts": []}, 400, "with one at least"),
+        ({"texts": "a"}, 400, "Expected a list of texts as 'texts'"),
+        ({"texts": [1]}, 400, "Text 0 is none"),
+        ({"texts": ["a", " \n"]}, 400, "Text 1: the text is blank"),
+        ('{"texts": ["\\ud800"]}', 400, "half a surrogate pair"),
+        ({"texts": ["a"], "text": 1}, 400, "Unknown key: text. Expected: texts, model"),
+        ({"texts": ["a"], "effects": 1}, 400, "Expected true, false as 'effects'"),
+        ({"texts": ["a"], "version": True}, 400, "Expected a number as 'version'"),
+        ({"texts": ["a"], "model": "other"}, 404, "Latest(other)"),
+        ({"texts": ["a"], "version": 9}, 404, "Specific(films, 9)"),
+        ({"texts": ["a"] * 6}, 413, "at most 5 texts"),
+        ({"texts": ["a" * 2001]}, 413, "Text 0 has 2001"),
+        ({"texts": ["a" * 5000]}, 413, "at most 4000 bytes"),
+    ],
+)
+def test_what_cannot_be_explained_has_a_reason(client, body, status, message):
+    content = body if isinstance(body, str) else json.dumps(body)
+    answer = client.post("/api/explain", content=content)
+    assert answer.status_code == status and message in answer.json()["error"]
+
+
+def test_a_long_text_has_an_answer_without_effects(client, monkeypatch):
+    body = {"texts": ["b " * 200, "a b"]}
+    first, second = client.post("/api/explain", json=body).json()["explanations"]
+    assert len(first["tokens"]) == 200 and first["effects"] is None
+    assert len(second["effects"]) == 2
+    monkeypatch.setattr(client.app.state.server, "limits", replace(LIMITS, occluded=3))
+    body = {"texts": ["a b c"] * 5}
+    assert client.post("/api/explain", json=body).status_code == 200
+    monkeypatch.setattr(client.app.state.server, "limits", replace(LIMITS, occluded=3, texts=9))
+    answer = client.post("/api/explain", json={"texts": ["a b c"] * 9})
+    assert answer.status_code == 413 and "at most 24 tokens in all" in answer.json()["error"]
+
+
+def test_one_of_several_models_has_to_be_named(two_models):
+    models = two_models.get("/api/models").json()
+    assert [(each["model"], each["versions"]) for each in models["models"]] == [
+        ("books", [3]), ("films", [3]),
+    ]  # fmt: skip
+    assert models["models"][0]["class_names"][0] == "very negative"
+    assert models["limits"]["texts"] == 5
+    answer = two_models.post("/api/explain", json={"texts": ["a"]})
+    assert answer.status_code == 400 and "one of books, films" in answer.json()["error"]
+    body = {"texts": ["a"], "model": "books"}
+    assert two_models.post("/api/explain", json=body).json()["model"] == "books"
+    url = "/api/batch?name=a.txt&version=3"
+    assert two_models.post(url, content=b"a\n").status_code == 400
+    assert two_models.post(f"{url}&model=films", content=b"a\n").status_code == 200
+
+
+def test_a_file_comes_back_with_its_columns_and_predictions(client, served_folder):
+    answer = client.post("/api/batch?name=My%20reviews.CSV", content=REVIEWS.encode())
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert 'filename="classified.csv"' in answer.headers["content-disposition"]
+    assert (answer.headers["x-rows"], answer.headers["x-rows-not-classified"]) == ("3", "1")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["id"] for row in rows] == ["1", "2", "3"]
+    first, second = Predictor.load(served_folder / "3").predict(["A joy.", "Dull é"])
+    assert [row["predicted_class"] for row in rows] == [first.class_name, "", second.class_name]
+    assert rows[1]["prediction_problem"] == "the text is blank"
+
+
+def test_the_ending_says_what_a_file_is(client):
+    lines = client.post("/api/batch?name=a.txt", content=b"A joy\nDull\n")
+    assert [row["text"] for row in csv.DictReader(io.StringIO(lines.text))] == ["A joy", "Dull"]
+    objects = b'{"review": "A joy", "n": 1}\n{"review": "Dull", "n": 2}\n'
+    found = client.post("/api/batch?name=a.jsonl&text_column=review", content=objects)
+    rows = [json.loads(line) for line in found.text.splitlines()]
+    assert [row["n"] for row in rows] == [1, 2] and rows[0]["predicted_class"]
+    tabs = client.post("/api/batch?name=a.tsv", content=b"text\tn\nA joy\t1\n")
+    assert tabs.text.splitlines()[0].startswith("text\tn\tpredicted_class")
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "message"),
+    [
+        ("name=a.csv", b"id,stars\n1,2\n2,3\n", 400, "&text_column=NAME"),
+        ("name=a.csv&text_column=x", REVIEWS.encode(), 400, "x"),
+        ("name=a.csv", b"", 400, "file.csv"),
+        ("name=a.exe", b"a", 400, "Expected a name ending in"),
+        ("name=a.csv.gz", b"a", 400, "Expected a name ending in"),
+        ("name=../../a", b"a", 400, "Expected a name ending in"),
+        ("name=a.csv&version=x", b"a", 400, "Expected a number as version"),
+        ("name=a.csv&version=4", b"a", 404, "Specific(films, 4)"),
+        ("name=a.csv&model=b", b"a", 404, "Latest(b)"),
+        ("nam=a.csv", b"a", 400, "Unknown query parameter: nam"),
+        ("name=a.csv", b"a" * 3001, 413, "at most 3000 bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_classified_has_a_reason(client, query, body, status, message):
+    answer = client.post(f"/api/batch?{query}", content=body)
+    assert answer.status_code == status and message in answer.json()["error"]
+    assert "/tmp" not in answer.text and "--" not in answer.json()["error"]
+
+
+def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
+    go_on, has_started = threading.Event(), threading.Event()
+    score, api = scoring.score_table, client.app.state.server.api
+
+    def slow(predictor, table, out, progress):
+        has_started.set()
+        assert go_on.wait(20)
+        progress(1, 1)
+        return score(predictor, table, out, progress=progress)
+
+    monkeypatch.setattr("sst_keras.serving.api.score_table", slow)
+    monkeypatch.setattr(api.server, "limits", replace(LIMITS, seconds=0.02))
+    answers = []
+    url = "/api/batch?name=a.txt"
+    first = threading.Thread(target=lambda: answers.append(client.post(url, content=b"a\n")))
+    first.start()
+    assert has_started.wait(20)
+    assert client.post(url, content=b"b\n").status_code == 429
+    first.join(20)
+    assert answers[0].status_code == 504
+    monkeypatch.setattr(api.server, "limits", LIMITS)
+    go_on.set()
+    while client.post(url, content=b"b\n").status_code == 429:  # until the first has noticed
+        pass
+    assert client.post(url, content=b"b\n").status_code == 200
+
+
+def test_only_the_page_itself_may_run(client):
+    answer = client.get("/")
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = answer.headers["content-security-policy"]
+    (script,) = re.findall("<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'") and "unsafe" not in policy
+    assert "://" not in answer.text and " style=" not in answer.text
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.lists(st.text())
+
+
+@hypothesis.settings(
+    max_examples=60, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(
+    asked=st.dictionaries(st.sampled_from(["texts", "model", "version", "effects", "x"]), VALUES),
+    body=st.binary(max_size=60),
+    ending=st.sampled_from(["csv", "tsv", "jsonl", "json", "txt"]),
+)
+def test_whatever_is_asked_has_an_answer(client, asked, body, ending):
+    for answer in (
+        client.post("/api/explain", json=asked),
+        client.post(f"/api/batch?name=a.{ending}", content=body),
+        client.post(f"/api/batch?name=a.{ending}&text_column=1", content=body),
+    ):
+        assert answer.status_code in (200, 400, 404, 413), answer.text
