@@ -19,10 +19,10 @@ __version__ = "0.1.0"
 await_keras()
 
 
-def load(model: str | Path) -> Predictor:
-    """Loads a trained model.
+def load(model: str | Path = "small") -> Predictor:
+    """Loads a trained model, by default the one that ships with the package.
 
-        model = sst_keras.load("saved_models/lstm-attention/20261125-101500-seed1")
+        model = sst_keras.load()
         model("Not bad.").class_name
 
     `model` is a run's folder, its name below `saved_models/`, or the folder of an exported

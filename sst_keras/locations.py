@@ -41,14 +41,15 @@ def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
 
 
 def bundled(name: str) -> Path:
-    """Returns a folder that ships with the package: `pipelines`, `sample` or `behaviour`.
+    """Returns a folder that ships with the package: `pipelines`, `sample`, `behaviour`, `small`.
 
     An installed wheel has them inside the package. A checkout has them beside it.
     """
     installed = _PACKAGE / name
     if installed.is_dir():
         return installed
-    return _PACKAGE.parent / ("pipelines" if name == "pipelines" else f"data/{name}")
+    places = {"pipelines": "pipelines", "small": "saved_models/small"}
+    return _PACKAGE.parent / places.get(name, f"data/{name}")
 
 
 def is_reachable(url: str, seconds: float = _PROBE_SECONDS) -> bool:

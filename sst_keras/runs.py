@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 from sst_keras import files
 from sst_keras.config import load_saved
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locations import bundled
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
     import numpy as np
 
 RUNS_DIR = Path("saved_models")
+SMALL = "small"  # the name of the model that ships with the package
 _SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
 
 
@@ -152,9 +154,28 @@ def is_run(path: str | Path) -> bool:
 
 
 def find_export(path: str | Path) -> Path | None:
-    """Returns the exported SavedModel at `path` or `saved_models/<path>`; None if there is none."""
-    folders = (Path(path), RUNS_DIR / path)
-    return next((folder for folder in folders if (folder / "saved_model.pb").is_file()), None)
+    """Returns the exported SavedModel at `path` or `saved_models/<path>`; None if there is none.
+
+    Of a folder with numbered versions, it is the newest. `small` ships with the package.
+    """
+    for folder in model_places(path):
+        for place in (folder, *reversed(versions_in(folder))):
+            if (place / "saved_model.pb").is_file():
+                return place
+    return None
+
+
+def model_places(path: str | Path) -> list[Path]:
+    """Returns the folders that a model's name or path can mean, in the order of search."""
+    own = [bundled(SMALL)] if str(path) == SMALL else []
+    return [Path(path), RUNS_DIR / path, *own]
+
+
+def versions_in(folder: Path) -> list[Path]:
+    """Returns the exported SavedModels of a folder that are named by numbers, in their order."""
+    numbered = [each for each in folder.glob("*/") if each.name.isdecimal()]
+    numbered.sort(key=lambda each: int(each.name))
+    return [each for each in numbered if (each / "saved_model.pb").is_file()]
 
 
 def new_run(

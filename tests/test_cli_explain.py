@@ -34,7 +34,7 @@ def test_on_the_screen_and_in_files(explain, tmp_path):
 
 def test_usage_errors(explain, tmp_path):
     for arguments, message in (
-        ((), "Missing argument"),
+        ((), "expected a text after the model"),
         (("Good.", "--out", "x.pdf"), "--out: expected a file ending in .html"),
         (("Good.", "Bad.", "--out", "x.png"), "expected one text for a picture. Received: 2"),
         (("Good.", " "), "Text 2 is blank"),

@@ -6,7 +6,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+import sst_keras
 from sst_keras.cli import main
+from sst_keras.cli.predict import model_and_texts
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +307,53 @@ def test_a_damaged_first_object_and_a_line_without_its_label(predict, tmp_path):
     found = json.loads(predict("--file", str(tmp_path / "x.txt"), "--json").stdout)["predictions"]
     assert [row["text"] for row in found if "label" in row] == ["Good.", "Superb."]
     assert found[1]["line"] == 2 and "expected __label__" in found[1]["problem"]
+
+
+@pytest.fixture
+def small(trained_run, served_folder, monkeypatch):
+    """The small model that ships with the package, which is another one here."""
+    monkeypatch.setattr("sst_keras.runs.bundled", lambda name: served_folder)
+    return served_folder / "3"
+
+
+def test_without_a_model_it_is_the_small_one_and_a_message_says_so(small, predict, monkeypatch):
+    expected = json.loads(predict("Not bad.", "--json").output)
+    monkeypatch.chdir(small.parent.parent)
+    for arguments in (["Not bad."], ["small", "Not bad."], [str(small.parent), "Not bad."]):
+        result = CliRunner().invoke(main, ["predict", *arguments, "--json"])
+        assert json.loads(result.stdout) == expected
+        assert ("Model: small" in result.stderr) == (len(arguments) == 1)
+    lines = CliRunner().invoke(main, ["predict"], input="Not bad.\n")
+    assert lines.exit_code == 0 and "Not bad." in lines.stdout
+    assert sst_keras.load()("Not bad.").class_name == expected["predictions"][0]["class_name"]
+    explained = CliRunner().invoke(main, ["explain", "great", "--json"])
+    assert json.loads(explained.stdout)["explanations"][0]["tokens"] == ["great"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "texts"),
+    [
+        (["great"], "small", ("great",)),
+        (["great film", "bad"], "small", ("great film", "bad")),
+        (["small", "great", "bad"], "small", ("great", "bad")),
+        (["x" * 5000 + " "], "small", ("x" * 5000 + " ",)),
+        (["a\0 b"], "small", ("a\0 b",)),
+        ([], "small", ()),
+    ],
+)
+def test_what_is_a_model_and_what_a_text(small, arguments, model, texts):
+    assert model_and_texts(arguments) == (model, texts)
+
+
+@pytest.mark.parametrize("arguments", [["lstm/seed1"], ["lstm", "Not bad."], ["lstm", "bad"]])
+def test_a_model_that_is_missing_is_no_text(small, arguments):
+    result = CliRunner().invoke(main, ["predict", *arguments])
+    assert result.exit_code == 2 and "there is no run or export 'lstm" in result.stderr
+    assert "such as small" in result.stderr
+
+
+def test_a_folder_that_is_no_model_is_no_text(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "great").mkdir()
+    result = CliRunner().invoke(main, ["predict", "great"])
+    assert result.exit_code == 2 and "not a trained run" in result.stderr

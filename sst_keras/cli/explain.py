@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.predict import TextsCommand, find_model, print_predictions
+from sst_keras.cli.predict import (
+    TextsCommand,
+    find_model,
+    model_and_texts,
+    print_predictions,
+)
 from sst_keras.cli.terminal import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json, write_text
@@ -24,11 +29,10 @@ _TREE = re.compile(r"\s*\(\s*\d\s*\(\s*\d\s")  # with a node in it
 
 
 @click.command(cls=TextsCommand)
-@click.argument("model", metavar="RUN|EXPORT")
-@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.argument("arguments", metavar="[RUN|EXPORT] TEXT...", nargs=-1, required=True)
 @click.option("--out", metavar="FILE", help="Write a page (.html), a picture (.png) or .json.")
 @options.as_json
-def explain(model: str, texts: tuple[str, ...], out: str | None, as_json: bool) -> None:
+def explain(arguments: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """Show what each word of a text does for its prediction.
 
     The effect of a word is how much it raises the probability of the predicted class: that
@@ -40,6 +44,9 @@ def explain(model: str, texts: tuple[str, ...], out: str | None, as_json: bool) 
     If TEXT is a sentiment tree, such as (3 (2 It) (4 works)), each of its nodes is predicted and
     shown beside its label, on the screen, as a picture or JSON.
     """
+    model, texts = model_and_texts(arguments)
+    if not texts:
+        raise UsageError(f"expected a text after the model {model}.", setting="TEXT")
     if out and not out.endswith(_ENDINGS):
         message = f"expected a file ending in {', '.join(_ENDINGS)}. Received: {out!r}"
         raise UsageError(message, setting="out")

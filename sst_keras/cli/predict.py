@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from sst_keras.cli import options
 from sst_keras.cli.terminal import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
-from sst_keras.runs import find_export, open_run
+from sst_keras.runs import SMALL, find_export, model_places, open_run
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ class TextsCommand(click.Command):
 
 
 @click.command(cls=TextsCommand)
-@click.argument("model", metavar="RUN|EXPORT")
-@click.argument("texts", metavar="[TEXT...]", nargs=-1)
+@click.argument("arguments", metavar="[RUN|EXPORT] [TEXT...]", nargs=-1)
 @click.option(
     "--file",
     metavar="FILE",
@@ -59,15 +59,14 @@ class TextsCommand(click.Command):
 @options.reading(*_READING)
 @options.as_json
 def predict(
-    model: str,
-    texts: tuple[str, ...],
+    arguments: tuple[str, ...],
     file: str | None,
     out: str | None,
     resume: bool,
     as_json: bool,
     **reading: object,
 ) -> None:
-    """Classify texts with a run or an exported SavedModel.
+    """Classify texts with a run, an exported SavedModel, or the small model of this package.
 
     Without TEXT or --file, texts are read from standard input, one per line, and answered as they
     come. The predictions have the order of the texts. A text that is blank or not UTF-8, or a row
@@ -76,6 +75,7 @@ def predict(
     With --out, a column prediction_problem has that reason. The rows are written to OUT.part, which
     becomes OUT at the end.
     """
+    model, texts = model_and_texts(arguments)
     if texts and file:
         raise UsageError("expected either TEXTs or a file. Received both.", setting="file")
     if resume and not (out and file not in (None, "-")):
@@ -169,6 +169,32 @@ def _report(table: Table | Lines) -> None:
     about = getattr(table, "about", None)
     for note in filter(None, (about, *table.notes())):
         log.warning(visible(note))
+
+
+def model_and_texts(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Returns the model and the texts of `[RUN|EXPORT] [TEXT...]`.
+
+    Without a model, it is the one that ships with the package, and a message says so. A single word
+    before others, or a path, is a model that is missing, not a text: `UsageError`.
+    """
+    first, *others = arguments or ("",)
+    if first and _is_model(first):
+        return first, tuple(others)
+    if first and not re.search(r"\s", first) and (others or "/" in first) and not _is_file(first):
+        raise UsageError(
+            f"there is no run or export {first!r}. `sst-keras runs` lists the runs. If it is a "
+            f"text, name the model before it, such as {SMALL}."
+        )
+    log.warning(f"Model: {SMALL}, which ships with sst_keras.")
+    return SMALL, tuple(arguments)
+
+
+def _is_model(name: str) -> bool:
+    """Returns whether a name is that of a model, or of a folder that should be one."""
+    try:
+        return bool(find_export(name)) or any(place.is_dir() for place in model_places(name))
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
 
 
 def find_model(model: Path) -> Path:

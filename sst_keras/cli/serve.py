@@ -6,12 +6,13 @@ import socket
 import click
 
 from sst_keras.errors import UsageError
+from sst_keras.runs import SMALL
 
 log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("models", metavar="[NAME=]RUN|EXPORT|FOLDER...", nargs=-1, required=True)
+@click.argument("models", metavar="[NAME=]RUN|EXPORT|FOLDER...", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8501, show_default=True,
@@ -35,6 +36,7 @@ def serve(
     """Answer requests over HTTP as TensorFlow Serving does, and show a page.
 
     Each place is a RUN, an EXPORT, a folder with numbered versions, or a folder of such folders.
+    Without one, it is the small model that ships with this package.
 
     \b
     POST /v1/models/NAME:predict           {"instances": ["Not bad."]}
@@ -58,7 +60,7 @@ def serve(
         ) from None
     from sst_keras.serving.registry import find_models
 
-    found = find_models(models)
+    found = find_models(models or (SMALL,))
     limits = Limits(batch=batch, queue=queue, seconds=seconds)
     app = create_app(found, limits)
     app.state.server.load()  # before the port is taken: a damaged model is an error of the command

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_keras.errors import InputError, UsageError
-from sst_keras.runs import RUNS_DIR, RunDirectory
+from sst_keras.runs import RunDirectory, model_places, versions_in
 from sst_keras.runtime import signature_definitions
 from sst_keras.serving.prediction import Predictor
 
@@ -86,7 +86,7 @@ def find_models(places: Sequence[str]) -> Models:
 
 
 def _models_at(path: Path, name: str) -> list[ServedModel]:
-    for folder in (path, RUNS_DIR / path):
+    for folder in model_places(path):
         if (folder / _FILE).is_file():
             return [_export(folder, name)]
         run = RunDirectory(folder)
@@ -106,12 +106,7 @@ def _models_at(path: Path, name: str) -> list[ServedModel]:
 def _versions(folder: Path, name: str) -> list[ServedModel]:
     if not folder.is_dir() or not _NAME.fullmatch(name):
         return []
-    numbered = (each for each in folder.iterdir() if each.name.isdecimal())
-    return [
-        ServedModel(name, int(each.name), each)
-        for each in sorted(numbered, key=lambda each: int(each.name))
-        if (each / _FILE).is_file()
-    ]
+    return [ServedModel(name, int(each.name), each) for each in versions_in(folder)]
 
 
 def _export(folder: Path, name: str) -> ServedModel:
