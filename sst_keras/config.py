@@ -35,7 +35,7 @@ _YOUNGER = {
     "embedding.word_dropout", "model.init",
     "model.train_init", "model.shortcuts", "model.weight_dropout", "training.monitor",
     "training.checks_per_epoch", "training.average", "training.schedule",
-    "data.phrases_per_sentence", "data.root_weight", "data.pseudo_labels",
+    "data.phrases_per_sentence", "data.root_weight", "data.pseudo_labels", "data.pseudo_epochs",
 }  # fmt: skip
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 

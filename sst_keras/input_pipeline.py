@@ -27,7 +27,8 @@ class TrainingParts:
     with `weights` float32[examples] a third column, weight: float32[batch].
 
     `first` is texts and the probabilities of their classes, float32[texts, classes]. With it, the
-    first pass reads these texts, each with the weight 1, and labels are float32[batch, classes].
+    first `data.pseudo_epochs` passes read these texts, each with the weight 1, and labels are
+    float32[batch, classes].
 
     Attributes:
         per_pass: The parts of a pass. If a pass has fewer batches than parts were asked for, each
@@ -48,30 +49,31 @@ class TrainingParts:
     ) -> None:
         ids, labels = _encoded(split.texts, encoder, data), split.labels
         rows = training_rows(ids.row_lengths().numpy(), data, seed, roots)
-        orders = [rows]
+        passes = [rows]
         if first:
             texts, targets = first
             more = _encoded(texts, encoder, data)
             order = training_rows(more.row_lengths().numpy(), data, seed)
-            orders.insert(0, order.map(lambda batch: batch + len(split)))
+            passes = [order.map(lambda batch: batch + len(split)), rows]
             ids = tf.concat([ids, more], axis=0)
             labels = np.eye(targets.shape[1], dtype=np.float32)[labels]
             labels = np.concatenate([labels, targets])
             if weights is not None:
                 weights = np.concatenate([weights, np.ones(len(texts), np.float32)])
-        self._batches = [int(order.cardinality()) for order in orders]
-        self.per_pass, self.examples = min(per_pass, *self._batches), 0
-        self._passes = [
-            order.ragged_batch(batches)
-            for order, batches in zip(orders, self._batches, strict=True)
-        ]
+        repeats = [data.pseudo_epochs, 1] if first else [1]  # of each kind of pass
+        batches = [int(each.cardinality()) for each in passes]
+        self.per_pass, self.examples = min(per_pass, *batches), 0
+        # A pass that is repeated is the same data set, which then shuffles anew.
+        orders = [each.ragged_batch(size) for each, size in zip(passes, batches, strict=True)]
+        self._batches = np.repeat(batches, repeats).tolist()
+        self._passes = [orders[kind] for kind in np.repeat(np.arange(len(orders)), repeats)]
         self._next, self._drawn = 0, 0  # the next part; the passes whose order was drawn
         spec = tf.RaggedTensorSpec([None, None], tf.int64)
         found = tf.data.Dataset.from_generator(self._part, output_signature=spec)
         rows = found.flat_map(tf.data.Dataset.from_tensor_slices)
         self.dataset = _read_rows(rows, ids, labels, weights)
         # Without a length, Keras would give later parts no more batches than the first one has.
-        longest = max(self.steps(part) for part in range(len(orders) * self.per_pass))
+        longest = max(self.steps(part) for part in range(len(self._batches) * self.per_pass))
         self.dataset.cardinality = lambda: tf.constant(longest, tf.int64)
 
     def batches(self, passes: int) -> int:

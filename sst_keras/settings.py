@@ -97,6 +97,9 @@ class DataConfig:
     pseudo_labels: str = _setting(
         "", "sentences that other runs labelled (`sst-keras label`): the first epoch learns from "
         "them, the others from the training examples; empty: none")
+    pseudo_epochs: int = _setting(
+        1, "how many epochs, from the first, learn from the pseudo-labels",
+        label="epochs on pseudo-labels", low=1, needs=("data.pseudo_labels", _All(but="")))
     lowercase: bool = _setting(
         True, "whether words that differ only in case are the same word", label="lower case")
     min_count: int = _setting(

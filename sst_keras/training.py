@@ -117,12 +117,14 @@ class Inputs:
         labelled = found and found.read()
         if labelled:
             ids = lexicon.encoder.encode(labelled[0]).flat_values.numpy()
+            passes = pipeline.data.pseudo_epochs
+            shown = "epoch 1" if passes == 1 else f"epochs 1 to {passes}"
             log.info(
-                f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts for epoch 1, "
+                f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts for {shown}, "
                 f"{(ids != UNKNOWN_ID).mean():.1%} of tokens in the vocabulary."
             )
-            if pipeline.training.epochs == 1:
-                log.warning("With one epoch, the model learns from pseudo-labels only.")
+            if pipeline.training.epochs <= passes:
+                log.warning("The model learns from pseudo-labels only: there are no more epochs.")
         language_model = None if earlier else start
         if earlier and (notes := _seen_before(earlier, corpus)):
             corpus = replace(corpus, notes=(*corpus.notes, *notes))

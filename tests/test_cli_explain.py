@@ -38,6 +38,7 @@ def test_usage_errors(explain, tmp_path):
         (("Good.", "--out", "x.pdf"), "--out: expected a file ending in .html"),
         (("Good.", "Bad.", "--out", "x.png"), "expected one text for a picture. Received: 2"),
         (("Good.", " "), "Text 2 is blank"),
+        (("Good.", "a " * 1001), "at most 1,000 tokens, because each is left out in turn. Text 2"),
     ):
         result = explain(*arguments)
         assert result.exit_code == 2 and message in result.stderr, result.output

@@ -357,3 +357,21 @@ def test_a_folder_that_is_no_model_is_no_text(small, tmp_path, monkeypatch):
     (tmp_path / "great").mkdir()
     result = CliRunner().invoke(main, ["predict", "great"])
     assert result.exit_code == 2 and "not a trained run" in result.stderr
+
+
+def test_json_stays_json_in_csv_and_nothing_is_left_out_unsaid(predict, tmp_path):
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
+    first = {"text": "Good.", "tags": ["é", 1], "where": {"page": None}, "new": True, "n": 1.5}
+    others = [{"text": "Bad."}] * 99 + [{"text": "Dull.", "late": 1}]
+    path.write_text("\n".join(json.dumps(row) for row in [first, *others]), "utf-8")
+    result = predict("--file", str(path), "--out", str(out))
+    assert (
+        "1 row had names that the first 100 lack, which were left out (line 101)" in result.stderr
+    )
+    rows = list(csv.DictReader(io.StringIO(out.read_text("utf-8"))))
+    assert json.loads(rows[0]["tags"]) == ["é", 1] and rows[0]["n"] == "1.5"
+    assert (rows[0]["where"], rows[0]["new"], rows[1]["new"]) == ('{"page": null}', "true", "")
+    lines = predict("--file", str(path), "--out", str(tmp_path / "out.jsonl"))
+    assert lines.exit_code == 0
+    found = json.loads((tmp_path / "out.jsonl").read_text("utf-8").splitlines()[0])
+    assert {name: found[name] for name in first} == first

@@ -96,10 +96,10 @@ def test_texts_of_one_length_meet_others_in_each_epoch():
     assert not first & second
 
 
-def parts_of(per_pass, count=30, **others):
+def parts_of(per_pass, count=30, pseudo_epochs=1, **others):
     """Texts of the lengths 1 to 10, in batches of 4."""
     split = of_lengths([place % 10 + 1 for place in range(count)])
-    data = DataConfig(batch_size=4, phrases_per_sentence=2)
+    data = DataConfig(batch_size=4, phrases_per_sentence=2, pseudo_epochs=pseudo_epochs)
     return TrainingParts(split, TokenEncoder(VOCABULARY, True), data, 1, per_pass, **others)
 
 
@@ -190,6 +190,17 @@ def test_the_first_pass_reads_other_texts():
     assert [len(targets) for _, targets, _ in again.dataset] == [
         len(labels) for _, labels in passes[4:8]
     ]
+
+
+def test_other_texts_are_shuffled_anew_in_each_of_their_passes():
+    texts, plain = of_lengths(range(40, 0, -1)).texts, parts_of(1)
+    parts = parts_of(1, pseudo_epochs=3, first=(texts, np.eye(40, dtype=np.float32)[:, :30]))
+    assert [parts.batches(passes) for passes in range(5)] == [0, 10, 20, 30, 38]
+    passes = [batches_of(parts.dataset) for _ in range(5)]
+    read = [[tuple(row) for ids, _ in batches for row in ids] for batches in passes[:3]]
+    assert len({str(rows) for rows in read}) == 3 and all(len(rows) == 40 for rows in read)
+    ids = [[row for row, _ in batches] for batches in passes[3:]]
+    assert ids == [[row for row, _ in batches_of(plain.dataset)] for _ in range(2)]
 
 
 def test_sampled_phrases():

@@ -103,6 +103,10 @@ def test_the_first_epoch_learns_from_them(tmp_path):
     # A batch of pseudo-labels, then all batches of the examples.
     sentences = len(load_corpus(DataConfig(dataset="sample")).train)
     assert done == [1, 1 + -(-sentences // 64)] and sentences > 8 * 64
+    done.clear()
+    longer = [*settings[:1], "data.pseudo_epochs=3", "training.epochs=4"]
+    run_pipeline(tmp_path / "longer", *longer, callbacks=[Steps()])
+    assert done == [1, 2, 3, 3 - (-sentences // 64)]
     first, second = result.history.rows
     # The speed counts the texts of an epoch.
     assert first["examples_per_second"] * first["seconds"] == pytest.approx(4)
@@ -117,8 +121,10 @@ def test_the_first_epoch_learns_from_them(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("longer", [1, 500], ids=["short first epoch", "long first epoch"])
-def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch, longer):
+@pytest.mark.parametrize(
+    ("longer", "first"), [(1, 1), (500, 2)], ids=["short first epoch", "two long first epochs"]
+)
+def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch, longer, first):
     monkeypatch.setattr("sst_keras.checkpoints.SECONDS", 0.0)
 
     class Stop(keras.callbacks.Callback):
@@ -130,7 +136,7 @@ def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch, lo
     settings = [
         f"data.pseudo_labels={found.path}", "training.epochs=3", "training.average=0.9",
         "training.checks_per_epoch=2", "training.monitor=macro-f1", "data.class_weights=balanced",
-        "model.dropout=0.2",
+        "model.dropout=0.2", f"data.pseudo_epochs={first}",
     ]  # fmt: skip
     whole = run_pipeline(tmp_path / "whole", *settings)
     parts = len(whole.history.rows)

@@ -38,7 +38,7 @@ def test_the_effect_of_each_token_by_hand():
     model = Counter()
     one, other = explain(model, ["good film", "bad plot"])
     assert model.batches == [
-        ["good film", "bad plot"], ["good film", "good", "film", "bad plot", "bad", "plot"],
+        ["good film", "bad plot"], ["good film", "film", "good", "bad plot", "plot", "bad"],
     ]  # fmt: skip
     assert one.tokens == ("good", "film")
     np.testing.assert_allclose(one.effects, [0.2, 0.0])

@@ -142,6 +142,10 @@ def test_health_metrics_and_description(client, caplog):
     assert found["openapi"].startswith("3.1") and "/v1/models/{name}:predict" in found["paths"]
     entry = json.loads(caplog.records[0].message)
     assert (entry["status"], entry["texts"]) == (200, 1) and entry["path"].endswith(":predict")
+    for method, path, status in (("GET", "/nothing", 404), ("POST", "/metrics", 405)):
+        assert client.request(method, path).status_code == status
+        entry = json.loads(caplog.records[-1].message)
+        assert (entry["path"], entry["status"]) == (path, status)
     assert "secret" not in caplog.text
 
 

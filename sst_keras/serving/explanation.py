@@ -19,6 +19,8 @@ from sst_keras.serving.prediction import Prediction, Predictor
 from sst_keras.tokenizer import tokenize
 from sst_keras.treebank import Tree
 
+_MOST_TOKENS = 1000
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -91,9 +93,17 @@ class Occlusion:
 def explain(predictor: Predictor, texts: Sequence[str]) -> list[Explanation]:
     """Explains the predictions of texts. Each token's text is predicted in the same batches.
 
-    A text of n tokens takes n + 2 predictions. Errors are those of `Predictor.predict`.
+    A text of n tokens takes n + 2 predictions of n tokens, so texts of more than 1,000 tokens raise
+    a `UsageError`. Other errors are those of `Predictor.predict`.
     """
     found, occlusion = predictor.predict(texts, explain=True), Occlusion.of(texts)
+    for number, row in enumerate(occlusion.tokens, start=1):
+        if len(row) > _MOST_TOKENS:
+            raise UsageError(
+                f"expected texts of at most {_MOST_TOKENS:,} tokens, because each is left out in "
+                f"turn. Text {number} has {len(row):,}. Explain a part of it.",
+                setting="texts",
+            )
     answers = predictor.predict(occlusion.texts())
     return occlusion.explanations(found, (answer.probabilities for answer in answers))
 

@@ -288,6 +288,13 @@ def _answer(answer: Answer, width: int) -> list[Any]:
     return [found.class_name, highest, *probabilities, None]
 
 
+def _cell(value: Any) -> Any:
+    """Returns a value of JSON as a cell: what CSV has no notation for stays JSON."""
+    has_notation = value is None or (isinstance(value, str | int | float) and value is not True)
+    is_plain = has_notation and value is not False
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
+
+
 @contextmanager
 def _writer(out: Path, file: TextIO, names: Sequence[str], has_head: bool) -> Iterator[Any]:
     """Yields a function that writes a row of values; None is an empty cell, or null in JSON."""
@@ -306,6 +313,7 @@ def _writer(out: Path, file: TextIO, names: Sequence[str], has_head: bool) -> It
     )  # fmt: skip
 
     def write(row: Sequence[Any]) -> None:
+        row = [_cell(value) for value in row]
         has_return = any(isinstance(value, str) and "\r" in value for value in row)
         (quoting if has_return else writer).writerow(row)
 

@@ -295,17 +295,18 @@ def create_app(models: Models, limits: Limits | None = None) -> Starlette:
             methods=["GET", "POST", "PUT", "DELETE", "PATCH"],
         ),
     ]  # fmt: skip
-    handlers = {HTTPException: _refuse}
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        """Answers an unknown path or method as every other error."""
+        _note(server, "none", request, error.status_code, time.perf_counter())
+        message = f"{error.detail}: {request.method} {request.url.path[:_SHOWN]}"
+        return JSONResponse({"error": message}, error.status_code, error.headers)
+
+    handlers = {HTTPException: refuse}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.server = server
     return app
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    """Answers an unknown path or method as every other error."""
-    message = f"{error.detail}: {request.method} {request.url.path[:200]}"
-    return JSONResponse({"error": message}, error.status_code, error.headers)
 
 
 def _watched(
@@ -328,18 +329,23 @@ def _watched(
         except Exception:
             log.exception("A request failed.")
             response = JSONResponse({"error": "The model could not answer."}, 500)
-        seconds = time.perf_counter() - started
-        server.metrics.requests.labels(route, response.status_code).inc()
-        server.metrics.seconds.labels(route).observe(seconds)
-        entry = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "method": request.method,
-            "path": request.url.path[:200],
-            "status": response.status_code,
-            "milliseconds": round(1000 * seconds, 2),
-            "texts": getattr(request.state, "texts", 0),
-        }
-        access.info(json.dumps(entry))
+        _note(server, route, request, response.status_code, started)
         return response
 
     return watched
+
+
+def _note(server: Server, route: str, request: Request, status: int, started: float) -> None:
+    """Counts and logs an answer."""
+    seconds = time.perf_counter() - started
+    server.metrics.requests.labels(route, status).inc()
+    server.metrics.seconds.labels(route).observe(seconds)
+    entry = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "method": request.method,
+        "path": request.url.path[:_SHOWN],
+        "status": status,
+        "milliseconds": round(1000 * seconds, 2),
+        "texts": getattr(request.state, "texts", 0),
+    }
+    access.info(json.dumps(entry))

@@ -12,12 +12,14 @@ from sst_keras.errors import InputError
 from sst_keras.tables.encodings import read_lines
 from sst_keras.tables.formats import Format
 
+NAMED = 100  # the first objects, whose names are those of the columns
+
 
 def object_names(path: Path, found: Format) -> tuple[str, ...]:
     """Returns the names in a file's first objects, in the order in which they come."""
     names: dict[str, None] = {}
     objects = read_objects(path, found, lenient=found.encoding.errors != "strict")
-    rows = [row for _, row in islice(objects, 100) if not isinstance(row, InputError)]
+    rows = [row for _, row in islice(objects, NAMED) if not isinstance(row, InputError)]
     if len(rows) == 1 and any(map(_holds_rows, rows[0].values())):
         raise InputError(
             f"{path}, line 1: expected an array of JSON objects, or one per line. Received one "

@@ -13,7 +13,14 @@ from sst_keras.tables.columns import find_column
 from sst_keras.tables.encodings import find_encoding, read_lines
 from sst_keras.tables.formats import Format, QuotingError, find_format, is_torn, split_lines
 from sst_keras.tables.notation import only_entry, undo_markup, undo_python
-from sst_keras.tables.objects import label_of, object_names, read_objects, shown_names, text_of
+from sst_keras.tables.objects import (
+    NAMED,
+    label_of,
+    object_names,
+    read_objects,
+    shown_names,
+    text_of,
+)
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
 _BLOCK, _SAMPLE = 8192, 100  # rows
@@ -378,7 +385,10 @@ def _json_rows(table: Table) -> Iterator[tuple]:
         table.data.group_column, table.names, "data.group_column"
     )
     group_name = "" if group in ("", None) else table.names[group]
+    known = set(table.names)
     for line, row in read_objects(table.path, table.format, table.lenient):
+        if table.lenient and not isinstance(row, InputError) and not row.keys() <= known:
+            table.count(f"had names that the first {NAMED} lack, which were left out", line)
         place, problem = f"{table.path}, line {line}", ""
         text = label = value = ""
         try:
