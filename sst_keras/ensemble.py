@@ -90,16 +90,22 @@ def pipeline_of(members: Sequence[RunDirectory], dataset: str) -> Pipeline:
     return replace(first, name=NAME, description=about, data=data)
 
 
-def read_corpus(members: Sequence[RunDirectory], data_dir: str | Path | None = None) -> Corpus:
+def read_corpus(
+    members: Sequence[RunDirectory],
+    data_dir: str | Path | None = None,
+    dataset: str | None = None,
+) -> Corpus:
     """Reads the data set of an ensemble: that of the first member whose path of it exists.
+
+    `dataset` is its current path, if it has moved.
 
     Raises:
         InputError: If it is not there, cannot be read, or has changed.
     """
     here = (member for member in members if Path(member.pipeline.data.dataset).exists())
-    corpus, notes = own_corpus(next(here, members[0]), data_dir)
+    corpus, notes = own_corpus(next(here, members[0]), data_dir, dataset)
     if notes:
-        raise InputError(f"{notes[0]} Train the runs again.")
+        raise InputError(f"{notes[0]} Name the one that they were trained on, or train them again.")
     return corpus
 
 

@@ -153,14 +153,17 @@ def evaluate(
 
 
 def own_corpus(
-    run: RunDirectory, data_dir: str | Path | None = None
+    run: RunDirectory, data_dir: str | Path | None = None, dataset: str | None = None
 ) -> tuple[Corpus, tuple[str, ...]]:
     """Reads the data set of a run, and returns a note if it has changed since.
+
+    `dataset` is its current path, if it has moved.
 
     Raises:
         UsageError: If it is not there.
     """
     own = replace(run.pipeline.data, examples="sentences")
+    own = replace(own, dataset=dataset or own.dataset)
     if own.dataset not in ("sst5", "sample") and not Path(own.dataset).exists():
         raise UsageError(
             f"the run was trained on {own.dataset!r}, which does not exist here. Give the "

@@ -19,7 +19,7 @@ from sst_keras.pretrained import first_layers
 from sst_keras.runs import RunDirectory, lasting_name, open_run
 from sst_keras.runtime import keras
 from sst_keras.settings import Pipeline, is_read
-from sst_keras.vocabulary import Vocabulary
+from sst_keras.vocabulary import UNKNOWN_ID, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,7 @@ class EarlierRun:
         """
         old, same = self.classifier.model, tuple(class_names) == self.classifier.class_names
         known = {layer.name: layer for layer in old.layers}
+        unknown = word_vectors(known[EMBEDDING])[UNKNOWN_ID]  # what new words have without a vector
         for layer in model.layers:
             if not layer.weights or (layer.name == LOGITS and not same):
                 continue
@@ -146,7 +147,10 @@ class EarlierRun:
             weights, given = layer.get_weights(), known[layer.name].get_weights()
             if isinstance(layer, Embedding):  # new words keep their rows
                 given = word_vectors(known[layer.name])
-                given = [np.concatenate([given, weights[0][len(given) :]])]
+                rows = weights[0][len(given) :]
+                # A model can have a second layer of vectors, with another row of the unknown word.
+                rows = np.where(rows == unknown, given[UNKNOWN_ID], rows)
+                given = [np.concatenate([given, rows])]
             if [each.shape for each in weights] != [each.shape for each in given]:
                 raise self._misfit(layer)
             layer.set_weights(given)

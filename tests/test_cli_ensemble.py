@@ -48,6 +48,23 @@ def test_two_runs_as_one(place):
     assert "made from" in run("ensemble", "one", "two", *over, code=2).stderr
 
 
+@pytest.mark.slow
+def test_data_that_have_moved(place):
+    rows = [f"a {word} place x{n},{label}" for n in range(20) for word, label in WORDS.items()]
+    (place / "old.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    small = ("--vectors", "none", "--epochs", "1", "--set", "model.units=4")
+    run("train", *small, "--dataset", "old.csv", "--run-dir", "saved_models/seed1")
+    shutil.copytree("saved_models/seed1", "saved_models/seed2")
+    (place / "old.csv").rename(place / "new.csv")
+    together = ("ensemble", "seed1", "seed2", "--run-dir", "saved_models/both")
+    refused = run(*together, code=2)
+    assert "--dataset" in refused.stderr and "current path" in refused.stderr
+    (place / "other.csv").write_text("\n".join(["text,label", *rows[:30]]), "utf-8")
+    assert "has changed since" in run(*together, "--dataset", "other.csv", code=1).stderr
+    assert "All together" in run(*together, "--dataset", "new.csv").stdout
+    assert "new.csv" in (place / "saved_models" / "both" / "pipeline.toml").read_text("utf-8")
+
+
 def test_usage_errors_of_an_ensemble(place):
     assert "at least two runs" in run("ensemble", "one", code=2).stderr
     assert "'nobody'" in run("ensemble", "one", "nobody", code=2).stderr

@@ -15,12 +15,16 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--dataset", metavar="PATH", help="Where their data set is now, if it is not where it was."
+)
 @options.data_dir
 @click.option("--run-dir", metavar="DIR", help="The new run's folder.  [default: a new one]")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --run-dir.")
 @options.as_json
 def ensemble(
     runs: tuple[str, ...],
+    dataset: str | None,
     data_dir: str | None,
     run_dir: str | None,
     overwrite: bool,
@@ -38,7 +42,7 @@ def ensemble(
     from sst_keras.ensemble import find_members, pipeline_of, read_corpus
 
     members = find_members(runs)
-    corpus = read_corpus(members, data_dir)
+    corpus = read_corpus(members, data_dir, dataset)
     sources = [member.path for member in members]
     run = new_run(pipeline_of(members, corpus.name), run_dir, overwrite, sources)
     log.info(f"Ensemble of {len(members)} runs, into {run.path}")
