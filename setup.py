@@ -58,6 +58,7 @@ setup(
     extras_require={
         "tensorboard": ["tensorboard>=2.19"],
         "serve": ["starlette>=0.45", "uvicorn>=0.30", "prometheus-client>=0.20"],
+        "onnx": ["tf2onnx>=1.16", "onnx>=1.17"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",  # tests in several processes
@@ -70,6 +71,10 @@ setup(
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
             "httpx2",  # asks it
+            "tf2onnx>=1.16",  # other forms of export
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
+            "ai-edge-litert>=1.2",
             "playwright>=1.49",  # opens its page in Chromium, if that is installed
             "axe-playwright-python>=0.1.4",  # checks the page's accessibility
         ],

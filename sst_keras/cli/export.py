@@ -1,4 +1,4 @@
-"""`sst-keras export`: a SavedModel that takes raw text."""
+"""`sst-keras export`: a SavedModel that takes raw text, or ONNX or LiteRT."""
 
 import click
 
@@ -8,10 +8,14 @@ from sst_keras.runs import open_run
 
 @click.command()
 @options.run
-@click.option("--out", metavar="DIR", help="The folder to make.  [default: RUN/saved_model/1]")
-@click.option("--overwrite", is_flag=True, help="Replace the SavedModel in --out.")
-def export(run: str, out: str | None, overwrite: bool) -> None:
-    """Export RUN as a SavedModel for TensorFlow Serving.
+@click.option(
+    "--format", "form", type=click.Choice(["saved-model", "onnx", "litert"]),
+    default="saved-model", show_default=True, help="What to make.",
+)  # fmt: skip
+@click.option("--out", metavar="DIR", help="The folder to make.  [default: one in RUN]")
+@click.option("--overwrite", is_flag=True, help="Replace the export in --out.")
+def export(run: str, form: str, out: str | None, overwrite: bool) -> None:
+    """Export RUN as a SavedModel for TensorFlow Serving, in RUN/saved_model/1.
 
     \b
     serving_default  text: string[batch] → probabilities: float32[batch, classes],
@@ -20,9 +24,19 @@ def export(run: str, out: str | None, overwrite: bool) -> None:
 
     Its model card, assets.extra/model_card.md, says what the model learned from, how good it is,
     and where it fails.
+
+    Or as ONNX (RUN/onnx) or LiteRT (RUN/litert), for other runtimes and phones. These take no text:
+    token_ids: int32[batch, time] → probabilities, attention. about.json beside them names the
+    classes, and the line of a word in vocabulary.txt, from 0, is its id. A batch of LiteRT is one
+    text.
     """
     directory = open_run(run)
+    if form == "saved-model":
+        from sst_keras.serving.export import export as export_run
 
-    from sst_keras.serving.export import export as export_run
+        click.echo(export_run(directory, out, overwrite))
+        return
 
-    click.echo(export_run(directory, out, overwrite))
+    from sst_keras.serving.portable import export_portable
+
+    click.echo(export_portable(directory, form, out, overwrite))

@@ -1,0 +1,123 @@
+"""A run → ONNX or LiteRT, for other runtimes. These models read ids of tokens, not texts."""
+
+import contextlib
+import io
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sst_keras import files
+from sst_keras.classifier import Classifier
+from sst_keras.errors import UsageError
+from sst_keras.models import ATTENTION
+from sst_keras.recurrent import LSTM
+from sst_keras.runs import RunDirectory
+from sst_keras.runtime import keras
+from sst_keras.serving.model_card import model_card
+from sst_keras.vocabulary import UNKNOWN_ID
+
+FORMAT = 1  # of the folder. It goes up when an earlier reader would misread it.
+
+
+class Form(NamedTuple):
+    """A file format of other runtimes.
+
+    Attributes:
+        file: The name of the model's file.
+        batch: The batch size; None for any.
+    """
+
+    file: str
+    batch: int | None
+
+
+# LiteRT has no loop over rows of which it does not know how many there are.
+FORMS = {
+    "onnx": Form("model.onnx", None),
+    "litert": Form("model.tflite", 1),
+}
+
+
+def export_portable(
+    run: RunDirectory, form: str, out: str | Path | None = None, overwrite: bool = False
+) -> Path:
+    """Exports a run's classifier for another runtime.
+
+    The model maps `token_ids: int32[batch, time]` to `probabilities: float32[batch, classes]`, and
+    if it has attention, also to `attention: float32[batch, time]`. Beside it are `vocabulary.txt`,
+    in which the line of a word is its id, `about.json` with the classes, and the model card.
+
+    Args:
+        run: The run.
+        form: A key of `FORMS`.
+        out: The folder to make; None for one in the run's folder, which is replaced.
+        overwrite: Whether an export at `out` may be replaced.
+
+    Raises:
+        UsageError: If `out` exists already, or a package is missing.
+    """
+    kind = FORMS[form]
+    folder = run.path / form if out is None else Path(out)
+    if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        if not (overwrite and (folder / kind.file).is_file()):
+            raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", "out")
+    classifier = Classifier.load(run)
+    model = portable(classifier.model)
+    has_attention = len(model.outputs) > 1
+    about = {
+        "format": FORMAT,
+        "class_names": list(classifier.class_names),
+        "lowercase": classifier.encoder.lowercase,
+        "padding_id": 0,
+        "unknown_id": UNKNOWN_ID,
+        "batch": kind.batch,
+        "inputs": {"token_ids": "int32[batch, time]"},
+        "outputs": {"probabilities": "float32[batch, classes]"}
+        | ({"attention": "float32[batch, time]"} if has_attention else {}),
+    }
+    with files.whole_folder(folder) as partial:
+        _write(model, form, partial / kind.file)
+        shutil.copy(run.vocabulary_file, partial / "vocabulary.txt")
+        files.write_json(partial / "about.json", about)
+        card = model_card(run, classifier.class_names, has_attention, [])
+        files.write_text(partial / "model_card.md", card)
+        if folder.exists():
+            shutil.rmtree(folder)
+    return folder
+
+
+def portable(model: keras.Model) -> keras.Model:
+    """Returns a classifier whose layers other runtimes know, with probabilities as its output.
+
+    Keras's own LSTM stands in place of ours, whose loops over packed rows they do not have.
+    """
+
+    def stock(layer: keras.Layer) -> keras.Layer:
+        config = layer.get_config()
+        if isinstance(layer, LSTM):
+            for name in ("matmul_dtype", "weight_dropout"):
+                del config[name]
+            return keras.layers.LSTM.from_config(config | {"use_cudnn": False})
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=stock, recursive=True)
+    clone.set_weights(model.get_weights())
+    outputs = {"probabilities": keras.layers.Softmax(name="probabilities")(clone.output)}
+    if any(layer.name == ATTENTION for layer in clone.layers):
+        outputs["attention"] = clone.get_layer(ATTENTION).output[1]
+    return keras.Model(clone.input, outputs)
+
+
+def _write(model: keras.Model, form: str, path: Path) -> None:
+    kind = FORMS[form]
+    token_ids = keras.InputSpec(shape=(kind.batch, None), dtype="int32", name="token_ids")
+    arguments: dict[str, Any] = {"input_signature": [{"token_ids": token_ids}], "verbose": False}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            model.export(path, format=form, **arguments)
+    except ImportError as error:
+        raise UsageError(
+            f"this format needs other packages. Install them with `pip install "
+            f"'sst-keras[{form}]'`. ({error})",
+            setting="format",
+        ) from None
