@@ -123,6 +123,11 @@ def ensemble(members: Sequence[RunDirectory], corpus: Corpus, run: RunDirectory)
     Raises:
         InputError: If a file of a member is damaged.
     """
+    with run.locked():
+        return _ensemble(members, corpus, run)
+
+
+def _ensemble(members: Sequence[RunDirectory], corpus: Corpus, run: RunDirectory) -> EnsembleResult:
     started = time.perf_counter()
     pipeline = pipeline_of(members, corpus.name)
     vocabularies = [Vocabulary.load(member.vocabulary_file) for member in members]
@@ -131,6 +136,7 @@ def ensemble(members: Sequence[RunDirectory], corpus: Corpus, run: RunDirectory)
         vocabulary = vocabulary.extended(other.tokens)
     models = [Classifier.load(member).model for member in members]
     model = averaged(models, [_table(vocabulary, each) for each in vocabularies])
+    run.begin()
     files.write_text(run.pipeline_file, pipeline.to_toml())
     vocabulary.save(run.vocabulary_file)
     files.write_text(run.model_summary_file, summarized(model))

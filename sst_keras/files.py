@@ -9,11 +9,16 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None
 
 _TEMPORARY = ".temporary-"
 _ABANDONED = 86_400.0  # seconds
@@ -82,6 +87,44 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         except OSError:
             if not path.is_dir():
                 raise
+
+
+@contextmanager
+def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
+    """Makes a folder, and keeps other processes from locking it meanwhile.
+
+    The lock is the system's, on the folder itself: it leaves no file, and ends with the process,
+    even a killed one. Where there are no such locks, as on Windows, nothing is locked. A folder
+    that is still empty at the end is removed.
+
+    Raises:
+        UsageError: If another process has locked the folder; `setting` is the one that names it.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting=setting)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = None
+    if fcntl:
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        if handle is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another process is writing into {str(folder)!r}. Wait for it, or choose "
+                    f"another folder.",
+                    setting=setting,
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+        with suppress(OSError):
+            folder.rmdir()  # only if it is empty
 
 
 def _named(error: OSError, path: Path) -> OSError:

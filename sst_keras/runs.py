@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -34,9 +34,13 @@ def file_of(name: str, about: str) -> property:
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A folder with everything that a training run made. It can be copied anywhere."""
+    """A folder with everything that a training run made. It can be copied anywhere.
+
+    `replaces` says whether a training may replace what is there.
+    """
 
     path: Path
+    replaces: bool = field(default=False, compare=False)
 
     pipeline_file = file_of("pipeline.toml", "Every setting of the run.")
     vocabulary_file = file_of(
@@ -71,6 +75,37 @@ class RunDirectory:
     def has_history(self) -> bool:
         """Whether there is a history; an ensemble of runs has none."""
         return self.history_file.is_file()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training into the folder.
+
+        Raises:
+            UsageError: If one does, or has finished meanwhile.
+        """
+        with files.locked(self.path, "run_dir"):
+            if self.is_finished and not self.replaces:
+                raise UsageError(
+                    f"{str(self.path)!r} holds a finished run. Choose another folder, or "
+                    f"overwrite it.",
+                    setting="run_dir",
+                )
+            yield
+
+    def begin(self, goes_on: bool = False) -> None:
+        """Removes what an earlier run has left, or only halves of files if the run `goes_on`."""
+        made = (
+            self.metrics_file, self.pipeline_file, self.vocabulary_file, self.history_file,
+            self.model_file, self.model_summary_file, self.environment_file,
+            self.training_texts_file, self.checkpoint_file, self.behaviour_file,
+        )  # fmt: skip
+        for file in made:
+            files.remove_partial(file)
+            if not goes_on:
+                file.unlink(missing_ok=True)
+        if not goes_on:
+            for folder in (self.plots_dir, self.saved_model_dir.parent, self.logs_dir):
+                shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def is_finished(self) -> bool:
@@ -184,12 +219,14 @@ def new_run(
     overwrite: bool = False,
     sources: Collection[str | Path] = (),
 ) -> RunDirectory:
-    """Makes the folder of a new run, or returns that of an unfinished run with a checkpoint.
+    """Makes the folder of a new run, or returns one that a training may go on in or replace.
+
+    Nothing that is there is changed: `RunDirectory.begin` does that once the training has its data.
 
     Args:
         pipeline: The run's settings; its name and seed become part of the folder's name.
         path: The run's folder; None for a new one below `saved_models/`.
-        overwrite: Whether a run at `path` that is finished or has a checkpoint may be replaced.
+        overwrite: Whether a run at `path` that is finished or has a checkpoint is to be replaced.
         sources: Runs that the new one is made of, besides those that the settings name.
 
     Raises:
@@ -204,7 +241,7 @@ def new_run(
             with contextlib.suppress(FileExistsError):
                 run.path.mkdir(parents=True)
                 return run
-    run, problem = RunDirectory(Path(path)), None
+    run, problem = RunDirectory(Path(path), replaces=overwrite), None
     if run.is_finished:
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
     if run.path.exists() and not run.path.is_dir():
@@ -218,19 +255,6 @@ def new_run(
     if problem:
         raise UsageError(problem, setting="run_dir")
     run.path.mkdir(parents=True, exist_ok=True)
-    made = (
-        run.metrics_file, run.pipeline_file, run.vocabulary_file, run.history_file,
-        run.model_file, run.model_summary_file, run.environment_file, run.training_texts_file,
-        run.checkpoint_file, run.behaviour_file,
-    )  # fmt: skip
-    for file in made:
-        files.remove_partial(file)
-    if run.checkpoint_file.is_file() and not run.is_finished and not overwrite:
-        return run
-    for file in made:
-        file.unlink(missing_ok=True)
-    for folder in (run.plots_dir, run.saved_model_dir.parent, run.logs_dir):
-        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 

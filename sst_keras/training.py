@@ -259,24 +259,36 @@ def train(
 
     Raises:
         UsageError: If the data set, the vectors, the run or language model to start from, or the
-            pseudo-labels cannot be found or do not fit, or the run has a checkpoint of other
-            settings or data.
+            pseudo-labels cannot be found or do not fit, the run has a checkpoint of other settings
+            or data, or another process trains into it.
         InputError: If a file cannot be read.
         TrainingDiverged: If the loss becomes nan or infinite.
     """
-    started = time.perf_counter()
     if dev_checks > 1 < pipeline.training.checks_per_epoch:
         raise UsageError(
             f"expected 1, because dev is only watched {dev_checks} times an epoch. Received: "
             f"{pipeline.training.checks_per_epoch}.",
             setting="training.checks_per_epoch",
         )
+    with run.locked():
+        return _train(pipeline, run, data_dir, callbacks, dev_checks)
+
+
+def _train(
+    pipeline: Pipeline,
+    run: RunDirectory,
+    data_dir: str | Path | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    dev_checks: int,
+) -> TrainingResult:
+    """Trains a pipeline into a locked run."""
+    started = time.perf_counter()
     tf.config.experimental.enable_op_determinism()
     inputs = Inputs.read(pipeline, data_dir)
     pipeline, corpus = inputs.found(pipeline), inputs.corpus
     data, task = pipeline.data, inputs.task(pipeline)
     checkpoint = None
-    if run.checkpoint_file.is_file() and dev_checks == 1:
+    if run.checkpoint_file.is_file() and dev_checks == 1 and not run.replaces:
         checkpoint = Checkpoint.load(run.checkpoint_file, task)
         log.info(f"Goes on after epoch {shown(checkpoint.rows[-1]['epoch'])}.")
         started -= checkpoint.seconds
@@ -285,6 +297,7 @@ def train(
     weights = _class_weights(corpus, data)
     parts = _training_parts(pipeline, inputs, weights)
     model = _compiled_model(pipeline, inputs, parts.batches(pipeline.training.epochs))
+    run.begin(goes_on=checkpoint is not None)
     _write_inputs(run, pipeline, inputs, model, weights)
 
     classifier = Classifier(model, inputs.lexicon.encoder, corpus.class_names, data.batch_tokens)

@@ -24,13 +24,19 @@ def test_a_finished_run_is_replaced_only_on_request(run_copy):
         new_run(PIPELINE, run_copy.path)
     assert not run_copy.checkpoint_file.exists()
     (run_copy.path / "mine.txt").write_text("kept")
+    before = sorted(run_copy.path.iterdir())
     run = new_run(PIPELINE, run_copy.path, overwrite=True)
+    assert sorted(run_copy.path.iterdir()) == before  # until it begins
+    with run.locked():
+        run.begin()
     assert [path.name for path in run.path.iterdir()] == ["mine.txt"]
 
 
 def test_an_unfinished_run_may_begin_again(run_copy):
     run_copy.metrics_file.unlink()
-    assert not any(new_run(PIPELINE, run_copy.path).path.iterdir())
+    run = new_run(PIPELINE, run_copy.path)
+    run.begin()
+    assert not any(run.path.iterdir())
 
 
 def test_an_unfinished_run_with_a_checkpoint_is_left_to_go_on(run_copy):
@@ -39,8 +45,18 @@ def test_an_unfinished_run_with_a_checkpoint_is_left_to_go_on(run_copy):
     (run_copy.path / ".checkpoint.0123abcd.npz").write_text("cut sh")
     before = sorted(run_copy.path.iterdir())
     run = new_run(PIPELINE, run_copy.path)
+    run.begin(goes_on=True)
     assert sorted(run.path.iterdir()) == [path for path in before if path.name[0] != "."]
-    assert not any(new_run(PIPELINE, run_copy.path, overwrite=True).path.iterdir())
+    new_run(PIPELINE, run_copy.path, overwrite=True).begin()
+    assert not any(run.path.iterdir())
+
+
+def test_a_finished_run_is_not_trained_into(run_copy, trained_run):
+    run = RunDirectory(run_copy.path)
+    with pytest.raises(UsageError, match="run_dir: .*finished run"):
+        with run.locked():  # another process has finished it since
+            raise AssertionError
+    assert run.metrics_file.is_file()
 
 
 def test_a_folder_with_other_files_is_not_a_run(tmp_path):

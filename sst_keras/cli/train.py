@@ -153,8 +153,6 @@ def _train(
         raise
     finally:
         progress.close()
-        if not any(run.path.iterdir()):  # no data, no vectors: no run
-            run.path.rmdir()
 
 
 def _names_data(overrides: tuple[str, ...]) -> bool:

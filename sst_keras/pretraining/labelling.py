@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,14 +86,27 @@ def label(
     # A corpus and runs that were renamed are the same: their fingerprints are compared.
     renamed = ("corpus.name", "teachers.names")
     teacher_files = [folder.teacher_file(number + 1) for number in range(len(teachers))]
-    for file in (folder.about_file, folder.sentences_file, *teacher_files):
-        files.remove_partial(file)
-    check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
+    with files.locked(folder.path, "out"):
+        for file in (folder.about_file, folder.sentences_file, *teacher_files):
+            files.remove_partial(file)
+        check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
+        return _label(texts, teachers, folder, about, teacher_files, on_progress)
+
+
+def _label(
+    texts: Texts,
+    teachers: Sequence[RunDirectory],
+    folder: PseudoLabels,
+    about: dict[str, Any],
+    teacher_files: Sequence[Path],
+    on_progress: Callable[[int, int], None],
+) -> np.ndarray:
+    """Labels texts into a locked folder, and returns their probabilities."""
     if folder.is_finished:
         _remove(teacher_files)  # if it was killed before it did that
         log.info(f"{folder.path}: finished already.")
         return folder.read()[1]
-    size, total = len(texts) * len(teachers), np.zeros((len(texts), len(names)))
+    size, total = len(texts) * len(teachers), np.zeros((len(texts), len(about["class_names"])))
     for number, (run, file) in enumerate(zip(teachers, teacher_files, strict=True)):
         found = _saved(file, total.shape)
         if found is None:

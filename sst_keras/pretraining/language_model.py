@@ -389,6 +389,18 @@ def pretrain(
             other settings.
         InputError: If a file cannot be read, or the training diverges.
     """
+    with files.locked(run.path, "run_dir"):
+        return _pretrain(corpus, config, run, data_dir, on_progress)
+
+
+def _pretrain(
+    corpus: TextCorpus,
+    config: LanguageModelConfig,
+    run: LanguageModelRun,
+    data_dir: str | Path | None,
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Any]:
+    """Trains a language model into a locked folder."""
     started = time.perf_counter()
     tf.config.experimental.enable_op_determinism()
     path = sets.find_vectors(config.vectors, data_dir)
