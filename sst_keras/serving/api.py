@@ -242,6 +242,9 @@ def _asked(body: bytes) -> dict[str, Any]:
     asked = parse_object(body)
     if unknown := set(asked) - set(_KEYS):
         raise RequestError(400, f"Unknown key: {min(unknown)[:100]}. Expected: {', '.join(_KEYS)}")
+    version = asked.get("version")
+    if isinstance(version, float) and version.is_integer():  # JSON's 3.0 is an integer
+        asked["version"] = int(version)
     for name, kind in _KEYS.items():
         # True is an int to Python.
         if name in asked and type(asked[name]) is not kind:

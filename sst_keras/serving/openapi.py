@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sst_keras.serving.registry import Models
     from sst_keras.serving.server import Limits
 
+_VERSION = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _ERRORS = {
     400: "The request is malformed.",
     404: "There is no such model or version.",
@@ -27,7 +28,7 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
             {"type": "string", "maxLength": limits.characters},
             {
                 "type": "object",
-                "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+                "properties": {"b64": {"type": "string", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}},
                 "required": ["b64"],
                 "additionalProperties": False,
             },
@@ -78,7 +79,7 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
     }  # fmt: skip
     version = {
         "name": "version", "in": "path", "required": True,
-        "schema": {"type": "integer", "minimum": 1},
+        "schema": _VERSION,
     }  # fmt: skip
     paths: dict[str, Any] = {
         "/healthz": {"get": _operation("Whether the server answers", {"type": "object"})},
@@ -124,7 +125,7 @@ def _explain(models: Models, limits: Limits) -> dict[str, Any]:
     properties = {
         "texts": texts,
         "model": {"type": "string", "enum": sorted(models)},
-        "version": {"type": "integer", "minimum": 0},
+        "version": _VERSION,
         "effects": {"type": "boolean", "default": True},
     }
     required = ["texts", "model"] if len(models) > 1 else ["texts"]
@@ -156,7 +157,7 @@ def _batch(models: Models, limits: Limits) -> dict[str, Any]:
             "name": "model", "in": "query", "required": len(models) > 1,
             "schema": {"type": "string", "enum": sorted(models)},
         },
-        {"name": "version", "in": "query", "schema": {"type": "integer", "minimum": 0}},
+        {"name": "version", "in": "query", "schema": _VERSION},
     ]  # fmt: skip
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     operation["requestBody"] = {"required": True, "content": binary}
