@@ -72,6 +72,16 @@ def served_folder(trained_run, tmp_path_factory):
 
 
 @pytest.fixture
+def bare(monkeypatch):
+    """Commands make no SavedModel and no plots, which take most of a small training's time.
+
+    For commands with `--json`, which print nothing of either.
+    """
+    monkeypatch.setattr("sst_keras.serving.export.export", lambda run: run.saved_model_dir)
+    monkeypatch.setattr("sst_keras.plotting.save_plots", lambda runs: [])
+
+
+@pytest.fixture
 def run_copy(trained_run, tmp_path):
     """A copy of the trained run, for tests that change it."""
     import shutil

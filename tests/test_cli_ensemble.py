@@ -49,11 +49,11 @@ def test_two_runs_as_one(place):
 
 
 @pytest.mark.slow
-def test_data_that_have_moved(place):
+def test_data_that_have_moved(place, bare):
     rows = [f"a {word} place x{n},{label}" for n in range(20) for word, label in WORDS.items()]
     (place / "old.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
     small = ("--vectors", "none", "--epochs", "1", "--set", "model.units=4")
-    run("train", *small, "--dataset", "old.csv", "--run-dir", "saved_models/seed1")
+    run("train", *small, "--dataset", "old.csv", "--run-dir", "saved_models/seed1", "--json")
     shutil.copytree("saved_models/seed1", "saved_models/seed2")
     (place / "old.csv").rename(place / "new.csv")
     together = ("ensemble", "seed1", "seed2", "--run-dir", "saved_models/both")
@@ -61,7 +61,7 @@ def test_data_that_have_moved(place):
     assert "--dataset" in refused.stderr and "current path" in refused.stderr
     (place / "other.csv").write_text("\n".join(["text,label", *rows[:30]]), "utf-8")
     assert "has changed since" in run(*together, "--dataset", "other.csv", code=1).stderr
-    assert "All together" in run(*together, "--dataset", "new.csv").stdout
+    assert '"test"' in run(*together, "--dataset", "new.csv", "--json").stdout
     assert "new.csv" in (place / "saved_models" / "both" / "pipeline.toml").read_text("utf-8")
 
 
@@ -72,7 +72,7 @@ def test_usage_errors_of_an_ensemble(place):
 
 
 @pytest.mark.slow
-def test_fine_tuning(place):
+def test_fine_tuning(place, request):
     rows = [f"a {word} place x{n},{label}" for n in range(20) for word, label in WORDS.items()]
     rows.insert(0, "text,label")
     (place / "own.csv").write_text("\n".join(rows), "utf-8")
@@ -88,7 +88,8 @@ def test_fine_tuning(place):
     predicted = json.loads(run("predict", "tuned", "a zappy place", "--json").stdout)
     assert set(predicted["predictions"][0]["probabilities"]) == {"good", "bad"}
     # A fine-tuned run is a start, too.
-    again = run("train", "--from", "tuned", "--dataset", "own.csv", "--epochs", "1")
+    request.getfixturevalue("bare")
+    again = run("train", "--from", "tuned", "--dataset", "own.csv", "--epochs", "1", "--json")
     assert "Starts from tuned." in again.stderr
 
 

@@ -43,7 +43,7 @@ def test_a_run_from_start_to_end(train, tree_folder):
 
 
 @pytest.mark.slow
-def test_standard_output_has_only_json(train, tree_folder):
+def test_standard_output_has_only_json(train, bare, tree_folder):
     result = train("lstm", "--dataset", str(tree_folder), *QUICK, "--seed", "5", "--json")
     answer = json.loads(result.stdout)
     assert result.stdout.count("\n") == 1
@@ -56,7 +56,7 @@ def test_standard_output_has_only_json(train, tree_folder):
 
 @pytest.mark.slow
 def test_a_run_on_a_file_of_vectors_can_be_run_again_from_elsewhere(
-    train, tree_folder, tmp_path, monkeypatch
+    train, bare, tree_folder, tmp_path, monkeypatch
 ):
     (tmp_path / "own.txt").write_text("/c/en/film 1 2\n/c/en/great 3 4\n/c/en/bad 5 6\n")
     pattern = ("--set", "embedding.key_pattern=/c/en/{word}")
@@ -79,8 +79,8 @@ def test_a_run_on_a_file_of_vectors_can_be_run_again_from_elsewhere(
 
 
 @pytest.mark.slow
-def test_the_sample_says_so_once_before_training(train, offline):
-    result = train("mlp", "--dataset", "auto", "--epochs", "1", "--run-dir", "run")
+def test_the_sample_says_so_once_before_training(train, bare, offline):
+    result = train("mlp", "--dataset", "auto", "--epochs", "1", "--run-dir", "run", "--json")
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()
     marks = [number for number, line in enumerate(lines) if "BUNDLED SAMPLE" in line]
@@ -97,17 +97,19 @@ def test_plain_train_never_swaps_the_data(train, offline):
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_not_replaced_unasked(train, tree_folder):
-    arguments = ("--dataset", str(tree_folder), *QUICK, "--run-dir", "run")
+def test_a_finished_run_is_not_replaced_unasked(train, bare, tree_folder):
+    arguments = ("--dataset", str(tree_folder), *QUICK, "--run-dir", "run", "--json")
     assert train(*arguments).exit_code == 0
     refused = train(*arguments)
     assert refused.exit_code == 2 and "--run-dir: 'run' holds a finished" in refused.stderr
+    mistyped = train(*arguments, "--overwrite", "--dataset", "typo.csv")
+    assert mistyped.exit_code == 2 and RunDirectory(Path("run")).is_finished
     assert train(*arguments, "--overwrite", "--epochs", "2").exit_code == 0
     assert len(read_history("run/history.csv").rows) == 2
 
 
 @pytest.mark.slow
-def test_own_reviews(train, tmp_path):
+def test_own_reviews(train, bare, tmp_path):
     rows = [("awful", "a dreadful film"), ("fine", "a fair film"), ("great", "a superb film")] * 20
     text = "".join(f"{label};{words} {number}\n" for number, (label, words) in enumerate(rows))
     (tmp_path / "mine.csv").write_text("grade;opinion\n" + text)
@@ -179,7 +181,7 @@ def test_ctrl_c_ends_cleanly_with_a_usable_run(train, tree_folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_after_ctrl_c_a_command_goes_on(train, tree_folder, monkeypatch):
+def test_after_ctrl_c_a_command_goes_on(train, bare, tree_folder, monkeypatch):
     from sst_keras import checkpoints
     from sst_keras.callbacks import ProgressBar
 
@@ -198,6 +200,6 @@ def test_after_ctrl_c_a_command_goes_on(train, tree_folder, monkeypatch):
     other = train(*arguments, "--seed", "2")
     assert other.exit_code == 2 and "--run-dir: 'a run' holds an unfinished run" in other.stderr
     assert "training.seed is 1, not 2" in other.stderr
-    result = train(*command[2:])
+    result = train(*command[2:], "--json")
     assert result.exit_code == 0 and "Goes on after epoch 1." in result.stderr, result.output
     assert len(read_history("a run/history.csv").rows) == 2
