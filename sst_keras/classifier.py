@@ -56,9 +56,10 @@ class Classifier(tf.Module):
 
         Raises:
             UsageError: If there is no such run, or it has no model.
-            InputError: If a file is damaged, or the vocabulary is not the model's.
+            InputError: If a file is damaged or has changed, or the vocabulary is not the model's.
         """
         run = open_run(run)
+        run.verify()
         try:
             model = keras.models.load_model(run.model_file, compile=False)
         except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise

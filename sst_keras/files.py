@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ except ModuleNotFoundError:  # Windows
 
 _TEMPORARY = ".temporary-"
 _ABANDONED = 86_400.0  # seconds
+_CHECKSUMS_FORMAT = 1
 
 
 @contextmanager
@@ -157,6 +158,35 @@ def sha256(path: str | Path) -> str:
     """Returns the sha256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checksums(path: str | Path, folder: Path, names: Sequence[str]) -> None:
+    """Writes the sha256 of files in a folder as JSON, for `verify_checksums`."""
+    digests = {name: sha256(folder / name) for name in names}
+    write_json(path, {"format": _CHECKSUMS_FORMAT, "sha256": digests})
+
+
+def verify_checksums(path: str | Path, folder: Path) -> None:
+    """Checks that files of a folder are those of `write_checksums`, if there are such checksums.
+
+    Raises:
+        InputError: If one of them is missing or has changed since, or the checksums are damaged.
+    """
+    if not Path(path).is_file():  # of an earlier version
+        return
+    found = read_json(path)
+    digests = found.get("sha256")
+    if found.get("format") != _CHECKSUMS_FORMAT or not isinstance(digests, dict):
+        raise InputError(f"{path}: expected checksums in format {_CHECKSUMS_FORMAT}.")
+    for name, expected in digests.items():
+        file = folder / name
+        if not file.is_file():
+            raise InputError(f"{file}: it is missing. Copy it from where the others are from.")
+        if sha256(file) != expected:
+            raise InputError(
+                f"{file}: it has changed since it was written: its sha256 is not that in {path}. "
+                f"Copy the original here. If you changed it yourself, delete the checksums."
+            )
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -55,6 +55,9 @@ class RunDirectory:
     checkpoint_file = file_of("checkpoint.npz", "The state of a training that is not finished.")
     environment_file = file_of("environment.json", "Versions, machine, commit, fingerprints.")
     training_texts_file = file_of("training_texts.npy", "uint64[texts], the training texts' keys.")
+    checksums_file = file_of(
+        "checksums.json", "The sha256 of settings, vocabulary and model, which loading compares."
+    )
     behaviour_file = file_of("behaviour.json", "What it says of clear cases, if it was asked.")
     plots_dir = file_of("plots", "The plots.")
     logs_dir = file_of("logs", "TensorBoard's event files, if they were asked for.")
@@ -98,6 +101,7 @@ class RunDirectory:
             self.metrics_file, self.pipeline_file, self.vocabulary_file, self.history_file,
             self.model_file, self.model_summary_file, self.environment_file,
             self.training_texts_file, self.checkpoint_file, self.behaviour_file,
+            self.checksums_file,
         )  # fmt: skip
         for file in made:
             files.remove_partial(file)
@@ -106,6 +110,15 @@ class RunDirectory:
         if not goes_on:
             for folder in (self.plots_dir, self.saved_model_dir.parent, self.logs_dir):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def seal(self) -> None:
+        """Writes the checksums of what decides the run's answers."""
+        sealed = (self.pipeline_file, self.vocabulary_file, self.model_file)
+        files.write_checksums(self.checksums_file, self.path, [file.name for file in sealed])
+
+    def verify(self) -> None:
+        """Raises an `InputError` if a file that decides the answers has changed since training."""
+        files.verify_checksums(self.checksums_file, self.path)
 
     @property
     def is_finished(self) -> bool:

@@ -88,7 +88,9 @@ def run_copy(trained_run, tmp_path):
 
     from sst_keras.runs import RunDirectory
 
-    return RunDirectory(Path(shutil.copytree(trained_run.path, tmp_path / "run")))
+    run = RunDirectory(Path(shutil.copytree(trained_run.path, tmp_path / "run")))
+    run.checksums_file.unlink()
+    return run
 
 
 @pytest.fixture

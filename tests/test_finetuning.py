@@ -11,7 +11,7 @@ from sst_keras.config import load_pipeline, with_settings
 from sst_keras.errors import InputError, UsageError
 from sst_keras.finetuning import EarlierRun
 from sst_keras.models import word_vectors
-from sst_keras.runs import RunDirectory, is_run, new_run
+from sst_keras.runs import is_run, new_run
 from sst_keras.runtime import keras
 from sst_keras.training import train
 from sst_keras.vocabulary import Vocabulary
@@ -140,12 +140,11 @@ def test_what_trains(trained_run, tmp_path, train_all):
     assert changed == ({"embedding", "lstm_1", "attention", "logits"} if train_all else {"logits"})
 
 
-def test_what_was_frozen_stays_frozen(trained_run, reviews, tmp_path):
-    model = keras.models.load_model(trained_run.model_file)
-    earlier = RunDirectory(Path(shutil.copytree(trained_run.path, tmp_path / "earlier")))
+def test_what_was_frozen_stays_frozen(run_copy, reviews, tmp_path):
+    model = keras.models.load_model(run_copy.model_file)
     model.get_layer("lstm_1").trainable = False
-    model.save(earlier.model_file)
-    run = begun(earlier, reviews, tmp_path / "new")
+    model.save(run_copy.model_file)
+    run = begun(run_copy, reviews, tmp_path / "new")
     layers = {layer.name: layer.trainable for layer in Classifier.load(run).model.layers}
     assert not layers["lstm_1"] and layers["attention"] and layers["logits"]
 

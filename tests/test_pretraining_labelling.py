@@ -41,6 +41,7 @@ def teachers(trained_run, tmp_path):
     bias = np.where(np.arange(len(bias)) == 0, 50, bias)
     model.get_layer("logits").set_weights([kernel, bias])
     model.save(other.model_file)
+    other.seal()
     return [trained_run, other]
 
 

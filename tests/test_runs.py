@@ -1,7 +1,12 @@
+import re
+import shutil
+from pathlib import Path
+
 import pytest
 
+from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.runs import RunDirectory, find_runs, new_run, open_run
 
 PIPELINE = load_pipeline("lstm", ["training.seed=7"])
@@ -93,3 +98,20 @@ def test_the_summary_of_a_run(trained_run, run_copy):
     run_copy.metrics_file.unlink()
     assert run_copy.summary()["finished"] is False
     assert [run.path for run in find_runs(run_copy.path.parent)] == [run_copy.path]
+
+
+@pytest.mark.parametrize("name", ["vocabulary.txt", "pipeline.toml", "model.keras"])
+def test_a_file_that_has_changed_since_training_is_refused(trained_run, tmp_path, name):
+    run = RunDirectory(Path(shutil.copytree(trained_run.path, tmp_path / "run")))
+    run.verify()
+    lines = (run.path / name).read_bytes().splitlines(keepends=True)
+    lines[3], lines[4] = lines[4], lines[3]
+    (run.path / name).write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: it has changed .*checksums\.json"):
+        Classifier.load(run)
+    (run.path / name).unlink()
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: it is missing"):
+        run.verify()
+    run.checksums_file.write_text('{"format": 2}', "utf-8")
+    with pytest.raises(InputError, match="checksums in format 1"):
+        run.verify()

@@ -1,5 +1,7 @@
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,8 +10,9 @@ import tensorflow as tf
 
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import load_corpus
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.export import export
+from sst_keras.serving.prediction import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,15 @@ def test_keras_runs_it_as_a_layer(trained_run, exported):
     answers = layer(tf.constant(texts))
     found = Classifier.load(trained_run).predictor().predict(texts)
     assert answers["label"].numpy().tolist() == [each.label for each in found]
+
+
+def test_an_export_that_has_changed_is_refused(exported, tmp_path):
+    copy = Path(shutil.copytree(exported, tmp_path / "copy"))
+    assert Predictor.load(copy)("Not bad.").class_name
+    for name in ("saved_model.pb", "variables/variables.index", "assets.extra/model_card.md"):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+        with pytest.raises(InputError, match=rf"{name}: it has changed since"):
+            Predictor.load(copy)
+        (copy / name).write_bytes(content)
+    assert Predictor.load(copy)

@@ -12,7 +12,7 @@ from sst_keras.models import recurrent_layers
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import tf
 from sst_keras.serving.model_card import model_card
-from sst_keras.serving.prediction import Predictor
+from sst_keras.serving.prediction import CHECKSUMS, Predictor
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
 CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files into a SavedModel
@@ -59,6 +59,9 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     try:
         tf.saved_model.save(module, partial, signatures=classifier.signatures())
         files.write_text(partial / CARD, card)
+        parts = (path for path in partial.rglob("*") if path.is_file())
+        names = sorted(path.relative_to(partial).as_posix() for path in parts)
+        files.write_checksums(partial / CHECKSUMS, partial, names)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)

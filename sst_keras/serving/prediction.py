@@ -7,9 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.input_pipeline import batch_sizes
 from sst_keras.runtime import tf
+
+CHECKSUMS = "assets.extra/checksums.json"  # in a SavedModel
 
 # The most texts and characters per batch, padding included. Characters bound the tokens, of which
 # the texts must be cut first to be counted: English has one in five characters, no text has more
@@ -63,13 +66,14 @@ class Predictor:
 
         Raises:
             UsageError: If the folder holds no SavedModel.
-            InputError: If the SavedModel is damaged, or something else made it.
+            InputError: If the SavedModel is damaged or has changed, or something else made it.
         """
         if not (Path(folder) / "saved_model.pb").is_file():
             raise UsageError(
                 f"Expected a folder with an exported model (saved_model.pb). Received: "
                 f"{str(folder)!r}. Make one with `sst-keras export RUN`."
             )
+        files.verify_checksums(Path(folder) / CHECKSUMS, Path(folder))
         try:
             loaded = tf.saved_model.load(str(folder))
         except (ValueError, OSError, KeyError, IndexError, tf.errors.OpError) as error:
