@@ -22,8 +22,8 @@ SECONDS = 60.0
 
 # Input of a task → what a user is told if it is not that of the checkpoint.
 _OTHERS = {
-    "data": "the data are others",
-    "vectors": "the vectors are others",
+    "data": "the data differ",
+    "vectors": "the vectors differ",
     "language_model": "the language model is another",
     "pseudo_labels": "the pseudo-labels are different",
     "earlier_run": "the run that it starts from is another",

@@ -104,28 +104,40 @@ def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting=setting)
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = None
-    if fcntl:
-        handle = os.open(folder, os.O_RDONLY)
+    handle = _lock(folder, setting)
     try:
-        if handle is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another process is writing into {str(folder)!r}. Wait for it, or choose "
-                    f"another folder.",
-                    setting=setting,
-                ) from None
-            except OSError:  # a file system without locks
-                pass
         yield
     finally:
+        with suppress(OSError):
+            folder.rmdir()  # only if it is empty, and while it is locked
         if handle is not None:
             os.close(handle)
-        with suppress(OSError):
-            folder.rmdir()  # only if it is empty
+
+
+def _lock(folder: Path, setting: str) -> int | None:
+    """Makes and locks a folder; returns the open folder, or None if there are no locks."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not fcntl:
+            return None
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # another process has just removed it
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise UsageError(
+                f"another process is writing into {str(folder)!r}. Wait for it, or choose another "
+                f"folder.",
+                setting=setting,
+            ) from None
+        except OSError:  # a file system without locks
+            return handle
+        if folder.is_dir() and os.path.samestat(os.fstat(handle), os.stat(folder)):
+            return handle
+        os.close(handle)  # it was removed, and perhaps made again, before it was locked
 
 
 def _named(error: OSError, path: Path) -> OSError:

@@ -105,10 +105,11 @@ class RunDirectory:
         )  # fmt: skip
         for file in made:
             files.remove_partial(file)
-            if not goes_on:
+            if not goes_on or file == self.checksums_file:  # the model will be another
                 file.unlink(missing_ok=True)
+        exports = (self.saved_model_dir.parent, self.path / "onnx", self.path / "litert")
         if not goes_on:
-            for folder in (self.plots_dir, self.saved_model_dir.parent, self.logs_dir):
+            for folder in (self.plots_dir, self.logs_dir, *exports):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def seal(self) -> None:

@@ -95,7 +95,7 @@ class DataConfig:
         1.0, "how much a complete sentence counts in the loss; other phrases count 1", low=0.0,
         needs=("data.examples", ("phrases", "unique-phrases", "sampled-phrases")))
     pseudo_labels: str = _setting(
-        "", "sentences that other runs labelled (`sst-keras label`): the first epoch learns from "
+        "", "sentences that other runs labelled (`sst-keras label`): the first epochs learn from "
         "them, the others from the training examples; empty: none")
     pseudo_epochs: int = _setting(
         1, "how many epochs, from the first, learn from the pseudo-labels",

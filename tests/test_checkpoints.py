@@ -45,8 +45,8 @@ def test_a_checkpoint_is_read_back_exactly(saved):
     ("change", "message"),
     [
         ({"settings": {**TASK.settings, "training.seed": 2}}, "training.seed is 1, not 2"),
-        ({"data": "d2"}, "the data are others"),
-        ({"vectors": ()}, "the vectors are others"),
+        ({"data": "d2"}, "the data differ"),
+        ({"vectors": ()}, "the vectors differ"),
         ({"language_model": "l1"}, "the language model is another"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_run_of_other_settings_is_kept(tree_folder, stopped):
         train(other, new_run(other, run.path))
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
     (tree_folder / "dev.txt").write_text("(3 fine)\n", "utf-8")
-    with pytest.raises(UsageError, match="the data are others"):
+    with pytest.raises(UsageError, match="the data differ"):
         train(pipeline, new_run(pipeline, run.path))
     assert train(pipeline, new_run(pipeline, run.path, overwrite=True)).run.is_finished
 

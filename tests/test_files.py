@@ -95,6 +95,10 @@ with files.locked({str(folder)!r}):
     with pytest.raises(UsageError, match="run_dir: another process is writing into .*run"):
         with files.locked(folder, "run_dir"):
             raise AssertionError
+    assert folder.is_dir()  # still the other's, though it is empty
+    with pytest.raises(UsageError):
+        with files.locked(folder):
+            raise AssertionError
     other.kill()
     other.communicate()
     with files.locked(folder):  # the lock ends with its process

@@ -2,12 +2,14 @@
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
 import re
 import threading
 from dataclasses import replace
+from urllib.parse import unquote
 
 import hypothesis
 import pytest
@@ -67,11 +69,11 @@ def test_effects_can_be_left_out(client):
         ({}, 400, "with one at least"),
         ({"texts": []}, 400, "with one at least"),
         ({"texts": "a"}, 400, "Expected a list of texts as 'texts'"),
-        ({"texts": [1]}, 400, "Text 0 is none"),
+        ({"texts": [1]}, 400, "Text 0 is not a string"),
         ({"texts": ["a", " \n"]}, 400, "Text 1: the text is blank"),
         ('{"texts": ["\\ud800"]}', 400, "half a surrogate pair"),
         ({"texts": ["a"], "text": 1}, 400, "Unknown key: text. Expected: texts, model"),
-        ({"texts": ["a"], "effects": 1}, 400, "Expected true, false as 'effects'"),
+        ({"texts": ["a"], "effects": 1}, 400, "Expected true or false as 'effects'"),
         ({"texts": ["a"], "version": True}, 400, "Expected a number as 'version'"),
         ({"texts": ["a"], "model": "other"}, 404, "Latest(other)"),
         ({"texts": ["a"], "version": 9}, 404, "Specific(films, 9)"),
@@ -143,7 +145,7 @@ def test_the_ending_says_what_a_file_is(client):
     [
         ("name=a.csv", b"id,stars\n1,2\n2,3\n", 400, "&text_column=NAME"),
         ("name=a.csv&text_column=x", REVIEWS.encode(), 400, "x"),
-        ("name=a.csv", b"", 400, "file.csv"),
+        ("name=a.csv", b"", 400, "a.csv"),
         ("name=a.exe", b"a", 400, "Expected a name ending in"),
         ("name=a.csv.gz", b"a", 400, "Expected a name ending in"),
         ("name=../../a", b"a", 400, "Expected a name ending in"),
@@ -152,6 +154,8 @@ def test_the_ending_says_what_a_file_is(client):
         ("name=a.csv&model=b", b"a", 404, "Latest(b)"),
         ("nam=a.csv", b"a", 400, "Unknown query parameter: nam"),
         ("name=a.csv", b"a" * 3001, 413, "at most 3000 bytes"),
+        ("name=a.csv", gzip.compress(b"text\na\n"), 400, "not compressed"),
+        ("name=a.csv", b"," * 1000 + b"text\n", 413, "at most 1,000 columns. Received: 1,001"),
     ],
 )
 def test_a_file_that_cannot_be_classified_has_a_reason(client, query, body, status, message):
@@ -160,14 +164,75 @@ def test_a_file_that_cannot_be_classified_has_a_reason(client, query, body, stat
     assert "/tmp" not in answer.text and "--" not in answer.json()["error"]
 
 
+def test_a_file_is_bounded_in_every_direction(client, monkeypatch):
+    long = "text\nshort\n" + "a " * 1200 + "\n"
+    answer = client.post("/api/batch?name=a.csv", content=long)
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert rows[0]["predicted_class"] and "more than 2,000 char" in rows[1]["prediction_problem"]
+    many = "text\n" + "A joy to watch, again and again.\n" * 80
+    answer = client.post("/api/batch?name=a.csv", content=many)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-rows"] == "80"
+    monkeypatch.setattr("sst_keras.serving.api._GROWTH", 2)
+    answer = client.post("/api/batch?name=a.csv", content=many)
+    assert answer.status_code == 413 and "Send the file in parts" in answer.json()["error"]
+
+
+def test_what_was_unusual_in_a_file_is_said(client, monkeypatch):
+    monkeypatch.setattr("sst_keras.serving.api._GROWTH", 50)
+    objects = [{"text": "a"}] * 101 + [{"text": "b", "late": "\ud800", "tags": ["\ud800"]}]
+    body = "\n".join(map(json.dumps, objects)).encode()
+    answer = client.post("/api/batch?name=a.jsonl", content=body)
+    notes = unquote(answer.headers["x-notes"])
+    assert "1 row had names that the first 100 lack" in notes
+    half = json.dumps({"text": "b", "\ud800": 1, "tags": ["\ud800"]}).encode()
+    assert client.post("/api/batch?name=a.jsonl", content=half).status_code == 200
+    assert client.post("/api/batch?name=a.csv", content=b"text\nb\n").headers["x-notes"] == ""
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://testserver"}, 200),
+        ({"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+    ],
+)
+def test_other_sites_cannot_make_a_browser_ask(client, headers, status):
+    answer = client.post("/api/explain", json={"texts": ["a"]}, headers=headers)
+    assert answer.status_code == status
+    assert client.get("/", headers=headers).status_code == 200  # a link to the page may be followed
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8501", 200), ("127.0.0.1", 200), ("[::1]:8501", 200), ("LOCALHOST", 200),
+        ("evil.example", 403), ("localhost.evil.example:80", 403), ("[", 403), ("", 403),
+    ],
+)  # fmt: skip
+def test_only_under_its_own_names(served_folder, client, host, status):
+    app = create_app(client.app.state.server.models, LIMITS, {"localhost", "127.0.0.1", "::1"})
+    for path in ("/", "/healthz"):
+        found = TestClient(app).get(path, headers={"Host": host})
+        assert found.status_code == status
+
+
 def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
     go_on, has_started = threading.Event(), threading.Event()
     score, api = scoring.score_table, client.app.state.server.api
 
-    def slow(predictor, table, out, progress):
+    def slow(predictor, table, out, progress, longest):
         has_started.set()
         assert go_on.wait(20)
+        part = out.with_name(f"{out.name}.part")
+        part.touch()
         progress(1, 1)
+        part.unlink()
         return score(predictor, table, out, progress=progress)
 
     monkeypatch.setattr("sst_keras.serving.api.score_table", slow)

@@ -11,7 +11,7 @@ def test_the_description_is_complete():
     for name in re.findall(r"#/components/schemas/(\w+)", text):
         assert name in document["components"]["schemas"]
     predict = document["paths"]["/v1/models/{name}:predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "404", "413", "429", "503", "504"}
+    assert set(predict["responses"]) == {"200", "400", "403", "404", "413", "429", "503", "504"}
     (name,) = predict["parameters"]
     assert name["schema"]["enum"] == ["films"]
     row, column = predict["requestBody"]["content"]["application/json"]["schema"]["oneOf"]

@@ -171,7 +171,7 @@ def test_a_file_can_be_chosen_by_keyboard_and_its_column_named(page):
     chooser.value.set_files({"name": "a.csv", "mimeType": "text/csv", "buffer": content})
     page.wait_for_selector("#column")
     page.refused = 1
-    assert "text_column" in page.inner_text("#file-state")
+    assert page.inner_text("#file-state").startswith("a.csv: expected column 'text'")
     page.fill("#column", "id")
     page.click("#again")
     page.wait_for_selector("#download:not([hidden])")
@@ -182,8 +182,32 @@ def test_a_server_that_is_gone_is_a_sentence(page):
     page.route("**/api/explain", lambda route: route.abort())
     page.fill("#text", TEXT)
     page.wait_for_selector("#problem:not([hidden])")
+    assert page.is_hidden("#result")
     page.refused = 1
     assert page.inner_text("#problem") == "The server does not answer."
     page.unroute("**/api/explain")
     typed(page, "A joy")
     assert page.is_hidden("#problem")
+
+
+def test_other_kinds_of_files_are_refused_with_a_sentence(page):
+    wrong = {"name": "a.xlsx", "mimeType": "", "buffer": b"PK"}
+    page.set_input_files("#file", files=[wrong])
+    expect(page.locator("#file-state")).to_contain_text("Save a table as CSV")
+    assert page.is_hidden("#column-row") and page.is_hidden("#download")
+    # Of two files, one after the other, the page shows the second.
+    files = [("a.csv", b"text\na\n"), ("b.csv", b"text\n" + b"b\n" * 3)]
+    for name, content in files:
+        page.set_input_files("#file", files=[{"name": name, "mimeType": "", "buffer": content}])
+        page.wait_for_selector("#download:not([hidden])")
+    assert page.inner_text("#file-name") == "b.csv" and page.inner_text("#file-state") == "3 rows."
+
+
+def test_the_same_text_again_removes_no_earlier_one(page):
+    for text in ("First text.", "Second text."):
+        typed(page, text)
+        page.locator("#text").press("Control+Enter")
+        expect(page.locator("#history button").first).to_contain_text(text)
+    page.locator("#text").press("Control+Enter")
+    page.wait_for_timeout(400)
+    assert page.locator("#history button").count() == 2

@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.files import to_json
 from sst_keras.runs import new_run
@@ -52,7 +53,8 @@ def ensemble(
     from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export
 
-    made = [export(run), *save_plots([run])]
+    with files.locked(run.path, "run_dir"):
+        made = [export(run), *save_plots([run])]
     if as_json:
         click.echo(to_json(run.summary() | {"run": str(run.path)}))
         return

@@ -10,6 +10,8 @@ from sst_keras.runs import SMALL
 
 log = logging.getLogger(__name__)
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 
 @click.command()
 @click.argument("models", metavar="[NAME=]RUN|EXPORT|FOLDER...", nargs=-1)
@@ -28,10 +30,20 @@ log = logging.getLogger(__name__)
 )  # fmt: skip
 @click.option(
     "--seconds", type=click.FloatRange(0.001), default=30.0, show_default=True,
-    help="How long a request may take; longer ones are answered with 504.",
+    help="How long a request may take, and a file ten times as long; else: 504.",
+)  # fmt: skip
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME",
+    help="Another name of this server, such as a proxy's, if it listens on this machine only.",
 )  # fmt: skip
 def serve(
-    models: tuple[str, ...], host: str, port: int, batch: int, queue: int, seconds: float
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    batch: int,
+    queue: int,
+    seconds: float,
+    names: tuple[str, ...],
 ) -> None:
     """Answer requests over HTTP as TensorFlow Serving does, and show a page.
 
@@ -62,7 +74,9 @@ def serve(
 
     found = find_models(models or (SMALL,))
     limits = Limits(batch=batch, queue=queue, seconds=seconds)
-    app = create_app(found, limits)
+    # Without this, a page of another site could take the name of this machine.
+    hosts = {host, *_LOOPBACK, *names} if host in _LOOPBACK or names else ()
+    app = create_app(found, limits, hosts)
     app.state.server.load()  # before the port is taken: a damaged model is an error of the command
     # Bound here, so that a port that is taken is one line, and the one that is free is known. With
     # another protocol number, asyncio would not turn off Nagle's algorithm: 40 ms for each answer.

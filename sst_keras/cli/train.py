@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.config import with_override
 from sst_keras.errors import UsageError
@@ -100,7 +101,8 @@ def train(
     from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export
 
-    made = [export(run), *save_plots([run])]
+    with files.locked(run.path, "run_dir"):
+        made = [export(run), *save_plots([run])]
     if as_json:
         click.echo(to_json(run.summary() | {"run": str(run.path)}))
         return
@@ -141,7 +143,9 @@ def _train(
     try:
         return train_pipeline(settings, run, data_dir, callbacks)
     except KeyboardInterrupt:
-        if run.model_file.is_file():
+        if run.is_finished:
+            log.warning(f"Stopped before the training began. {run.path} is as it was.")
+        elif run.model_file.is_file():
             folder = shlex.quote(str(run.path))
             log.warning(
                 f"Stopped early. The best epoch so far is kept: sst-keras evaluate {folder}"

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from sst_keras.errors import InputError, UsageError
@@ -25,12 +26,18 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.reading import TABLES, is_table, open_lines, open_table
 
 if TYPE_CHECKING:
-    from sst_keras.serving.server import Server
+    from sst_keras.serving.server import Limits, Server
 
 _PAGE = Path(__file__).with_name("page.html")
 _KEYS = {"texts": list, "model": str, "version": int, "effects": bool}
+_KINDS = {list: "a list of texts", str: "a string", int: "a number", bool: "true or false"}
 _MEDIA = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".jsonl": "application/jsonl"}
 _DIGITS = 6
+_GZIP = b"\x1f\x8b"
+_MOST_COLUMNS = 1000
+_GROWTH = 8  # how much larger than the limit of files an answer may be
+_POLL = 0.5  # seconds
+FILE_TIMES = 10  # how much longer than others a request with a file may take
 
 
 class Api:
@@ -93,7 +100,8 @@ class Api:
         request.state.texts = len(texts)
         try:
             async with asyncio.timeout(limits.seconds):
-                found = await self._explanations(model, texts, asked.get("effects", True))
+                effects = asked.get("effects", True)
+                found = await self._explanations(request, model, texts, effects)
         except TimeoutError:
             raise RequestError(
                 504, f"There was no answer within {limits.seconds:g} seconds."
@@ -102,22 +110,23 @@ class Api:
         return JSONResponse(about | {"explanations": found})
 
     async def _explanations(
-        self, model: ServedModel, texts: list[str], with_effects: bool
+        self, request: Request, model: ServedModel, texts: list[str], with_effects: bool
     ) -> list[dict[str, Any]]:
         submit, predictor = self.server.submit, model.predictor
         signature = "explain" if predictor.has_attention else DEFAULT
-        self.server.check_padding(model, signature, [text.encode() for text in texts])
         answers = await submit(model, texts, signature)
         found = [predictor.prediction(*pair) for pair in zip(texts, answers, strict=True)]
         if not with_effects:
             return [_rounded(each.to_dict()) for each in found]
         loop = asyncio.get_running_loop()
-        occlusion = await loop.run_in_executor(self.server.executor, Occlusion.of, texts)
+        occlusion = await loop.run_in_executor(self.server.executor, Occlusion.of, found)
         short = self._short(occlusion)
         asked, most = [found[place] for place in short], self.server.limits.batch
         occlusion = Occlusion(tuple(occlusion.tokens[place] for place in short))
         shorter, probabilities = occlusion.texts(), []
         for start in range(0, len(shorter), most):  # other requests come in between
+            if await request.is_disconnected():
+                raise ClientDisconnect
             batch = shorter[start : start + most]
             rows = await submit(model, batch, DEFAULT)
             probabilities += [predictor.probabilities(row) for row in rows]
@@ -156,33 +165,49 @@ class Api:
         if version and not re.fullmatch(r"[0-9]{1,18}", version):
             raise RequestError(400, f"Expected a number as version. Received: {version[:100]}")
         model = self._model(query.get("model"), int(version) if version else None)
-        ending = Path(query.get("name", "texts.csv")[-300:]).suffix.lower()
+        name = Path(query.get("name", "texts.csv")[-100:]).name
+        ending = Path(name).suffix.lower()
         if ending not in (*TABLES, ".txt"):
             raise RequestError(
                 400, f"Expected a name ending in {', '.join((*TABLES, '.txt'))}: ?name=reviews.csv"
             )
-        body = await self.server.body(request, limits.file)
         if self._stop:
-            raise RequestError(429, "Another file is being classified. Try again in a second.")
+            raise RequestError(429, "Another file is being classified. Try again in a minute.")
         self._stop = stop = threading.Event()
-        job = _File(model, body, ending, query.get("text_column", ""), stop)
-        future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
-        future.add_done_callback(lambda _: setattr(self, "_stop", None))
+        seconds = FILE_TIMES * limits.seconds
         try:
-            content, made, rows, bad = await asyncio.wait_for(
-                asyncio.shield(future), 10 * limits.seconds
-            )
-        except (TimeoutError, asyncio.CancelledError):
-            stop.set()
-            raise RequestError(504, "The file took too long.") from None
-        request.state.texts = rows
-        self.server.metrics.texts.inc(rows)
+            body = await self.server.body(request, limits.file, seconds)
+            job = _File(model, body, name, ending, query.get("text_column", ""), limits, stop)
+            future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
+        except BaseException:
+            self._stop = None
+            raise
+        future.add_done_callback(lambda _: setattr(self, "_stop", None))
+        made = await self._awaited(request, future, stop, seconds)
+        request.state.texts = made.rows
+        self.server.metrics.texts.inc(made.rows)
         headers = {
-            "Content-Disposition": f'attachment; filename="classified{made}"',
-            "X-Rows": str(rows),
-            "X-Rows-Not-Classified": str(bad),
+            "Content-Disposition": f'attachment; filename="classified{made.ending}"',
+            "X-Rows": str(made.rows),
+            "X-Rows-Not-Classified": str(made.not_classified),
+            "X-Notes": quote(" ".join(made.notes)),
         }
-        return Response(content, media_type=_MEDIA[made], headers=headers)
+        return Response(made.content, media_type=_MEDIA[made.ending], headers=headers)
+
+    async def _awaited(
+        self, request: Request, future: asyncio.Future, stop: threading.Event, seconds: float
+    ) -> _Classified:
+        """Waits for a file, and stops it if it takes too long or its client has gone."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not (await asyncio.wait([future], timeout=_POLL))[0]:
+                    if await request.is_disconnected():
+                        raise ClientDisconnect
+        except TimeoutError:
+            raise RequestError(504, "The file took too long.") from None
+        finally:
+            stop.set()
+        return future.result()
 
     def _model(self, name: str | None, version: int | None) -> ServedModel:
         models = self.server.models
@@ -196,20 +221,31 @@ class _Stopped(Exception):
     """Nobody waits for a file any more."""
 
 
+class _Classified(NamedTuple):
+    """A file with predictions, and what there is to say of it."""
+
+    content: bytes
+    ending: str
+    rows: int
+    not_classified: int
+    notes: list[str]
+
+
 class _File(NamedTuple):
     """A file of texts that is to be classified."""
 
     model: ServedModel
     body: bytes
+    name: str
     ending: str
     text_column: str
+    limits: Limits
     stop: threading.Event
 
-    def classified(self) -> tuple[bytes, str, int, int]:
-        """Returns the file with predictions, its ending, its rows, and those without prediction.
-
-        A file that cannot be read raises a `RequestError`.
-        """
+    def classified(self) -> _Classified:
+        """Classifies the file; one that cannot be read raises a `RequestError`."""
+        if self.body.startswith(_GZIP):
+            raise RequestError(400, "Expected a file that is not compressed.")
         made = {".tsv": ".tsv", ".tab": ".tsv", ".jsonl": ".jsonl", ".ndjson": ".jsonl"}.get(
             self.ending, ".csv"
         )
@@ -222,19 +258,33 @@ class _File(NamedTuple):
                     table = open_table(path, data, with_label=False, lenient=True)
                 else:
                     table = open_lines(path, data, lenient=True)
-                rows = score_table(self.model.predictor, table, out, progress=self._go_on)
+                if len(table.names) > _MOST_COLUMNS:
+                    raise RequestError(
+                        413,
+                        f"Expected at most {_MOST_COLUMNS:,} columns. Received: "
+                        f"{len(table.names):,}.",
+                    )
+                part = out.with_name(f"{out.name}.part")
+                rows = score_table(
+                    self.model.predictor, table, out,
+                    progress=lambda line, lines: self._go_on(part),
+                    longest=self.limits.characters,
+                )  # fmt: skip
             except (InputError, UsageError) as error:
-                message = error.message.replace(f"{folder}/", "")
+                message = error.message.replace(str(path), self.name).replace(path.name, self.name)
                 if error.setting == "data.text_column":
                     message += " The query names the column: &text_column=NAME"
                 raise RequestError(400, message) from None
             except _Stopped:
                 raise RequestError(504, "The file took too long.") from None
-            return out.read_bytes(), made, rows, not_classified(table)
+            bad = not_classified(table)
+            return _Classified(out.read_bytes(), made, rows, bad, table.notes())
 
-    def _go_on(self, line: int, lines: int) -> None:
+    def _go_on(self, part: Path) -> None:
         if self.stop.is_set():
             raise _Stopped
+        if part.stat().st_size > _GROWTH * self.limits.file:
+            raise RequestError(413, "The answer is too large. Send the file in parts.")
 
 
 def _asked(body: bytes) -> dict[str, Any]:
@@ -248,14 +298,19 @@ def _asked(body: bytes) -> dict[str, Any]:
     for name, kind in _KEYS.items():
         # True is an int to Python.
         if name in asked and type(asked[name]) is not kind:
-            kinds = {list: "a list of texts", str: "a string", int: "a number", bool: "true, false"}
+            kinds = {
+                list: "a list of texts",
+                str: "a string",
+                int: "a number",
+                bool: "true or false",
+            }
             raise RequestError(400, f"Expected {kinds[kind]} as {name!r}.")
     texts = asked.get("texts")
     if not texts:
         raise RequestError(400, "Expected a list of texts as 'texts', with one at least.")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
-            raise RequestError(400, f"Expected a text. Text {number} is none.")
+            raise RequestError(400, f"Text {number} is not a string.")
         if not text.strip():
             raise RequestError(400, f"Text {number}: {BLANK}.")
         try:

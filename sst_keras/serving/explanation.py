@@ -66,10 +66,18 @@ class Occlusion:
     tokens: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Self:
-        """Cuts texts into tokens."""
-        rows = tokenize(list(texts)).numpy().tolist()
-        return cls(tuple(tuple(token.decode("utf-8") for token in row) for row in rows))
+    def of(cls, predictions: Sequence[Prediction]) -> Self:
+        """Takes the tokens of predictions, or cuts their texts if the model has no attention."""
+        cut = [found.text for found in predictions if found.tokens is None]
+        rows = iter(tokenize(cut).numpy().tolist() if cut else ())
+        return cls(
+            tuple(
+                tuple(token.decode("utf-8") for token in next(rows))
+                if found.tokens is None
+                else found.tokens
+                for found in predictions
+            )
+        )
 
     def texts(self) -> list[str]:
         """Returns n + 1 texts for a text of n tokens: all of them, then without each in turn."""
@@ -96,7 +104,8 @@ def explain(predictor: Predictor, texts: Sequence[str]) -> list[Explanation]:
     A text of n tokens takes n + 2 predictions of n tokens, so texts of more than 1,000 tokens raise
     a `UsageError`. Other errors are those of `Predictor.predict`.
     """
-    found, occlusion = predictor.predict(texts, explain=True), Occlusion.of(texts)
+    found = predictor.predict(texts, explain=True)
+    occlusion = Occlusion.of(found)
     for number, row in enumerate(occlusion.tokens, start=1):
         if len(row) > _MOST_TOKENS:
             raise UsageError(

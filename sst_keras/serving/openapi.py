@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _VERSION = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _ERRORS = {
     400: "The request is malformed.",
+    403: "Another site has made a browser send the request, or the host is not this server's.",
     404: "There is no such model or version.",
     413: "The body, the number of texts or a text is too large.",
     429: "Too many texts are waiting.",

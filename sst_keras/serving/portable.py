@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import logging
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sst_keras import files
 from sst_keras.classifier import Classifier
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.models import ATTENTION
 from sst_keras.recurrent import LSTM
 from sst_keras.runs import RunDirectory
@@ -16,7 +17,11 @@ from sst_keras.runtime import keras
 from sst_keras.serving.model_card import model_card
 from sst_keras.vocabulary import UNKNOWN_ID
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1  # of the folder. It goes up when an earlier reader would misread it.
+ABOUT = "about.json"
+_BESIDE = (ABOUT, "vocabulary.txt", "model_card.md")
 
 
 class Form(NamedTuple):
@@ -55,12 +60,18 @@ def export_portable(
 
     Raises:
         UsageError: If `out` exists already, or a package is missing.
+        InputError: If the model cannot be converted.
     """
     kind = FORMS[form]
     folder = run.path / form if out is None else Path(out)
-    if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        if not (overwrite and (folder / kind.file).is_file()):
-            raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", "out")
+    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        is_own = _is_export(folder)
+        if not is_own or (out is not None and not overwrite):
+            raise UsageError(
+                f"{str(folder)!r} exists already. Choose another folder"
+                + (", or use overwrite to replace this one." if is_own else "."),
+                setting="out",
+            )
     classifier = Classifier.load(run)
     model = portable(classifier.model)
     has_attention = len(model.outputs) > 1
@@ -78,12 +89,19 @@ def export_portable(
     with files.whole_folder(folder) as partial:
         _write(model, form, partial / kind.file)
         shutil.copy(run.vocabulary_file, partial / "vocabulary.txt")
-        files.write_json(partial / "about.json", about)
+        files.write_json(partial / ABOUT, about)
         card = model_card(run, classifier.class_names, has_attention, [])
         files.write_text(partial / "model_card.md", card)
         if folder.exists():
             shutil.rmtree(folder)
     return folder
+
+
+def _is_export(folder: Path) -> bool:
+    """Returns whether a folder holds an export of another runtime's form, and nothing else."""
+    models = {form.file for form in FORMS.values()}
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(names & models) and ABOUT in names and names <= {*models, *_BESIDE}
 
 
 def portable(model: keras.Model) -> keras.Model:
@@ -117,7 +135,11 @@ def _write(model: keras.Model, form: str, path: Path) -> None:
             model.export(path, format=form, **arguments)
     except ImportError as error:
         raise UsageError(
-            f"this format needs other packages. Install them with `pip install "
-            f"'sst-keras[{form}]'`. ({error})",
+            f"this format needs a package that is missing ({error}). Install it with `pip install "
+            f"'sst-keras[onnx]'`.",
             setting="format",
         ) from None
+    except Exception as error:  # whatever the converters raise
+        log.debug("The conversion failed.", exc_info=True)
+        first = str(error).strip().partition("\n")[0][:200]
+        raise InputError(f"the model cannot be written as {form}: {first}") from None

@@ -112,18 +112,23 @@ def _decoded(lines: Sequence[bytes], has_mark: bool) -> list[str | None]:
 
 
 def predictions(
-    predictor: Predictor, table: Table | Lines, explain: bool = False, skip: int = 0
+    predictor: Predictor,
+    table: Table | Lines,
+    explain: bool = False,
+    skip: int = 0,
+    longest: int = 0,
 ) -> Iterator[list[Answer]]:
     """Yields the answers for the rows of a table, block by block, after the first `skip` rows.
 
-    Rows that are not classified are counted in the table's notes. `explain` adds attention.
+    Rows that are not classified are counted in the table's notes. `explain` adds attention. Texts
+    of more than `longest` characters are not classified; 0: all are.
     """
     for block in table.blocks():
         if skip >= len(block.lines):
             skip -= len(block.lines)
             continue
         pairs = zip(block.texts, block.problems, strict=True)
-        problems = [problem or ("" if text.strip() else BLANK) for text, problem in pairs]
+        problems = [problem or _problem(text, longest) for text, problem in pairs]
         good = [place for place, problem in enumerate(problems) if not problem]
         found = predictor.predict([block.texts[place] for place in good], explain)
         by_place = dict(zip(good, found, strict=True))
@@ -136,6 +141,12 @@ def predictions(
         ]
         yield answers[skip:]
         skip = 0
+
+
+def _problem(text: str, longest: int) -> str:
+    if longest and len(text) > longest:
+        return f"the text has more than {longest:,} characters"
+    return "" if text.strip() else BLANK
 
 
 def check_out(predictor: Predictor, table: Table | Lines, out: Path) -> None:
@@ -164,6 +175,7 @@ def score_table(
     resume: bool = False,
     model: str = "",
     progress: Callable[[int, int], None] | None = None,
+    longest: int = 0,
 ) -> int:
     """Predicts each row of a table and writes it with its prediction. Returns the number of rows.
 
@@ -181,6 +193,7 @@ def score_table(
         resume: Whether to go on after what an earlier call has written.
         model: What tells one model from another, such as a fingerprint.
         progress: Is called with the line that is done, and the number of lines.
+        longest: As in `predictions`.
 
     Raises:
         UsageError: See `check_out`; or an earlier call has left its part and this is not its
@@ -199,11 +212,13 @@ def score_table(
         total = count_lines(table.path, table.format.encoding)
     rows = state["rows"]
     out.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("r+" if rows else "w", encoding="utf-8", newline="") as file:
+    # Half of a surrogate pair, which JSON can hold, becomes a question mark.
+    mode, encoding = "r+" if rows else "w", {"encoding": "utf-8", "errors": "replace"}
+    with part.open(mode, **encoding, newline="") as file:
         file.seek(state["bytes"])
         file.truncate()
         with _writer(out, file, [*names, *new], has_head=rows > 0) as write:
-            for answers in predictions(predictor, table, skip=rows):
+            for answers in predictions(predictor, table, skip=rows, longest=longest):
                 for answer in answers:
                     row = answer.row if table.names else (answer.text,)
                     write([*_padded(row, len(names)), *_answer(answer, len(new))])

@@ -9,11 +9,12 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -56,11 +57,12 @@ class Limits:
         characters: Bytes of a text in UTF-8 (413).
         queue: Texts that may wait (429).
         padded: The number of texts times the bytes of the longest, if tokens are asked for (413).
-        occluded: Tokens of a text whose effects are answered, and an eighth of those of all such
-            texts of a request (413).
+        occluded: The most tokens of a text for which effects are computed; a request may have
+            eight times as many in all (413).
         file: Bytes of a file (413).
         connections: Clients at the same time (503).
-        seconds: How long a request may take to arrive, and how long its answer (504).
+        seconds: How long a request may take to arrive, and how long its answer (504). A file may
+            take ten times as long.
         batch: The most texts that are computed together.
         wait: Seconds that an idle server waits for others to join a batch.
     """
@@ -103,8 +105,8 @@ class _Metrics:
 class Server:
     """The handlers of requests, and what they share."""
 
-    def __init__(self, models: Models, limits: Limits) -> None:
-        self.models, self.limits, self.metrics = models, limits, _Metrics()
+    def __init__(self, models: Models, limits: Limits, hosts: frozenset[str] = frozenset()) -> None:
+        self.models, self.limits, self.hosts, self.metrics = models, limits, hosts, _Metrics()
         # TensorFlow itself uses all cores for a batch.
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="model")
         self.batchers: dict[tuple[str, int], Batcher] = {}
@@ -222,11 +224,14 @@ class Server:
                     f"{len(text)}.",
                 )
 
-    async def body(self, request: Request, most: int) -> bytes:
-        """Returns the body of a request, of `most` bytes; a larger or slow one: `RequestError`."""
+    async def body(self, request: Request, most: int, seconds: float = 0.0) -> bytes:
+        """Returns the body of a request, of `most` bytes; a larger or slow one: `RequestError`.
+
+        It may take `seconds`, by default the limit's.
+        """
         chunks, size = [], 0
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            async with asyncio.timeout(seconds or self.limits.seconds):
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > most:
@@ -269,9 +274,16 @@ def _column(rows: Sequence[Any]) -> np.ndarray:
     return padded
 
 
-def create_app(models: Models, limits: Limits | None = None) -> Starlette:
-    """Returns the application; the models are loaded when it starts."""
-    server = Server(models, limits or Limits())
+def create_app(
+    models: Models, limits: Limits | None = None, hosts: Collection[str] = ()
+) -> Starlette:
+    """Returns the application; the models are loaded when it starts.
+
+    It refuses what other sites make a browser send: requests that change nothing but take time. If
+    there are `hosts`, it answers under these names only, so that no other site can take the name of
+    this machine.
+    """
+    server = Server(models, limits or Limits(), frozenset(hosts))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -317,6 +329,7 @@ def _watched(
     async def watched(request: Request) -> Response:
         started = time.perf_counter()
         try:
+            _check_origin(request, server.hosts)
             response = await handle(request)
         except RequestError as error:
             # Bytes of a file that are not UTF-8 are halves of surrogate pairs.
@@ -333,6 +346,27 @@ def _watched(
         return response
 
     return watched
+
+
+def _check_origin(request: Request, hosts: frozenset[str]) -> None:
+    """Refuses requests of other sites, which a browser of this machine may send."""
+    host = request.headers.get("host", "")
+    if hosts and _name(host) not in hosts:
+        raise RequestError(403, f"Expected one of the hosts {', '.join(sorted(hosts))}.")
+    if request.method == "GET":
+        return
+    origin = request.headers.get("origin", "")
+    from_elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    if from_elsewhere or (origin and origin.partition("://")[2] != host):
+        raise RequestError(403, "Expected a request of this server's own page, or of no page.")
+
+
+def _name(host: str) -> str:
+    """Returns the name in a Host header, without port and brackets; empty if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _note(server: Server, route: str, request: Request, status: int, started: float) -> None:

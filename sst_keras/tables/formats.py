@@ -146,8 +146,8 @@ def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list
     blank: list[int] = []
     for number, fields in _all_rows(lines, found):
         if fields:
-            while blank:
-                yield blank.pop(0), [""]
+            yield from ((line, [""]) for line in blank)
+            blank.clear()
             yield number, fields
         elif is_one_column:
             blank.append(number)
