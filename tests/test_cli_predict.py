@@ -34,7 +34,7 @@ def test_texts_as_arguments(predict, trained_run):
 def test_the_same_from_everywhere(predict, trained_run, tmp_path, how):
     lines = "Good.\n\nNot good — é.\n"
     one = predict("Good.", "", "Not good — é.", "--json")
-    assert "arguments: 1 text was not classified (2)" in one.stderr
+    assert "arguments: 1 text could not be classified (2)" in one.stderr
     expected = json.loads(one.stdout)
     if how == "standard input":
         result = predict("--json", text=lines)
@@ -139,7 +139,7 @@ def test_a_bad_row_is_answered_in_its_place(predict, tmp_path, name):
         assert "problem" not in row or PROBLEMS[name][row["line"]] in row["problem"]
     assert [row["text"] for row in found if "label" in row] == ["Good.", "Dull."]
     count = len(PROBLEMS[name])
-    assert f"{name}: {count} rows were not classified (lines " in result.stderr
+    assert f"{name}: {count} rows could not be classified (lines " in result.stderr
     table = predict("--file", str(tmp_path / name))
     assert table.stdout.count("→ not classified: line ") == count
 
@@ -170,7 +170,7 @@ def test_lines_of_a_pipe_to_a_file(predict, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["text"] for row in rows] == ["Good.", "", "Dull."]
     assert rows[1]["prediction_problem"] == "the text is blank"
-    assert "standard input: 1 text was not classified (2)" in result.stderr
+    assert "standard input: 1 text could not be classified (2)" in result.stderr
     assert predict("--out", str(tmp_path / "x.csv"), "--resume", text="a").exit_code == 2
 
 

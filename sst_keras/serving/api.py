@@ -21,7 +21,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.explanation import Explanation, Occlusion
 from sst_keras.serving.registry import ServedModel
 from sst_keras.serving.rest import DEFAULT, RequestError, parse_object
-from sst_keras.serving.scoring import BLANK, not_classified, score_table
+from sst_keras.serving.scoring import BLANK, NOT_CLASSIFIED, score_table
 from sst_keras.settings import DataConfig
 from sst_keras.tables.reading import TABLES, is_table, open_lines, open_table
 
@@ -277,8 +277,9 @@ class _File(NamedTuple):
                 raise RequestError(400, message) from None
             except _Stopped:
                 raise RequestError(504, "The file took too long.") from None
-            bad = not_classified(table)
-            return _Classified(out.read_bytes(), made, rows, bad, table.notes())
+            bad, _ = table.counts.pop(NOT_CLASSIFIED, (0, []))
+            notes = [note.replace(path.name, self.name) for note in table.notes()]
+            return _Classified(out.read_bytes(), made, rows, bad, notes)
 
     def _go_on(self, part: Path) -> None:
         if self.stop.is_set():

@@ -20,7 +20,7 @@ from sst_keras.tables.reading import Block, Table
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
 BLANK = "the text is blank"
-_NOT_CLASSIFIED = "were not classified"
+NOT_CLASSIFIED = "could not be classified"
 _CLASS, _PROBABILITY, _PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
 _FORMAT = 1  # of what a stopped command leaves
 _CHUNK = 1 << 16  # bytes
@@ -77,8 +77,8 @@ class Lines:
         if not (lines := self.unclassified):
             return []
         shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-        texts = "1 text was" if len(lines) == 1 else f"{len(lines):,} texts were"
-        return [f"{self.name}: {texts} not classified ({shown})."]
+        texts = "1 text" if len(lines) == 1 else f"{len(lines):,} texts"
+        return [f"{self.name}: {texts} {NOT_CLASSIFIED} ({shown})."]
 
 
 def read_stream(stream: BinaryIO) -> Iterator[list[str | None]]:
@@ -133,7 +133,7 @@ def predictions(
         found = predictor.predict([block.texts[place] for place in good], explain)
         by_place = dict(zip(good, found, strict=True))
         if bad := [block.lines[place] for place, problem in enumerate(problems) if problem]:
-            table.count(_NOT_CLASSIFIED, *bad)
+            table.count(NOT_CLASSIFIED, *bad)
         columns = zip(block.lines, block.texts, block.rows, problems, strict=True)
         answers = [
             Answer(line, text, row, by_place.get(place), problem)
@@ -233,11 +233,6 @@ def score_table(
     part.replace(out)
     state_file.unlink(missing_ok=True)
     return rows
-
-
-def not_classified(table: Table) -> int:
-    """Returns how many rows of a table have had no prediction so far."""
-    return table.counts.get(_NOT_CLASSIFIED, (0, []))[0]
 
 
 def _parts(out: Path) -> tuple[Path, Path]:
