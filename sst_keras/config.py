@@ -155,9 +155,13 @@ def with_override(pipeline: Pipeline, override: str) -> Pipeline:
             setting="--set",
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:  # text without quotes
-        value = text.strip()
+        found = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):  # text without quotes
+        found = {"value": text.strip()}
+    if len(found) > 1 or "\n" in str(found["value"]):
+        message = f"expected one setting. Received several lines: {override!r:.100}"
+        raise UsageError(message, setting="--set")
+    value = found["value"]
     return with_settings(pipeline, {setting.strip(): value}, source="--set")
 
 

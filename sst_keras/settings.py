@@ -4,11 +4,14 @@
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tomli_w
+
+from sst_keras.errors import UsageError
 
 # The format of settings in a run's `pipeline.toml` and in records. It goes up when this version
 # would misread a file of the earlier format.
@@ -19,6 +22,10 @@ OPTIMIZERS = (
 )  # fmt: skip
 _LSTM = ("model.name", ("lstm",))
 _CNN = ("model.name", ("cnn", "cnn-multichannel"))
+
+
+# A part of a pipeline's name, which becomes a folder's on any system.
+_PART = re.compile(r"[^\x00-\x1f\x7f-\x9f<>:\"\\|?*]{1,100}")
 
 
 class _All:
@@ -290,6 +297,16 @@ class Pipeline:
     embedding: EmbeddingConfig = EmbeddingConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self) -> None:
+        """Refuses a name that leads out of the folder of runs, because their folders have it."""
+        parts = self.name.split("/")
+        if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
+            raise UsageError(
+                f"expected one that can be a folder's: no parts such as `..`, no control characters, "
+                f'none of < > : " \\ | ? *. Received: {self.name[:60]!r}',
+                setting="name",
+            )
 
     def settings(self) -> dict[str, Any]:
         """Returns every setting as `section.key` → value."""

@@ -147,6 +147,7 @@ def test_overrides(override, setting, value):
         ("model.kernel_sizes=['a']", "list of a whole number"),
         ("units=3", "section.key=value"),
         ("model.units", "section.key=value"),
+        ("model.units=5\nmodel.dropout=0.1", "several lines"),
     ],
 )
 def test_wrong_overrides(override, message):
@@ -222,3 +223,15 @@ def test_an_unknown_format_is_refused(tmp_path, format):
     for read in (load_saved, load_pipeline):
         with pytest.raises(UsageError, match="update the package"):
             read(tmp_path / "x.toml")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escaped", "/etc/x", "a/../b", ".", "a\\\\b", "a\\u0000b", "", "a/", "x" * 101]
+)
+def test_a_name_that_is_no_folder_below_the_runs_is_refused(tmp_path, name):
+    file = tmp_path / "own.toml"
+    file.write_text(f'name = "{name}"\n', "utf-8")
+    with pytest.raises(UsageError, match="name: expected one that can be a folder's"):
+        load_pipeline(file)
+    file.write_text('name = "paper/V1.1 naïve"\n', "utf-8")
+    assert load_pipeline(file).name == "paper/V1.1 naïve"
