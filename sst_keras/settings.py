@@ -303,8 +303,8 @@ class Pipeline:
         parts = self.name.split("/")
         if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
             raise UsageError(
-                f"expected one that can be a folder's: no parts such as `..`, no control characters, "
-                f'none of < > : " \\ | ? *. Received: {self.name[:60]!r}',
+                f"expected one that can be a folder's: no parts such as `..`, no control "
+                f'characters, none of < > : " \\ | ? *. Received: {self.name[:60]!r}',
                 setting="name",
             )
 
