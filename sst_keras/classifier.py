@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import numpy as np
@@ -40,14 +41,16 @@ class Classifier(tf.Module):
         batch_tokens: int = DataConfig.batch_tokens,
     ) -> None:
         super().__init__()
-        self.model, self.encoder, self.batch_tokens = model, encoder, batch_tokens
+        self.encoder, self.batch_tokens = encoder, batch_tokens
         self._class_names = tf.constant(class_names)  # string[classes]
         outputs = {"logits": model.output}
         self._has_attention = any(layer.name == ATTENTION for layer in model.layers)
         if self._has_attention:
             outputs["attention"] = model.get_layer(ATTENTION).output[1]
-        self._forward = keras.Model(model.input, outputs)
-        # A SavedModel finds the weights through this attribute.
+        # A SavedModel finds the weights through `_weights`. It would write them a second time if it
+        # found the models, which are hidden from it in an object that TensorFlow does not know.
+        forward = keras.Model(model.input, outputs)
+        self._keras = SimpleNamespace(model=model, forward=forward)
         self._weights = [variable.value for variable in model.variables]
 
     @classmethod
@@ -88,6 +91,11 @@ class Classifier(tf.Module):
         return run.pipeline.data.labels or tuple(
             run.metrics().get("test", {}).get("class_names", ())
         )
+
+    @property
+    def model(self) -> keras.Model:
+        """The model of token ids."""
+        return self._keras.model
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -141,7 +149,7 @@ class Classifier(tf.Module):
         # dropped.
         extra = tf.cast(batch == 0, tf.int32)
         token_ids = tf.pad(token_ids, [[0, extra], [0, extra]], constant_values=1)
-        outputs = self._forward({"token_ids": token_ids}, training=False)
+        outputs = self._keras.forward({"token_ids": token_ids}, training=False)
         logits, attention = outputs["logits"][:batch], outputs.get("attention")
         label = tf.argmax(logits, axis=-1)  # int64[batch]
         answers = {

@@ -259,12 +259,8 @@ def test_sweeps_that_are_not_there(tmp_path):
         load_sweep(tmp_path / "gone.toml")
 
 
-OF_OTHER_PLACES = {
-    "teacher",
-    "flagship",
-    "small",
-    "fine-tune",
-}  # a sweep of their own, or an earlier run
+# Of a sweep of their own, or of an earlier run.
+OF_OTHER_PLACES = {"teacher", "flagship", "small", "fine-tune"}
 
 
 def test_the_main_sweep_has_every_named_pipeline():

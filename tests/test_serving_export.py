@@ -128,3 +128,15 @@ def test_an_export_that_has_changed_is_refused(exported, tmp_path):
             Predictor.load(copy)
         (copy / name).write_bytes(content)
     assert Predictor.load(copy)
+
+
+def test_each_weight_is_written_once(trained_run, exported):
+    reader = tf.train.load_checkpoint(str(exported / "variables" / "variables"))
+    written = sum(
+        int(np.prod(shape)) * reader.get_variable_to_dtype_map()[name].size
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if reader.get_variable_to_dtype_map()[name] != tf.string
+    )
+    model = Classifier.load(trained_run).model
+    own = sum(int(np.prod(each.shape)) * tf.as_dtype(each.dtype).size for each in model.variables)
+    assert written - own == 4  # the format's number
