@@ -9,13 +9,14 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sst_keras/__init__.py").read_text("utf-8"))[1]
 
-# The repository has one copy of the pipelines, the sample and the cases of behaviour, at its top,
-# where people look for them. A wheel has them inside the package. An editable install reads those
-# of the repository.
+# The repository has one copy of the pipelines, the sample, the cases of behaviour and the small
+# model, where people look for them. A wheel has them inside the package. An editable install reads
+# those of the repository.
 BUNDLED = {
     "sst_keras.pipelines": "pipelines",
     "sst_keras.sample": "data/sample",
     "sst_keras.behaviour": "data/behaviour",
+    "sst_keras.small": "saved_models/small",
 }
 if "editable_wheel" in sys.argv:
     BUNDLED = {}
@@ -37,6 +38,7 @@ setup(
         "sst_keras.pipelines": ["*.toml", "sweeps/*.toml"],
         "sst_keras.sample": ["*.txt", "*.md"],
         "sst_keras.behaviour": ["*.csv", "*.md"],
+        "sst_keras.small": ["1/*", "1/variables/*", "1/assets.extra/*"],
         "sst_keras.datasets.sst5": ["*.md", "*.bib", "*.txt", "*.tsv"],
     },
     install_requires=[

@@ -55,6 +55,10 @@ def test_the_wheel_ships_pipelines_and_sample_once(wheel):
     for name in ("pipelines/lstm-attention.toml", "sample/train.txt", "sample/vectors.txt"):
         assert f"sst_keras/{name}" in names
     assert "sst_keras/datasets/sst5/checksums.tsv" in names
+    assert {"sst_keras/serving/page.html", "sst_keras/serving/explanation.html"} <= set(names)
+    parts = {"saved_model.pb", "variables/variables.index", "assets.extra/model_card.md"}
+    assert {f"sst_keras/small/1/{part}" for part in parts} <= set(names)
+    assert wheel.stat().st_size < 12e6
     assert len(names) == len(set(names))
     assert not any(name.startswith(("tests/", "data/", "pipelines/")) for name in names)
 
@@ -66,6 +70,8 @@ def test_the_wheel_works_without_a_checkout(wheel, tmp_path):
     command = (sys.executable, "-m", "sst_keras")
     listing = run(*command, "pipelines", cwd=tmp_path, PYTHONPATH=str(site)).stdout
     assert "lstm-attention" in listing
+    predicted = run(*command, "predict", "Not bad.", cwd=tmp_path, PYTHONPATH=str(site))
+    assert "Not bad." in predicted.stdout and "Model: small" in predicted.stderr
     trained = run(
         *command, "train", "mlp", "--dataset", "sample", "--epochs", "1", "--json",
         cwd=tmp_path, PYTHONPATH=str(site),
