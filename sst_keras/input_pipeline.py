@@ -11,7 +11,7 @@ from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
 from sst_keras.runtime import read_ahead, tf
 from sst_keras.settings import DataConfig
-from sst_keras.texts import Texts
+from sst_keras.texts import Texts, batch_sizes
 
 # The most batches that are sorted by length together. More would need less padding, but would mix
 # the examples less.
@@ -249,22 +249,6 @@ def evaluation_batches(
     sizes = batch_sizes(lengths[order], batch_size, batch_tokens)
     rows = tf.data.Dataset.from_tensor_slices(tf.RaggedTensor.from_row_lengths(order, sizes))
     return _read_rows(rows, ids, split.labels), order
-
-
-def batch_sizes(lengths: np.ndarray, batch_size: int, batch_tokens: int = 0) -> list[int]:
-    """Cuts texts of ascending lengths int[texts] into batches; returns the texts of each.
-
-    A batch has at most `batch_size` texts, and at most `batch_tokens` tokens with its padding, if
-    that is not 0. A longer text is a batch by itself.
-    """
-    sizes, start = [], 0
-    while start < len(lengths):
-        ahead = lengths[start : start + batch_size]
-        padded = ahead * np.arange(1, len(ahead) + 1)  # ascending
-        fitting = int((padded <= batch_tokens).sum()) if batch_tokens else len(ahead)
-        sizes.append(max(fitting, 1))
-        start += sizes[-1]
-    return sizes
 
 
 def _read_rows(

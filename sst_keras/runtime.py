@@ -1,6 +1,7 @@
 """TensorFlow and Keras, imported with this package's threads and without start-up messages.
 
-Every module that needs them takes them from here: `from sst_keras.runtime import keras, tf`.
+Every module that needs them takes them from here: `from sst_keras.runtime import keras, tf`. Keras
+is imported only for those that ask for it.
 
 The LSTM layer is fastest with two operations at a time, each on half of the cores, so this module
 sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` unless the environment has them.
@@ -38,12 +39,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
 with _silent_stderr():
-    import keras
     import tensorflow as tf
 
     tf.config.list_physical_devices()
 
-__all__ = ["is_bfloat16_slow", "keras", "read_ahead", "signature_definitions", "tf"]
+
+def __getattr__(name: str) -> Any:
+    """Imports Keras when it is asked for: an exported model needs only TensorFlow."""
+    if name != "keras":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with _silent_stderr():
+        import keras
+
+    globals()["keras"] = keras
+    return keras
 
 
 def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -24,8 +24,8 @@ _LSTM = ("model.name", ("lstm",))
 _CNN = ("model.name", ("cnn", "cnn-multichannel"))
 
 
-# A part of a pipeline's name, which becomes a folder's on any system.
-_PART = re.compile(r"[^\x00-\x1f\x7f-\x9f<>:\"\\|?*]{1,100}")
+# A part of a pipeline's name, which becomes a folder's.
+_PART = re.compile(r"[^\x00-\x1f\x7f-\x9f\\]{1,100}")
 
 
 class _All:
@@ -303,8 +303,8 @@ class Pipeline:
         parts = self.name.split("/")
         if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
             raise UsageError(
-                f"expected one that can be a folder's: no parts such as `..`, no control "
-                f'characters, none of < > : " \\ | ? *. Received: {self.name[:60]!r}',
+                f"expected one that can be a folder's, without parts such as `..`, backslashes and "
+                f"control characters. Received: {self.name[:60]!r}",
                 setting="name",
             )
 

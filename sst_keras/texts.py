@@ -406,3 +406,19 @@ def _gather(values: np.ndarray, sources: np.ndarray, starts: np.ndarray) -> np.n
         )
         result[start:stop] = values[np.arange(start, stop) + shifts]
     return result
+
+
+def batch_sizes(lengths: np.ndarray, batch_size: int, batch_tokens: int = 0) -> list[int]:
+    """Cuts texts of ascending lengths int[texts] into batches; returns the texts of each.
+
+    A batch has at most `batch_size` texts, and at most `batch_tokens` tokens with its padding, if
+    that is not 0. A longer text is a batch by itself.
+    """
+    sizes, start = [], 0
+    while start < len(lengths):
+        ahead = lengths[start : start + batch_size]
+        padded = ahead * np.arange(1, len(ahead) + 1)  # ascending
+        fitting = int((padded <= batch_tokens).sum()) if batch_tokens else len(ahead)
+        sizes.append(max(fitting, 1))
+        start += sizes[-1]
+    return sizes

@@ -139,6 +139,7 @@ def trained(monkeypatch):
     def train(pipeline, run, data_dir=None, callbacks=(), dev_checks=1):
         calls.append((pipeline.name, pipeline.training.seed, data_dir, dev_checks))
         assert run.path.is_dir()
+        run.begin(goes_on=not run.replaces)
         if pipeline.name == "own/broken":
             raise ValueError(f"{run.path}/x.csv: no")
         environment = {"git_commit": "c", "versions": {"keras": "3"}, "data_fingerprint": "f"}

@@ -71,8 +71,8 @@ ALLOWED = {
         "optimizers", "pretrained", "pseudo_labels", "runs", "texts", "vocabulary",
     },
     "serving": {
-        "checklist", "classifier", "input_pipeline", "models", "recurrent", "runs", "tables",
-        "tokenizer", "treebank", "vocabulary",
+        "checklist", "classifier", "models", "recurrent", "runs", "tables", "texts", "tokenizer",
+        "treebank", "vocabulary",
     },
     "experiments": {
         "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",

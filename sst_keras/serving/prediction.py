@@ -9,8 +9,8 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.input_pipeline import batch_sizes
 from sst_keras.runtime import tf
+from sst_keras.texts import batch_sizes
 
 CHECKSUMS = "assets.extra/checksums.json"  # in a SavedModel
 
