@@ -73,7 +73,8 @@ def draw(taus: np.ndarray, path: Path) -> None:
 
     figure = new_figure("", "Attention and the effect of leaving words out", 6.4, 3.6)
     axis = figure.subplots()
-    axis.hist(taus, np.linspace(-1, 1, 41), color=BLUE)
+    counts, *_ = axis.hist(taus, np.linspace(-1, 1, 41), color=BLUE)
+    axis.set_ylim(0, 1.15 * counts.max())  # room for the mean
     axis.axvline(taus.mean(), color=GREY, linestyle="--")
     axis.annotate(f"mean {taus.mean():.2f}", (taus.mean(), 0.95), (6, 0),
                   xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip

@@ -278,3 +278,15 @@ def test_a_table_without_the_reviews(benchmark, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == list("1234512")
     assert all(row["text"].count(" ") > 10 for row in rows)
+
+
+def test_the_agreement_is_that_of_the_document(benchmark):
+    agreement, record = benchmark("agreement"), benchmark("records").read("agreement")[-1]
+    text = (BENCHMARKS.parent / "docs" / "explaining.md").read_text("utf-8")
+    assert f"{record['sentences']:,} test sentences" in text
+    assert f"is {record['mean']:.2f} ± {record['sd']:.2f}" in text
+    assert f"{record['below_zero']:.0%}".replace("%", " %") in text
+    assert f"In {record['same_first']:.0%}".replace("%", " %") in text
+    assert agreement.agreement(np.array([3, 2, 1]), np.array([-0.9, 0.5, 0.1])) == (1, True)
+    assert agreement.agreement(np.array([1, 2, 3]), np.array([0.9, 0.5, 0.1])) == (-1, False)
+    assert agreement.agreement(np.array([1, 1]), np.array([0.9, 0.5]))[0] == 0
