@@ -22,6 +22,7 @@ from sst_keras import locations
 from sst_keras.errors import InputError
 from sst_keras.vectors.archives import open_file
 from sst_keras.vectors.keys import PLAIN, compile_pattern
+from sst_keras.vectors.pickles import read_keyed
 
 # A word and its numbers, or a bad row and None. The numbers of text are not parsed yet.
 Rows: TypeAlias = Iterator[tuple[bytes, bytes | np.ndarray | None]]
@@ -88,9 +89,9 @@ def read_vectors(
 
     Formats: word2vec binary; word2vec text, whose first line is `words dim`; GloVe text, which has
     no such line; the same with tabs, commas or semicolons between columns, and perhaps a row of
-    column names. Each may be plain, `.gz` or in a `.zip`. Also what gensim's `save` writes, which
-    is a pickle: loading one may run code, so load only files you trust. All rows are checked, but
-    the numbers of text are parsed only if the word is kept.
+    column names. Each may be plain, `.gz` or in a `.zip`. Also what gensim's `save` writes; see
+    `vectors.pickles`. All rows are checked, but the numbers of text are parsed only if the word is
+    kept.
 
     Args:
         path: The file, or the member of a zip: `glove.6B.zip/glove.6B.300d.txt`.
@@ -217,7 +218,7 @@ def file_format(path: Path) -> str:
     """Returns `gensim`, `binary` or `text`, by the file's first bytes or else by its name.
 
     The name is not enough: word2vec-google-news-300.gz of gensim's downloader is binary, and
-    gensim's `save` takes any name. What it writes is a pickle, which this function does not load.
+    gensim's `save` takes any name.
     """
     with open_file(path) as file:
         start = file.read(4096)
@@ -376,18 +377,10 @@ def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
 
     A complete model, such as Word2Vec, has its vectors in `wv`.
     """
-    from gensim.models import KeyedVectors
-    from gensim.utils import SaveLoad
-
-    is_packed = path.suffix == ".gz"
     try:
-        saved = SaveLoad.load(str(path), mmap=None if is_packed else "r")
-        keyed = getattr(saved, "wv", saved)
-        if not isinstance(keyed, KeyedVectors):
-            raise TypeError(f"it holds a {type(saved).__name__}")
-        words = [word.encode("utf-8", "replace") for word in keyed.index_to_key]
-        vectors = np.asarray(keyed.vectors)
-        return len(words), vectors.shape[1], zip(words, vectors, strict=True)
+        words, vectors = read_keyed(path)
+        rows = (word.encode("utf-8", "replace") for word in words)
+        return len(words), vectors.shape[1], zip(rows, vectors, strict=True)
     except Exception as error:  # Unpickling a damaged file may raise anything.
         problem = f"{type(error).__name__}: {error}"
         raise InputError(

@@ -37,8 +37,7 @@ from sst_keras.vectors.matching import (
 
 log = logging.getLogger(__name__)
 
-# If several files have the same name, the first extension wins. `.kv` is last because it is a
-# pickle, which may run code.
+# If several files have the same name, the first extension wins.
 _ENDINGS = (
     ".txt", ".vec", ".bin", ".txt.gz", ".vec.gz", ".bin.gz", ".txt.zip", ".zip", ".csv", ".tsv",
     ".kv",
@@ -156,9 +155,8 @@ def choose_vectors(
 
     Of several with equal coverage, the set with the longest vectors wins, then the first by name.
     Sets that were trained here are passed over, so that training vectors changes no other run.
-    Passed over with a warning are: a file that cannot be read; what gensim's `save` wrote, whatever
-    its name, because loading it may run code; and a set that is a `misfit`. If `most_frequent` is
-    that of a later `load_vectors`, the later call finds the set in the cache.
+    A file that cannot be read and a set that is a `misfit` are passed over with a warning. If
+    `most_frequent` is that of a later `load_vectors`, the later call finds the set in the cache.
     """
     words = set().union(*counts.values())
     candidates, trained_here = [], []
@@ -167,12 +165,6 @@ def choose_vectors(
             trained_here.append(name)
             continue
         try:
-            if path.suffix == ".kv" or file_format(path) == "gensim":
-                log.warning(
-                    f"Vectors: skipped {name}, because loading what gensim saved may run code. To "
-                    f"use it, name it in embedding.vectors."
-                )
-                continue
             vectors = load_vectors(path, words, most_frequent, key_pattern)
             problem, is_unfit = misfit(path, vectors, counts, key_pattern)
         except InputError as error:

@@ -1,0 +1,132 @@
+"""What gensim saved is read without running code, whoever made it."""
+
+import gzip
+import os
+import pickle
+import pickletools
+
+import numpy as np
+import pytest
+from gensim.models import FastText, KeyedVectors, Word2Vec
+
+from sst_keras.errors import InputError
+from sst_keras.vectors.files import read_vectors
+from sst_keras.vectors.pickles import read_keyed
+from sst_keras.vectors.sets import choose_vectors
+
+TEXTS = [["good", "film", "good"], ["bad", "film"]] * 5
+
+
+class Runs:
+    """An object whose pickle calls a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.fixture
+def canary(tmp_path):
+    return tmp_path / "canary"
+
+
+def calls(canary):
+    """Returns ways in which a pickle can make a file."""
+    return {
+        "system": Runs(os.system, f"touch {canary}"),
+        "exec": Runs(exec, f"open({str(canary)!r}, 'w')"),
+        "open": Runs(open, str(canary), "w"),
+        "mkdir": Runs(os.mkdir, str(canary)),
+        "numpy": Runs(np.save, str(canary), 1),
+        "gensim": Runs(Word2Vec, [["a"]]),
+        "getattr": Runs(getattr, str, "mro"),
+    }
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("way", sorted(calls("")))
+@pytest.mark.parametrize("place", ["whole", "words", "state"])
+def test_a_pickle_that_runs_code(tmp_path, canary, way, place, protocol):
+    evil = calls(canary)[way]
+    saved = {"whole": evil, "words": [evil, "film"], "state": {"evil": evil}}[place]
+    if place == "state":
+        keyed = KeyedVectors(2)
+        keyed.add_vectors(["film"], np.ones((1, 2), np.float32))
+        keyed.evil, saved = evil, keyed
+    path = tmp_path / "x.kv"
+    path.write_bytes(pickle.dumps(saved, protocol))
+    if place == "state":
+        assert read_keyed(path)[0] == ["film"]
+    else:
+        with pytest.raises(InputError, match=r"x\.kv: expected gensim's KeyedVectors"):
+            read_vectors(path)
+    assert not canary.exists()
+
+
+def test_no_code_runs_of_a_set_that_lies_among_the_vectors(tmp_path, canary):
+    (tmp_path / "vectors").mkdir()
+    for name in ("x.kv", "y.txt"):
+        evil = pickle.dumps(calls(canary)["open"])
+        (tmp_path / "vectors" / name).write_bytes(evil)
+    assert choose_vectors({"train": {"film": 1}}, tmp_path) is None
+    assert not canary.exists()
+
+
+def test_no_code_runs_of_files_beside(tmp_path, canary):
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["film"], np.ones((1, 2), np.float32))
+    keyed.__dict__["__scipys"] = ["evil"]
+    (tmp_path / "x.kv").write_bytes(pickle.dumps(keyed))
+    (tmp_path / "x.kv.evil.npy").write_bytes(pickle.dumps(calls(canary)["open"]))
+    assert read_keyed(tmp_path / "x.kv")[0] == ["film"]
+    keyed.__dict__["__numpys"] = ["vectors"]
+    (tmp_path / "x.kv").write_bytes(pickle.dumps(keyed))
+    np.save(tmp_path / "x.kv.vectors.npy", np.array([calls(canary)["open"]]), allow_pickle=True)
+    with pytest.raises(InputError, match="Python objects in dtype"):
+        read_vectors(tmp_path / "x.kv")
+    keyed.__dict__["__numpys"] = ["../other"]
+    (tmp_path / "x.kv").write_bytes(pickle.dumps(keyed))
+    with pytest.raises(InputError, match="no attribute"):
+        read_vectors(tmp_path / "x.kv")
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("limit", [1, 10**9])
+@pytest.mark.parametrize("name", ["x.kv", "x.kv.gz"])
+@pytest.mark.parametrize("kind", [Word2Vec, FastText])
+def test_vectors_are_as_gensim_loads_them(tmp_path, kind, name, limit):
+    model = kind(TEXTS, vector_size=3, min_count=1, workers=1)
+    model.wv.save(str(tmp_path / name), sep_limit=limit)
+    if name.endswith(".gz") and limit > 1:  # gensim compresses the arrays only
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(gzip.compress(content) if content[:1] == b"\x80" else content)
+    words, vectors = read_keyed(tmp_path / name)
+    assert words == model.wv.index_to_key
+    np.testing.assert_array_equal(vectors, model.wv.vectors)
+
+
+def test_an_older_gensims_names(tmp_path):
+    keyed = KeyedVectors(2)
+    keyed.__dict__ = {"index2word": ["film"], "syn0": np.ones((1, 2), np.float32)}
+    (tmp_path / "x.kv").write_bytes(pickle.dumps(keyed, 2))
+    words, vectors = read_keyed(tmp_path / "x.kv")
+    assert words == ["film"] and vectors.tolist() == [[1, 1]]
+
+
+def test_any_cut_or_changed_byte_is_refused_or_harmless(tmp_path, canary):
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["film", "good"], np.eye(2, dtype=np.float32))
+    whole = pickletools.optimize(pickle.dumps(keyed, 4))
+    path, rng = tmp_path / "x.kv", np.random.default_rng(1)
+    for _ in range(500):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        cut = rng.integers(1, len(whole) + 1) if rng.random() < 0.2 else len(whole)
+        path.write_bytes(damaged[:cut])
+        try:
+            read = read_vectors(path)
+        except InputError:
+            continue
+        assert len(read.words) == len(read.vectors)
