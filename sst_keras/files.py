@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sst_keras.controls import in_json
 from sst_keras.errors import InputError, UsageError
 
 try:
@@ -208,9 +209,13 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Returns `value` as JSON. NaN and infinities, which JSON lacks, become null."""
-    return json.dumps(
-        _finite(value), indent=indent, ensure_ascii=False, allow_nan=False, default=str
+    """Returns `value` as JSON. NaN and infinities, which JSON lacks, become null.
+
+    Control characters are escaped, so that the JSON can be printed.
+    """
+    content = _finite(value)
+    return in_json(
+        json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False, default=str)
     )
 
 

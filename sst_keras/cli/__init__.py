@@ -10,6 +10,8 @@ import logging
 import click
 
 import sst_keras
+from sst_keras.cli.terminal import VisibleFormatter
+from sst_keras.controls import visible
 from sst_keras.errors import InputError
 
 COMMANDS = (
@@ -38,14 +40,14 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            failure = click.ClickException(self._message(ctx, error))
+            failure = click.ClickException(visible(self._message(ctx, error)))
             failure.exit_code = error.exit_code
             raise failure from error
         except BrokenPipeError:  # the reader of our output is gone; click ends quietly
             raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            raise click.ClickException(visible(f"{where}{error.strerror or error}")) from error
         except KeyboardInterrupt:
             click.echo("\nStopped.", err=True)
             ctx.exit(130)
@@ -73,7 +75,7 @@ def main() -> None:
     sst-keras predict RUN "Not a bad film at all."  the prediction of a trained model
     """
     handler = logging.StreamHandler()  # standard error, as it is when the command runs
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(VisibleFormatter("%(message)s"))
     log = logging.getLogger("sst_keras")
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)

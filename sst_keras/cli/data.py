@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sst_keras.cli import SUBCOMMAND, options
+from sst_keras.cli.terminal import cell, say
+from sst_keras.controls import visible
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig
 
@@ -33,8 +35,8 @@ def fetch(data_dir: str | None) -> None:
 
     corpus = load_corpus(DataConfig(dataset="sst5", examples="phrases"), data_dir)
     for name in SPLITS:
-        click.echo(f"{name:<5} {len(corpus.split(name)):>7,} sentences")
-    click.echo(f"train {len(corpus.spans):>7,} phrases")
+        say(f"{name:<5} {len(corpus.split(name)):>7,} sentences")
+    say(f"train {len(corpus.spans):>7,} phrases")
 
 
 @data.command()
@@ -55,11 +57,11 @@ def check(as_json: bool, **source: object) -> None:
     if as_json:
         names = {"class_names": corpus.class_names, "ordered": corpus.ordered}
         findings = corpus.findings.to_dict() | {"notes": corpus.notes}
-        click.echo(to_json({"dataset": corpus.name, **names, "splits": rows, **findings}))
+        say(to_json({"dataset": corpus.name, **names, "splits": rows, **findings}))
         return
     for note in corpus.notes:
-        click.echo(note)
-    click.echo("")
+        say(note)
+    say("")
     _print_counts(corpus, rows)
 
 
@@ -75,10 +77,10 @@ def stats(as_json: bool, **source: object) -> None:
     corpus = options.read_corpus(**source)
     rows = describe(corpus)
     if as_json:
-        click.echo(to_json({"dataset": corpus.name, "notes": corpus.notes, "splits": rows}))
+        say(to_json({"dataset": corpus.name, "notes": corpus.notes, "splits": rows}))
         return
     for note in corpus.notes:
-        click.echo(note, err=True)
+        say(note, err=True)
     _print_counts(corpus, rows)
 
 
@@ -87,11 +89,13 @@ def _print_counts(corpus: Corpus, rows: Mapping[str, Mapping[str, Any]]) -> None
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", title=corpus.name, title_justify="left")
+    table = Table("", title=cell(corpus.name), title_justify="left")
     for name in rows:
         table.add_column(name, justify="right")
     for class_name in corpus.class_names:
-        table.add_row(class_name, *(f"{row['classes'][class_name]:,}" for row in rows.values()))
+        table.add_row(
+            cell(class_name), *(f"{row['classes'][class_name]:,}" for row in rows.values())
+        )
     table.add_section()
     for key in ("texts", "tokens", "types", "lower_case_types", "shortest", "longest"):
         table.add_row(key.replace("_", " "), *(f"{row[key]:,}" for row in rows.values()))
@@ -114,7 +118,7 @@ def show(split: str, count: int, seed: int, **source: object) -> None:
     corpus = options.read_corpus(**source)
     examples = corpus.split(split)
     rows = np.random.default_rng(seed).permutation(len(examples))[:count]
-    width = max(map(len, corpus.class_names))
+    width = max(map(len, map(visible, corpus.class_names)))
     for row in sorted(rows):
         tokens, label = examples.row(row)
-        click.echo(f"{corpus.class_names[label]:<{width}}  {' '.join(tokens)}")
+        say(f"{visible(corpus.class_names[label]):<{width}}  {' '.join(tokens)}")

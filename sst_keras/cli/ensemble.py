@@ -8,6 +8,7 @@ import click
 
 from sst_keras import files
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 from sst_keras.files import to_json
 from sst_keras.runs import new_run
 
@@ -56,17 +57,17 @@ def ensemble(
     with files.locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
-        click.echo(to_json(run.summary() | {"run": str(run.path)}))
+        say(to_json(run.summary() | {"run": str(run.path)}))
         return
     print_evaluation(result.scores["test"])
     for member in members:
         scores = member.metrics()
-        click.echo(
+        say(
             f"{member.name}: dev {scores['dev']['accuracy']:.1%}, test "
             f"{scores['test']['accuracy']:.1%}"
         )
     dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
-    click.echo(f"All together: dev {dev:.1%}, test {test:.1%}\n")
-    click.echo(f"The run {run.path}")
+    say(f"All together: dev {dev:.1%}, test {test:.1%}\n")
+    say(f"The run {run.path}")
     for path in (run.metrics_file, run.model_file, *made):
-        click.echo(f"  {path.relative_to(run.path)}")
+        say(f"  {path.relative_to(run.path)}")

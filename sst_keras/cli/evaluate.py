@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import cell, say
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import open_run
@@ -79,7 +80,7 @@ def evaluate(
     for note in evaluation.notes:
         log.warning(note)
     if as_json:
-        click.echo(to_json(evaluation.to_dict()))
+        say(to_json(evaluation.to_dict()))
     else:
         print_evaluation(evaluation)
         if evaluation.errors:
@@ -97,16 +98,16 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
     metrics, names = evaluation.metrics, evaluation.class_names
     title = f"{evaluation.dataset}, {evaluation.split}: {metrics.n:,} texts"
-    scores = Table("class", title=title, title_justify="left")
+    scores = Table("class", title=cell(title), title_justify="left")
     confusion = Table("", title="true class (row), predicted class (column)", title_justify="left")
     for heading in ("texts", "precision", "recall", "F1"):
         scores.add_column(heading, justify="right")
     for heading in names:
-        confusion.add_column(heading, justify="right")
+        confusion.add_column(cell(heading), justify="right")
     for name, row, counts in zip(names, metrics.per_class, metrics.confusion_matrix, strict=True):
         shares = (f"{row[score]:.1%}" for score in ("precision", "recall", "f1"))
-        scores.add_row(name, f"{row['support']:,}", *shares)
-        confusion.add_row(name, *(f"{count:,}" for count in counts))
+        scores.add_row(cell(name), f"{row['support']:,}", *shares)
+        confusion.add_row(cell(name), *(f"{count:,}" for count in counts))
     console = Console()
     console.print(scores)
     # A cell takes its digits, two spaces and a line; narrower ones would lose digits.
@@ -114,7 +115,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if len(names) * (digits + 3) + 12 <= console.width:
         console.print(confusion)
     else:
-        click.echo("The confusion matrix is too wide for this screen: see the plot or --json.")
+        say("The confusion matrix is too wide for this screen: see the plot or --json.")
     low, high = (100 * end for end in metrics.accuracy_interval)
     before = ""
     if old := evaluation.uncalibrated:
@@ -142,10 +143,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
             name = "negative or positive, SST-2" if is_sst else "right half of the scale"
             lines[name] = f"{metrics.polarity_accuracy:.1%}{without}"
     for name, value in lines.items():
-        click.echo(f"{name:<27} {value}")
+        say(f"{name:<27} {value}")
     for warning in evaluation.warnings():
-        click.echo(warning)
-    click.echo("")
+        say(warning)
+    say("")
 
 
 def _print_errors(errors: ErrorAnalysis) -> None:
@@ -162,21 +163,18 @@ def _print_errors(errors: ErrorAnalysis) -> None:
         for share in shares:
             low, high = (100 * end for end in share.interval)
             row = f"{share.n:,}", f"{share.accuracy:.1%}", f"{low:.1f}-{high:.1f}%"
-            table.add_row(share.name, *row, end_section=share is shares[-1])
+            table.add_row(cell(share.name), *row, end_section=share is shares[-1])
     Console().print(table)
     if errors.confusions:
-        click.echo("Most often confused, with the texts of which the model is most sure:")
+        say("Most often confused, with the texts of which the model is most sure:")
     for confusion in errors.confusions:
-        click.secho(
-            f"\n{confusion.true} taken for {confusion.predicted}: {confusion.n:,} texts", bold=True
-        )
+        say(f"\n{confusion.true} taken for {confusion.predicted}: {confusion.n:,} texts", bold=True)
         for text, probability in confusion.examples:
-            click.echo(f"  {probability:.0%}  {text}")
+            say(f"  {probability:.0%}  {text}")
 
 
 def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from sst_keras.checklist import check, is_sentiment, load_cases
@@ -192,9 +190,9 @@ def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
     found = check(predictor.predict, load_cases())
     report = {"capabilities": [capability.to_dict() for capability in found]}
     if as_json:
-        click.echo(to_json(report))
+        say(to_json(report))
     else:
-        title = escape(f"Behaviour of {directory.name}")
+        title = cell(f"Behaviour of {directory.name}")
         table = Table("capability", title=title, title_justify="left")
         for heading in ("cases", "wrong", "failure rate"):
             table.add_column(heading, justify="right")
@@ -205,12 +203,12 @@ def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
         Console().print(table)
         for each in found:
             if each.failures:
-                click.secho(f"\n{each.name}, the first failures:", bold=True)
+                say(f"\n{each.name}, the first failures:", bold=True)
             for outcome in each.failures[:_SHOWN]:
                 case, answers = outcome.case, " → ".join(outcome.answers)
                 texts = " → ".join(filter(None, (case.text, case.other)))
                 if case.expected in ("higher", "lower"):
                     means = " → ".join(f"{mean:.2f}" for mean in outcome.mean_classes)
                     answers += f" (mean class {means})"
-                click.echo(f"  {texts}\n    expected: {case.expected}; predicted: {answers}")
+                say(f"  {texts}\n    expected: {case.expected}; predicted: {answers}")
     write_json(directory.behaviour_file, {"format": 1} | report)

@@ -16,7 +16,7 @@ from sst_keras.cli.predict import (
     model_and_texts,
     print_predictions,
 )
-from sst_keras.cli.terminal import visible
+from sst_keras.controls import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json, write_text
 

@@ -3,6 +3,7 @@
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 from sst_keras.runs import open_run
 
 
@@ -34,9 +35,9 @@ def export(run: str, form: str, out: str | None, overwrite: bool) -> None:
     if form == "saved-model":
         from sst_keras.serving.export import export as export_run
 
-        click.echo(export_run(directory, out, overwrite))
+        say(export_run(directory, out, overwrite))
         return
 
     from sst_keras.serving.portable import export_portable
 
-    click.echo(export_portable(directory, form, out, overwrite))
+    say(export_portable(directory, form, out, overwrite))

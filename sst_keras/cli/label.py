@@ -10,6 +10,7 @@ import click
 
 from sst_keras.cli import options
 from sst_keras.cli.progress import bar
+from sst_keras.controls import visible
 from sst_keras.files import to_json
 from sst_keras.runs import RUNS_DIR, open_run
 from sst_keras.settings import LabellingConfig
@@ -88,8 +89,10 @@ def label(
     click.echo("Mean probability of each class, and the sentence with the highest:\n")
     for number, class_name in enumerate(classes):
         best = int(probabilities[:, number].argmax())
-        click.echo(f"  {shares[number]:5.1%}  {click.style(class_name, bold=True)}")
-        click.echo(f"         {probabilities[best, number]:.0%}: {' '.join(texts.row(best))}")
+        click.echo(f"  {shares[number]:5.1%}  {click.style(visible(class_name), bold=True)}")
+        click.echo(
+            f"         {probabilities[best, number]:.0%}: {visible(' '.join(texts.row(best)))}"
+        )
     click.echo(f"\nA run learns from it with --set data.pseudo_labels={folder.lasting_name}")
 
 

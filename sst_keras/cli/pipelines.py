@@ -5,6 +5,7 @@ import json
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 
 
 @click.command()
@@ -24,10 +25,10 @@ def pipelines(settings: bool, as_json: bool) -> None:
     if settings:
         docs = setting_docs()
         if as_json:
-            click.echo(to_json({"settings": docs}))
+            say(to_json({"settings": docs}))
             return
         for doc in docs:
-            click.echo(f"{doc['setting']} = {_as_toml(doc['default'])}\n    {doc['about']}")
+            say(f"{doc['setting']} = {_as_toml(doc['default'])}\n    {doc['about']}")
         return
     main = load_pipeline("lstm-attention").settings()
     rows = []
@@ -42,20 +43,20 @@ def pipelines(settings: bool, as_json: bool) -> None:
             names = [experiment.name for experiment in sweep.experiments]
             head = {"name": sweep.name, "description": sweep.description}
             listed.append(head | {"pipelines": names})
-        click.echo(to_json({"pipelines": rows, "sweeps": listed}))
+        say(to_json({"pipelines": rows, "sweeps": listed}))
         return
     for row in rows:
-        click.secho(row["name"], bold=True)
-        click.echo(f"    {row['description']}")
+        say(row["name"], bold=True)
+        say(f"    {row['description']}")
         for key, value in row["changes"].items():
-            click.echo(f"    {key} = {_as_toml(value)}")
+            say(f"    {key} = {_as_toml(value)}")
     for sweep in sweeps:
-        click.secho(sweep.name, bold=True, nl=False)
+        say(sweep.name, bold=True, nl=False)
         names = [experiment.row for experiment in sweep.experiments if not experiment.variant]
-        click.echo(f" (sweep)\n    {sweep.description}\n    {', '.join(names)}")
+        say(f" (sweep)\n    {sweep.description}\n    {', '.join(names)}")
         if sweep.questions:
             variant = next(item.name for item in sweep.experiments if item.variant)
-            click.echo(f"    variants, such as {variant}: {', '.join(sweep.questions)}")
+            say(f"    variants, such as {variant}: {', '.join(sweep.questions)}")
 
 
 def _as_toml(value: object) -> str:

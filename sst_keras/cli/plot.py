@@ -2,6 +2,7 @@
 
 import click
 
+from sst_keras.cli.terminal import say
 from sst_keras.errors import UsageError
 from sst_keras.runs import RunDirectory
 
@@ -30,7 +31,7 @@ def plot(runs: tuple[str, ...], out: str | None) -> None:
         )
     if models:
         for path in save_perplexity(models[0].history(), out or models[0].plots_dir):
-            click.echo(path)
+            say(path)
         return
     for directory in directories:
         if not (directory.has_history or directory.is_finished):
@@ -39,4 +40,4 @@ def plot(runs: tuple[str, ...], out: str | None) -> None:
                 f"{str(directory.path)!r} has no {name} to plot: none of its epochs was finished."
             )
     for path in save_plots(directories, out):
-        click.echo(path)
+        say(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
-from sst_keras.cli.terminal import visible
+from sst_keras.controls import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import SMALL, find_export, model_places, open_run
@@ -168,7 +168,7 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
 def _report(table: Table | Lines) -> None:
     about = getattr(table, "about", None)
     for note in filter(None, (about, *table.notes())):
-        log.warning(visible(note))
+        log.warning(note)
 
 
 def model_and_texts(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ import click
 
 from sst_keras.cli import options
 from sst_keras.cli.progress import bar
+from sst_keras.cli.terminal import say
 from sst_keras.files import to_json
 from sst_keras.runs import RUNS_DIR
 from sst_keras.settings import LanguageModelConfig
@@ -87,12 +88,12 @@ def pretrain(
 
     save_perplexity(run.history(), run.plots_dir)
     if as_json:
-        click.echo(to_json({"run": str(run.path)} | metrics))
+        say(to_json({"run": str(run.path)} | metrics))
         return
     perplexities = metrics["perplexity"]
     shown = ", ".join(f"{perplexities[name]:.1f} {name}" for name in DIRECTIONS)
     speed = metrics["tokens"] / metrics["training_seconds"]
-    click.echo(
+    say(
         f"Perplexity on {metrics['held_out_sentences']:,} held-out sentences: {shown}.\n"
         f"{metrics['tokens']:,} tokens in {metrics['training_seconds']:,.0f} s, {speed:,.0f} per "
         f"second.\n\n"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
+from sst_keras.cli.terminal import say
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def bar(
             nonlocal shown
             description = describe(done, size)
             if not console.is_terminal and description != shown:
-                click.echo(f"{description} ...", err=True)
+                say(f"{description} ...", err=True)
             shown = description
             progress.update(task, description=description, completed=done, total=size, visible=True)
             speed = progress.tasks[0].speed

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 
 
 @click.command()
@@ -40,8 +41,8 @@ def report(
         )
     found = read_records(folder)
     if table:
-        click.echo(rows_table(chosen, found))
+        say(rows_table(chosen, found))
         return
     results, paths = write_report(chosen, found, folder, out, html)
     names = [str(path) for path in paths]
-    click.echo(to_json(results.summary | {"files": names}) if as_json else "\n".join(names))
+    say(to_json(results.summary | {"files": names}) if as_json else "\n".join(names))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 from sst_keras.history import shown
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def reproduce(
     failed = [item.key(seed) for item, seed in selected if found[item.key(seed)].error is not None]
     if as_json:
         answer = {"records": str(folder), "runs": len(selected), "run_now": len(pending)}
-        click.echo(to_json(answer | {"failed": [key._asdict() for key in failed]}))
+        say(to_json(answer | {"failed": [key._asdict() for key in failed]}))
     else:
-        click.echo(f"{len(selected)} runs in {folder}, {len(pending)} of them new.")
+        say(f"{len(selected)} runs in {folder}, {len(pending)} of them new.")
     if failed:
         raise click.ClickException(
             f"{len(failed)} of the runs failed. Their records state why; --retry runs them again."
@@ -117,12 +118,12 @@ def _print_plan(
     keys = [experiment.key(seed) for experiment, seed in selected]
     if as_json:
         runs = [key._asdict() | {"done": key not in waiting} for key in keys]
-        click.echo(to_json({"records": str(folder), "runs": runs, "seconds_left": left}))
+        say(to_json({"records": str(folder), "runs": runs, "seconds_left": left}))
         return
     for key in keys:
-        click.echo(f"{str(key):<32} {'to run' if key in waiting else 'done'}")
+        say(f"{str(key):<32} {'to run' if key in waiting else 'done'}")
     state = f"{len(waiting)} to run{_time(left)}" if waiting else "all done"
-    click.echo(f"{len(keys)} runs, {state}; records in {folder}")
+    say(f"{len(keys)} runs, {state}; records in {folder}")
 
 
 def _show_progress(

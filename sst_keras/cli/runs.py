@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 from sst_keras.errors import InputError
 from sst_keras.files import to_json
 from sst_keras.history import shown
@@ -34,12 +35,12 @@ def runs(folder: str, as_json: bool) -> None:
     rows, models = _summaries(find_runs(folder)), _summaries(find_language_models(folder))
     labelled = _summaries(find_pseudo_labels(folder))
     if as_json:
-        click.echo(to_json({"runs": rows, "language_models": models, "pseudo_labels": labelled}))
+        say(to_json({"runs": rows, "language_models": models, "pseudo_labels": labelled}))
         return
     if not (rows or models or labelled):
-        click.echo(f"No runs below {folder}/. Train one with `sst-keras train`.")
+        say(f"No runs below {folder}/. Train one with `sst-keras train`.")
     for row in rows:
-        click.secho(row["run"], bold=True)  # on its own line, so that it can be copied
+        say(row["run"], bold=True)  # on its own line, so that it can be copied
         scores = "unfinished"
         if row["finished"]:
             scores = f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, "
@@ -47,18 +48,18 @@ def runs(folder: str, as_json: bool) -> None:
                 scores += f"epoch {shown(row['best_epoch'])} of {shown(row['epochs'])}, "
             scores += f"{row['seconds']:.0f} s"
         kind = "ensemble, " if row["pipeline"] == "ensemble" else ""
-        click.echo(f"    {kind}{row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
+        say(f"    {kind}{row['dataset']}, {' + '.join(row['vectors'])}: {scores}")
     for row in models:
-        click.secho(row["run"], bold=True)
+        say(row["run"], bold=True)
         scores = "unfinished"
         if row["finished"]:
             found = (f"{value:.1f} {name}" for name, value in row["perplexity"].items())
             scores = f"perplexity {', '.join(found)}, {row['seconds']:.0f} s"
-        click.echo(f"    language model, {row['corpus']}, {row['vectors']}: {scores}")
+        say(f"    language model, {row['corpus']}, {row['vectors']}: {scores}")
     for row in labelled:
-        click.secho(row["run"], bold=True)
+        say(row["run"], bold=True)
         found = f"{row['sentences']:,} sentences" if row["finished"] else "unfinished"
-        click.echo(f"    pseudo-labels, {row['corpus']}, by {', '.join(row['teachers'])}: {found}")
+        say(f"    pseudo-labels, {row['corpus']}, by {', '.join(row['teachers'])}: {found}")
 
 
 def _summaries(

@@ -1,12 +1,33 @@
-"""What may be printed of texts that others wrote."""
+"""What the commands print. Texts that others wrote can do nothing to the terminal."""
 
-import re
+from __future__ import annotations
 
-# Control characters but tab and line feed, and those that change the direction of writing: they
-# could clear the screen, set its title, or make a text look like another.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sst_keras.controls import visible
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
-def visible(text: str) -> str:
-    """Returns a text with control characters in their escaped form, such as `\\x1b`."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+def say(text: object, **style: Any) -> None:
+    """Prints a text without control characters, in one style. The arguments are `click.secho`'s."""
+    click.secho(visible(str(text)), **style)
+
+
+def cell(text: str) -> Text:
+    """Returns a text for one of rich's tables, without control characters and markup."""
+    from rich.text import Text
+
+    return Text(visible(text))
+
+
+class VisibleFormatter(logging.Formatter):
+    """Formats a message for the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the message without control characters."""
+        return visible(super().format(record))

@@ -11,6 +11,7 @@ import click
 
 from sst_keras import files
 from sst_keras.cli import options
+from sst_keras.cli.terminal import say
 from sst_keras.config import with_override
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
@@ -104,7 +105,7 @@ def train(
     with files.locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
-        click.echo(to_json(run.summary() | {"run": str(run.path)}))
+        say(to_json(run.summary() | {"run": str(run.path)}))
         return
 
     from sst_keras.cli.evaluate import print_evaluation
@@ -114,17 +115,17 @@ def train(
     dev, test = result.best["dev"].metrics, result.best["test"].metrics
     print_evaluation(result.best["test"])
     epochs = f"epoch {shown(result.best_epoch)} of {shown(result.history.rows[-1]['epoch'])}"
-    click.echo(
+    say(
         f"Test accuracy {test.accuracy:.1%} (always {result.best['test'].majority_class!r}: "
         f"{test.majority:.1%}), dev {dev.accuracy:.1%} ({epochs}, the best on dev), "
         f"{result.seconds:.0f} s.\n"
     )
-    click.echo(f"The run {run.path}")
+    say(f"The run {run.path}")
     for path in (run.history_file, run.metrics_file, run.model_file, *made):
-        click.echo(f"  {path.relative_to(run.path)}")
-    click.echo("")
+        say(f"  {path.relative_to(run.path)}")
+    say("")
     print_predictions([Predictor.load(made[0])(_EXAMPLE)])
-    click.echo(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
+    say(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
 
 
 def _train(

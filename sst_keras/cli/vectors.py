@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sst_keras.cli import SUBCOMMAND, options
+from sst_keras.cli.terminal import say
 from sst_keras.errors import InputError
 from sst_keras.files import to_json
 from sst_keras.settings import DataConfig, EmbeddingConfig, Pipeline
@@ -41,7 +42,7 @@ def fetch(name: str) -> None:
     """Fetch NAME, such as glove-wiki-gigaword-50, with gensim's downloader."""
     from sst_keras.vectors.sets import fetch_vectors
 
-    click.echo(fetch_vectors(name))
+    say(fetch_vectors(name))
 
 
 @vectors.command()
@@ -90,7 +91,7 @@ def subset(
     file = Path(out or default)
     written = write_subset(path, tokens, file, most_frequent, key_pattern)
     size = file.stat().st_size / 1e6
-    click.echo(f"{file}: {len(written.words):,} words of {written.dim} numbers, {size:,.1f} MB")
+    say(f"{file}: {len(written.words):,} words of {written.dim} numbers, {size:,.1f} MB")
 
 
 @vectors.command()
@@ -185,7 +186,7 @@ def train(
         raise
     if as_json:
         answer = {"path": str(trained.path), "is_new": trained.is_new, "nearest": trained.nearest}
-        click.echo(to_json(trained.facts | answer))
+        say(to_json(trained.facts | answer))
     else:
         _print_trained(trained)
 
@@ -216,19 +217,19 @@ def _print_trained(trained: TrainedVectors) -> None:
     made = f"{facts['words']:,} words of {facts['settings']['dim']} numbers"
     if trained.is_new:
         size = path.stat().st_size / 1e6
-        click.echo(f"{path}: {made}, {size:,.1f} MB, {facts['seconds']:,.0f} s")
+        say(f"{path}: {made}, {size:,.1f} MB, {facts['seconds']:,.0f} s")
         _print_nearest(trained.nearest)
     else:
-        click.echo(f"{path}: {made}, there already, trained with the same settings.")
+        say(f"{path}: {made}, there already, trained with the same settings.")
     from sst_keras.vectors.sets import lasting_name
 
-    click.echo(f"\nUse them: sst-keras train --vectors {shlex.quote(lasting_name(path))}")
+    say(f"\nUse them: sst-keras train --vectors {shlex.quote(lasting_name(path))}")
 
 
 def _print_nearest(nearest: dict[str, list[tuple[str, float]]]) -> None:
     for word, neighbours in nearest.items():
         shown = ", ".join(f"{neighbour} {cosine:.2f}" for neighbour, cosine in neighbours)
-        click.echo(f"{word}: {shown}")
+        say(f"{word}: {shown}")
 
 
 @vectors.command()
@@ -252,15 +253,15 @@ def info(name: str | None, key_pattern: str, data_dir: str | None, as_json: bool
         if facts := shown.pop("training", None):
             shown |= _shown_facts(facts)
     if as_json:
-        click.echo(to_json(answer))
+        say(to_json(answer))
     elif not shown:
-        click.echo("No vectors. Fetch some with `sst-keras vectors fetch NAME`.")
+        say("No vectors. Fetch some with `sst-keras vectors fetch NAME`.")
     else:
         width = max(map(len, shown))
         for key, value in shown.items():
             value = ", ".join(value) if isinstance(value, list) else value
             value = f"{value:,}" if isinstance(value, int) else value
-            click.echo(f"{key:<{width}}  {value}")
+            say(f"{key:<{width}}  {value}")
 
 
 def _shown_facts(facts: dict[str, Any]) -> dict[str, Any]:
@@ -299,6 +300,6 @@ def nearest(
     path = find_vectors(name, data_dir)
     found = nearest_words(path, words, count, key_pattern=key_pattern)
     if as_json:
-        click.echo(to_json({"vectors": name, "nearest": found}))
+        say(to_json({"vectors": name, "nearest": found}))
         return
     _print_nearest(found)
