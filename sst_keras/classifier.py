@@ -15,6 +15,7 @@ from sst_keras.encoder import TokenEncoder
 from sst_keras.errors import InputError
 from sst_keras.input_pipeline import evaluation_batches
 from sst_keras.models import ATTENTION, vocabulary_size
+from sst_keras.packed import check_zip
 from sst_keras.runs import RunDirectory, open_run
 from sst_keras.runtime import keras, tf
 from sst_keras.serving.prediction import Predictor
@@ -64,11 +65,15 @@ class Classifier(tf.Module):
         run = open_run(run)
         run.verify()
         try:
+            check_zip(run.model_file)
             model = keras.models.load_model(run.model_file, compile=False)
+        except InputError:
+            raise
         except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise
+            reason = next(iter(str(error).splitlines()), "")[:200]
             raise InputError(
-                f"{run.model_file}: expected a Keras model, but it cannot be read "
-                f"({type(error).__name__}). Train the run again."
+                f"{run.model_file}: expected a Keras model of this package's layers, but it cannot "
+                f"be read ({type(error).__name__}: {reason}). Train the run again."
             ) from error
         vocabulary = Vocabulary.load(run.vocabulary_file)
         rows = vocabulary_size(model)

@@ -11,7 +11,16 @@ import sst_keras
 from sst_keras.cli import COMMANDS
 
 PACKAGE = Path(sst_keras.__file__).parent
-LEAVES = {"engines", "errors", "files", "locations", "runtime", "settings"}  # for anyone
+LEAVES = {
+    "controls",
+    "engines",
+    "errors",
+    "files",
+    "locations",
+    "packed",
+    "runtime",
+    "settings",
+}  # for anyone
 # Module or folder → those of ours that it may import besides. `cli` may import everything.
 ALLOWED = {
     "__init__": {"classifier", "registration", "runs", "serving"},

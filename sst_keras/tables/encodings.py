@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sst_keras.errors import InputError, UsageError
+from sst_keras.packed import open_gzip
 
 _CHUNK = 1 << 20  # bytes
+_LONGEST_LINE = 1 << 28  # characters; some write JSON on one line
 _BAD_LINE = re.compile("[^\\n]*[\udc80-\udcff][^\\n]*")  # with bytes that are not UTF-8
 _MARKS = (  # a longer mark first: UTF-32 begins like UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -107,14 +109,21 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     """Yields the lines of a file with their ends. Only the encoding's `newline` ends a line.
 
     Raises:
-        InputError: If the file is not in this encoding, or its compression is damaged.
+        InputError: If the file is not in this encoding, its compression is damaged, or a line does
+            not end.
     """
     try:
         with (
             _open(path, encoding.packed) as raw,
             io.TextIOWrapper(raw, encoding.codec, encoding.errors, encoding.newline) as file,
         ):
-            yield from file
+            while line := file.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE and not line.endswith(encoding.newline):
+                    raise InputError(
+                        f"{path}: expected lines of less than {_LONGEST_LINE:,} characters. "
+                        f"Received a longer one. Write each text or object on a line of its own."
+                    )
+                yield line
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding.codec, "replace")[-30:]
         raise InputError(
@@ -130,7 +139,7 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
 
 
 def _open(path: Path, packed: bool) -> BinaryIO:
-    return gzip.open(path) if packed else path.open("rb", buffering=_CHUNK)
+    return open_gzip(path) if packed else path.open("rb", buffering=_CHUNK)
 
 
 def _codec(path: Path, packed: bool, start: bytes, lenient: bool) -> str:

@@ -4,12 +4,12 @@ The path of a member is that of its zip, then its name in it: `glove.6B.zip/glov
 """
 
 import gzip
-import io
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
 from sst_keras.errors import InputError, UsageError
+from sst_keras.packed import bounded, open_gzip
 
 _BUFFER = 1 << 20  # bytes
 
@@ -53,14 +53,12 @@ def open_file(path: Path) -> BinaryIO:
         found = path, _only_member(path)
     if found is None:
         is_packed = path.name.endswith(".gz")
-        return _buffered(gzip.open(path)) if is_packed else path.open("rb", buffering=_BUFFER)
+        return open_gzip(path) if is_packed else path.open("rb", buffering=_BUFFER)
     archive, name = found
-    file = _open_zip(archive).open(_member(archive, name))
-    return _buffered(gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file)
-
-
-def _buffered(file: io.BufferedIOBase) -> BinaryIO:
-    return io.BufferedReader(file, _BUFFER)
+    member = _member(archive, name)
+    file = _open_zip(archive).open(member)
+    stream = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
+    return bounded(stream, path, member.compress_size)
 
 
 def _open_zip(archive: Path) -> zipfile.ZipFile:

@@ -4,13 +4,13 @@ The format is Python's pickle, which can call any function. Here it can build Nu
 nothing else: every other class that it names becomes an `_Inert`, which keeps attributes only.
 """
 
-import gzip
-import io
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sst_keras.packed import open_gzip
 
 # Module → the names that build arrays. NumPy 2 has renamed `numpy.core`.
 _MULTIARRAY, _NUMERIC = ("_reconstruct", "scalar"), ("_frombuffer",)
@@ -73,9 +73,9 @@ def read_keyed(path: Path) -> tuple[list[str], np.ndarray]:
         Exception: Of any kind, if the file is damaged or holds something else.
     """
     is_packed = path.suffix == ".gz"
-    with gzip.open(path) if is_packed else path.open("rb") as file:
+    with open_gzip(path) if is_packed else path.open("rb") as file:
         # Python 2 wrote text as bytes.
-        saved = _ArrayUnpickler(io.BufferedReader(file), encoding="latin1").load()
+        saved = _ArrayUnpickler(file, encoding="latin1").load()
     keyed, stem = saved, str(path)
     if isinstance(saved, _Inert) and "wv" in saved.attributes:
         keyed, stem = saved.attributes["wv"], f"{path}.wv"

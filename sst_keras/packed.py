@@ -1,0 +1,71 @@
+"""Packed files, and how large they may become: a few megabytes can unpack to terabytes."""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from sst_keras.errors import InputError
+
+_BUFFER = 1 << 20  # bytes
+# Text packs to a third or a tenth. Deflate reaches 1,032, with equal bytes only.
+_MOST_TIMES = 100
+_HARMLESS = 1 << 28  # bytes that any file may unpack to
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with an `InputError` where it becomes absurdly large for its file."""
+
+    def __init__(self, stream: BinaryIO, path: Path, packed_size: int) -> None:
+        self._stream, self._path = stream, path
+        self._left = max(_HARMLESS, _MOST_TIMES * packed_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = self._stream.readinto(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise too_large(self._path)
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def too_large(path: Path) -> InputError:
+    """Returns the error about a file that unpacks to far more than text or numbers do."""
+    return InputError(
+        f"{path}: it unpacks to more than {_MOST_TIMES} times its size, as no text and no numbers "
+        f"do. If it is what you expect, unpack it first."
+    )
+
+
+def bounded(stream: BinaryIO, path: Path, packed_size: int) -> BinaryIO:
+    """Returns a buffered stream of what is unpacked from `packed_size` bytes of a file.
+
+    Reading raises an `InputError` if it becomes absurdly large.
+    """
+    return io.BufferedReader(_Bounded(stream, path, packed_size), _BUFFER)
+
+
+def open_gzip(path: Path) -> BinaryIO:
+    """Opens what a `.gz` file holds. Reading raises gzip's errors, or that of `bounded`."""
+    return bounded(gzip.open(path), path, path.stat().st_size)
+
+
+def check_zip(path: Path) -> None:
+    """Checks the sizes in a zip's directory, before its files are read.
+
+    Raises:
+        InputError: If one is absurdly large.
+        zipfile.BadZipFile: If the zip is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    for member in members:
+        if member.file_size > max(_HARMLESS, _MOST_TIMES * member.compress_size):
+            raise too_large(path)
