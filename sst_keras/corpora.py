@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sst_keras import locations, treebank
+from sst_keras import files, locations, treebank
 from sst_keras.datasets.sst5 import source as sst5_source
 from sst_keras.errors import InputError, UsageError
 from sst_keras.findings import Findings
@@ -278,7 +278,8 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> tuple
         tfds.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):
             try:
-                builder.download_and_prepare()
+                with files.named_errors(sst5_source.tfds_dir()):
+                    builder.download_and_prepare()
             except FileExistsError:  # Another process has prepared it meanwhile.
                 builder = make_builder()
     # Parsing batches takes a fortieth of the time that `as_dataset` takes row by row.

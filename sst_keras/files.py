@@ -1,8 +1,10 @@
 """Files that appear complete or not at all, and JSON."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import logging
 import math
 import os
 import secrets
@@ -21,6 +23,8 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None
 
+log = logging.getLogger(__name__)
+
 _TEMPORARY = ".temporary-"
 _ABANDONED = 86_400.0  # seconds
 _CHECKSUMS_FORMAT = 1
@@ -37,10 +41,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     # Many writers look at the extension.
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise _named(error, path) from None
+        with named_errors(path, partial):
+            yield partial
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -68,9 +71,8 @@ def temporary_folder(parent: str | Path) -> Iterator[Path]:
     folder = parent / f"{_TEMPORARY}{secrets.token_hex(4)}"
     folder.mkdir()
     try:
-        yield folder
-    except OSError as error:
-        raise _named(error, parent) from None
+        with named_errors(parent):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -141,11 +143,42 @@ def _lock(folder: Path, setting: str) -> int | None:
         os.close(handle)  # it was removed, and perhaps made again, before it was locked
 
 
-def _named(error: OSError, path: Path) -> OSError:
-    """Returns an error that says where it happened, which a full disk does not."""
-    if error.filename or error.errno is None:
-        return error
-    return OSError(error.errno, error.strerror, str(path))
+@contextmanager
+def named_errors(path: str | Path, written: Path | None = None) -> Iterator[None]:
+    """Names `path` in errors that do not say where they happened, as those of a full disk.
+
+    Such an error says how much room there is, and how large the file `written` was by then, by
+    default `path` itself. Errors of TensorFlow and others about a full disk become an `OSError`.
+    """
+    path = Path(path)
+    try:
+        yield
+    except Exception as error:
+        code = error.errno if isinstance(error, OSError) else None
+        if code == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
+            about = os.strerror(errno.ENOSPC) + _room(path, written or path)
+            raise OSError(errno.ENOSPC, about, str(path)) from error
+        if code is None or error.filename:
+            raise
+        raise OSError(code, error.strerror, str(path)) from error
+
+
+@contextmanager
+def optional_cache(folder: str | Path) -> Iterator[None]:
+    """Lets work go on if what it could use again cannot be kept, with a warning."""
+    try:
+        yield
+    except OSError as error:
+        log.warning(f"{folder}: {error.strerror}. What was read is not kept for the next time.")
+
+
+def _room(path: Path, written: Path) -> str:
+    """Returns what a full disk has left, and how much of a file was written when it was full."""
+    with suppress(OSError):
+        free = f"{shutil.disk_usage(path.parent).free:,} bytes are free"
+        size = written.stat().st_size if written.is_file() else 0
+        return f"; {free}, and {size:,} were written" if size else f"; {free}"
+    return ""
 
 
 def read_arrays(path: str | Path) -> dict[str, Any]:

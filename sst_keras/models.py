@@ -12,7 +12,7 @@ import numpy as np
 
 from sst_keras import layers
 from sst_keras.recurrent import LSTM
-from sst_keras.runtime import keras
+from sst_keras.runtime import check_memory, keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
 from sst_keras.vocabulary import UNKNOWN_ID
 
@@ -45,12 +45,16 @@ def build_model(
 
     Raises:
         ValueError: If the matrix does not have `vocabulary_size` rows.
+        InputError: If the model cannot fit into the memory.
     """
+    dim = embedding.dim if matrix is None else matrix.shape[1]
+    if init_units is None:
+        check_memory(least_parameters(model, vocabulary_size, dim), "model.units")
     if matrix is not None and len(matrix) != vocabulary_size:
         raise ValueError(
             f"Expected {vocabulary_size} rows, one for each id. Received: {matrix.shape=}"
         )
-    size = (vocabulary_size, embedding.dim if matrix is None else matrix.shape[1])
+    size = (vocabulary_size, dim)
     # Layers draw their seeds when they are made: another order would change every result.
     channels = [_embedding_layer(EMBEDDING, size, embedding.trainable)]
     dropped = keras.layers.Dropout(embedding.dropout, name="embedding_dropout")
@@ -77,6 +81,23 @@ def build_model(
     for channel in channels:
         channel.set_weights(weights)
     return built
+
+
+def least_parameters(model: ModelConfig, vocabulary_size: int, dim: int) -> int:
+    """Returns a lower bound of a model's parameters: word vectors, and the layers that read them.
+
+    It is computed before memory is taken. The classifier, pooling and wider inputs are left out.
+    """
+    channels = 2 if model.name == "cnn-multichannel" else 1
+    if model.name == "lstm":
+        directions = 2 if model.bidirectional else 1
+        below = dim + (model.num_layers - 1) * model.units  # inputs of all layers, at least
+        encoder = 4 * directions * model.units * (below + model.num_layers * (model.units + 1))
+    elif model.name == "mlp":
+        encoder = model.units * (dim + 1)
+    else:
+        encoder = model.filters * sum(width * channels * dim + 1 for width in model.kernel_sizes)
+    return channels * vocabulary_size * dim + encoder
 
 
 def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> keras.Layer:

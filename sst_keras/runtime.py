@@ -12,11 +12,12 @@ then shows its messages, but it must not run before.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sst_keras.engines.local import cores
+from sst_keras.errors import InputError
 
 
 @contextmanager
@@ -65,6 +66,30 @@ def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)
+
+
+def memory() -> int:
+    """Returns the bytes of memory that this process may have, by the machine and its container."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of cgroups 2 and 1
+        with suppress(OSError, ValueError):
+            found = min(found, int(Path("/sys/fs/cgroup", limit).read_text()))
+    return found
+
+
+def check_memory(parameters: int, setting: str) -> None:
+    """Raises an `InputError` if float32 parameters, at least so many, do not fit into the memory.
+
+    Training also takes room for the gradients and for what the optimizer keeps; this counts only
+    the parameters themselves, so that nothing is refused that could run.
+    """
+    needed, there = 4 * parameters, memory()
+    if needed > there:
+        raise InputError(
+            f"the model takes at least {needed / 1e9:,.0f} GB, and {there / 1e9:,.0f} GB of memory "
+            f"are there. Choose a smaller one.",
+            setting=setting,
+        )
 
 
 def is_bfloat16_slow(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:

@@ -172,7 +172,8 @@ class ModelConfig:
         128, "width of a recurrent or hidden layer, per direction; one that starts from a language "
         "model has that one's width", label="hidden size", low=1,
         needs=("model.name", ("lstm", "mlp")))
-    num_layers: int = _setting(1, "stacked recurrent layers", label="layers", low=1, needs=_LSTM)
+    num_layers: int = _setting(
+        1, "stacked recurrent layers", label="layers", low=1, high=100, needs=_LSTM)
     shortcuts: bool = _setting(
         False, "whether each recurrent layer reads the word vectors and the outputs of all layers "
         "below it, not only of the last one", needs=("model.num_layers", range(2, 2**31)))
@@ -185,7 +186,7 @@ class ModelConfig:
         choices=("attention", "last", "last_padded", "mean", "max", "max-mean-attention"),
         needs=_LSTM)
     padded_length: int = _setting(
-        56, "steps to which last_padded pads each text; 56 is SST-5's longest", low=1,
+        56, "steps to which last_padded pads each text; 56 is SST-5's longest", low=1, high=10_000,
         needs=("model.pooling", ("last_padded",)))
     init: str = _setting(
         "", "a run of `sst-keras pretrain` from whose weights the first recurrent layer starts, or "

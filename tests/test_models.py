@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from sst_keras.config import load_pipeline, pipeline_names
+from sst_keras.errors import InputError
 from sst_keras.losses import CrossEntropy
-from sst_keras.models import ENCODERS, build_model
+from sst_keras.models import ENCODERS, build_model, least_parameters
 from sst_keras.optimizers import make_optimizer
 from sst_keras.settings import EmbeddingConfig, ModelConfig
 
@@ -32,6 +33,19 @@ VARIANTS = {
 def make(model, embedding=None, matrix=None):
     keras.utils.set_random_seed(0)
     return build_model(model, embedding or EmbeddingConfig(dim=3, dropout=0.0), 10, 5, matrix)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_least_number_of_parameters(name):
+    number, built = least_parameters(VARIANTS[name], 10, 3), make(VARIANTS[name])
+    assert 0.3 * built.count_params() < number < built.count_params()
+
+
+@pytest.mark.parametrize("name", ["lstm", "mlp", "cnn"])
+def test_a_model_that_is_larger_than_the_memory(name):
+    large = ModelConfig(name=name, units=10**10, filters=10**10)
+    with pytest.raises(InputError, match=r"takes at least [\d,]+ GB, and \d+ GB of memory"):
+        make(large)
 
 
 def logits(model, ids):

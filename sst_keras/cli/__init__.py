@@ -6,6 +6,7 @@ commands import TensorFlow, gensim and matplotlib when they run.
 
 import importlib
 import logging
+import sys
 
 import click
 
@@ -51,6 +52,13 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("\nStopped.", err=True)
             ctx.exit(130)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise click.ClickException(
+                "the memory is full. Use smaller batches (training.batch_size, data.batch_tokens) "
+                "or a smaller model (model.units)."
+            ) from error
 
     def _message(self, ctx: click.Context, error: InputError) -> str:
         """Returns the error's message with the command's option in place of its setting."""
@@ -62,6 +70,13 @@ class LazyGroup(click.Group):
                 is_option = isinstance(param, click.Option)
                 return f"{param.opts[0]}: {error.message}" if is_option else error.message
         return str(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Returns whether an error of Python, NumPy or TensorFlow, if it is loaded, says so."""
+    tensorflow = sys.modules.get("tensorflow")
+    is_of_tensorflow = tensorflow and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    return isinstance(error, MemoryError) or bool(is_of_tensorflow)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

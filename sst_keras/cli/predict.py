@@ -56,6 +56,11 @@ class TextsCommand(click.Command):
 @click.option(
     "--resume", is_flag=True, help="Go on with --out where the same command was stopped or killed."
 )
+@click.option(
+    "--keep-formulas",
+    is_flag=True,
+    help="Do not put ' before the cells of CSV and TSV that a spreadsheet takes for formulas.",
+)
 @options.reading(*_READING)
 @options.as_json
 def predict(
@@ -63,6 +68,7 @@ def predict(
     file: str | None,
     out: str | None,
     resume: bool,
+    keep_formulas: bool,
     as_json: bool,
     **reading: object,
 ) -> None:
@@ -73,13 +79,16 @@ def predict(
     that cannot be read, is answered in its place by its line and the reason.
 
     With --out, a column prediction_problem has that reason. The rows are written to OUT.part, which
-    becomes OUT at the end.
+    becomes OUT at the end. In CSV and TSV, a cell that begins with =, +, - or @ and is not a number
+    gets ' before it, so that spreadsheets do not take it for a formula.
     """
     model, texts = model_and_texts(arguments)
     if texts and file:
         raise UsageError("expected either TEXTs or a file. Received both.", setting="file")
     if resume and not (out and file not in (None, "-")):
         raise UsageError("expected --file and --out, to go on with them.", setting="resume")
+    if keep_formulas and not out:
+        raise UsageError("expected --out, which it is about.", setting="keep_formulas")
     for text in texts:
         if _is_file(text):
             raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
@@ -106,7 +115,7 @@ def predict(
             log.warning("Type texts, one per line. End with Ctrl-D.")
         table = Lines("standard input", read_stream(stream))
     if out:
-        rows = _write(predictor, table, Path(out), resume, folder)
+        rows = _write(predictor, table, Path(out), resume, keep_formulas, folder)
         _report(table)
         click.echo(f"{out}: {rows:,} rows with their predictions")
         return
@@ -119,7 +128,14 @@ def predict(
     _report(table)
 
 
-def _write(predictor: Predictor, table: Table | Lines, out: Path, resume: bool, model: Path) -> int:
+def _write(
+    predictor: Predictor,
+    table: Table | Lines,
+    out: Path,
+    resume: bool,
+    keep_formulas: bool,
+    model: Path,
+) -> int:
     from sst_keras.cli.progress import bar
     from sst_keras.files import sha256
     from sst_keras.serving.scoring import score_table
@@ -128,7 +144,9 @@ def _write(predictor: Predictor, table: Table | Lines, out: Path, resume: bool, 
         raise UsageError(f"{str(out)!r} is complete. There is nothing to go on with.", "resume")
     fingerprint = sha256(model / "variables" / "variables.index")
     with bar(lambda done, size: f"Predicting {out.name}", unit="lines") as move:
-        return score_table(predictor, table, out, resume, fingerprint, move)
+        return score_table(
+            predictor, table, out, resume, fingerprint, move, keep_formulas=keep_formulas
+        )
 
 
 def _print_json(answers: Iterable[Answer]) -> None:

@@ -26,7 +26,7 @@ from sst_keras.pretrained import DIRECTIONS, FORMAT, LanguageModelRun
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.recurrent import LSTM
 from sst_keras.runs import check_folder
-from sst_keras.runtime import keras, read_ahead, tf
+from sst_keras.runtime import check_memory, keras, read_ahead, tf
 from sst_keras.settings import LanguageModelConfig
 from sst_keras.vectors import matching, sets
 from sst_keras.vectors.files import WordVectors
@@ -138,6 +138,9 @@ class LanguageModel:
     def __init__(
         self, config: LanguageModelConfig, matrix: np.ndarray, class_counts: np.ndarray
     ) -> None:
+        dim, classes = matrix.shape[1], len(class_counts)
+        lstms = 2 * 4 * config.units * (dim + config.units + 1)
+        check_memory(matrix.size + lstms + classes * (config.units + 1), "units")
         self._matrix = tf.constant(matrix)  # float32[rows, dim]
         self.layers = [
             LSTM(

@@ -15,6 +15,8 @@ from sst_keras.serving.model_card import model_card
 from sst_keras.serving.prediction import CHECKSUMS, Predictor
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
+# What TensorFlow and `export` write into the folder.
+_MADE = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files into a SavedModel
 
 
@@ -32,7 +34,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         The SavedModel's folder.
 
     Raises:
-        UsageError: If `out` exists already.
+        UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
     """
     folder = run.saved_model_dir if out is None else Path(out)
     is_saved_model = (folder / "saved_model.pb").is_file()
@@ -43,6 +45,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 + (", or use overwrite to replace this one." if is_saved_model else "."),
                 setting="out",
             )
+    _check_replaceable(folder)
     classifier = Classifier.load(run)
     for layer in recurrent_layers(classifier.model):
         # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
@@ -56,18 +59,30 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     module.format = tf.Variable(FORMAT, trainable=False)
     # Written beside it and renamed: a server that looks for new versions never finds a part.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    old = folder.with_name(f"{partial.name}.old")
     try:
-        tf.saved_model.save(module, partial, signatures=classifier.signatures())
-        files.write_text(partial / CARD, card)
-        parts = (path for path in partial.rglob("*") if path.is_file())
-        names = sorted(path.relative_to(partial).as_posix() for path in parts)
-        files.write_checksums(partial / CHECKSUMS, partial, names)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        with files.named_errors(folder):
+            tf.saved_model.save(module, partial, signatures=classifier.signatures())
+            files.write_text(partial / CARD, card)
+            parts = (path for path in partial.rglob("*") if path.is_file())
+            names = sorted(path.relative_to(partial).as_posix() for path in parts)
+            files.write_checksums(partial / CHECKSUMS, partial, names)
+            if folder.exists():
+                folder.rename(old)
+            partial.rename(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in (partial, old):
+            shutil.rmtree(left, ignore_errors=True)
     return folder
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raises a `UsageError` unless a folder is as an export makes it, or not there."""
+    link = next((place for place in (folder, folder.parent) if place.is_symlink()), None)
+    found = sorted(path for path in folder.glob("*") if path.name not in _MADE)
+    if link or found:
+        what = f"{link} is a link" if link else f"{found[0]} is not of an export"
+        raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
 
 
 def _behaviour(predictor: Predictor) -> list[dict[str, Any]]:

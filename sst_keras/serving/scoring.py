@@ -21,6 +21,8 @@ from sst_keras.tables.reading import Block, Table
 ENDINGS = (".csv", ".tsv", ".jsonl")
 BLANK = "the text is blank"
 NOT_CLASSIFIED = "could not be classified"
+_FORMULA = "had a cell that looks like a formula, which now begins with an apostrophe"
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _CLASS, _PROBABILITY, _PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
 _FORMAT = 1  # of what a stopped command leaves
 _CHUNK = 1 << 16  # bytes
@@ -56,7 +58,7 @@ class Lines:
     name: str
     blocks_of_texts: Iterable[Sequence[str | None]]
     names: tuple[str, ...] = ("text",)
-    unclassified: list[int] = field(default_factory=list)
+    counts: dict[str, list[int]] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
         """Yields the texts as rows of a table."""
@@ -69,16 +71,17 @@ class Lines:
             line += len(texts)
 
     def count(self, what: str, *lines: int) -> None:
-        """Counts texts that are not classified."""
-        self.unclassified += lines
+        """Counts texts that are unusual in the same way, by their lines."""
+        self.counts.setdefault(what, []).extend(lines)
 
     def notes(self) -> list[str]:
-        """Returns a sentence on these texts, if there are some."""
-        if not (lines := self.unclassified):
-            return []
-        shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-        texts = "1 text" if len(lines) == 1 else f"{len(lines):,} texts"
-        return [f"{self.name}: {texts} {NOT_CLASSIFIED} ({shown})."]
+        """Returns a sentence on each kind of these texts."""
+        notes = []
+        for what, lines in self.counts.items():
+            shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
+            texts = "1 text" if len(lines) == 1 else f"{len(lines):,} texts"
+            notes.append(f"{self.name}: {texts} {what} ({shown}).")
+        return notes
 
 
 def read_stream(stream: BinaryIO) -> Iterator[list[str | None]]:
@@ -176,12 +179,17 @@ def score_table(
     model: str = "",
     progress: Callable[[int, int], None] | None = None,
     longest: int = 0,
+    keep_formulas: bool = False,
 ) -> int:
     """Predicts each row of a table and writes it with its prediction. Returns the number of rows.
 
     The columns of the table come first. Then come `predicted_class`, `predicted_probability`,
     `probability_NAME` for each class, and `prediction_problem`, which says why a row has no
     prediction.
+
+    A spreadsheet takes a cell for a formula if it begins with `=`, `+`, `-` or `@`, and a formula
+    can do harm. In CSV and TSV, such a cell gets an apostrophe before it unless it is a number or
+    `keep_formulas` is set, and its row is counted in the table's notes.
 
     The rows are written to `OUT.part`, which becomes `out` at the end. If the command is stopped or
     killed, that file and `OUT.part.json` stay, and with `resume` it goes on after the last block.
@@ -194,6 +202,7 @@ def score_table(
         model: What tells one model from another, such as a fingerprint.
         progress: Is called with the line that is done, and the number of lines.
         longest: As in `predictions`.
+        keep_formulas: Whether cells that look like formulas are written as they are.
 
     Raises:
         UsageError: See `check_out`; or an earlier call has left its part and this is not its
@@ -214,18 +223,19 @@ def score_table(
     out.parent.mkdir(parents=True, exist_ok=True)
     # Half of a surrogate pair, which JSON can hold, becomes a question mark.
     mode, encoding = "r+" if rows else "w", {"encoding": "utf-8", "errors": "replace"}
-    with part.open(mode, **encoding, newline="") as file:
+    with files.named_errors(part), part.open(mode, **encoding, newline="") as file:
         file.seek(state["bytes"])
         file.truncate()
-        with _writer(out, file, [*names, *new], has_head=rows > 0) as write:
+        with _writer(out, file, [*names, *new], rows > 0, keep_formulas) as write:
             for answers in predictions(predictor, table, skip=rows, longest=longest):
                 for answer in answers:
                     row = answer.row if table.names else (answer.text,)
-                    write([*_padded(row, len(names)), *_answer(answer, len(new))])
+                    if write([*_padded(row, len(names)), *_answer(answer, len(new))]):
+                        table.count(_FORMULA, answer.line)
                 rows += len(answers)
                 file.flush()
                 state = job | {"rows": rows, "bytes": part.stat().st_size}
-                state["counts"] = getattr(table, "counts", {})
+                state["counts"] = table.counts
                 if isinstance(table, Table):  # what is no file cannot be read again
                     files.write_json(state_file, state)
                 if progress:
@@ -305,26 +315,48 @@ def _cell(value: Any) -> Any:
     return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
+def _disarmed(value: Any) -> Any:
+    """Returns a cell of which no spreadsheet makes a formula: one that looks so gets `'`."""
+    if not isinstance(value, str) or value[:1] not in _FORMULA_SIGNS or len(value) < 2:
+        return value
+    try:
+        float(value.replace(",", "."))
+    except ValueError:
+        return f"'{value}"
+    return value  # a number
+
+
 @contextmanager
-def _writer(out: Path, file: TextIO, names: Sequence[str], has_head: bool) -> Iterator[Any]:
-    """Yields a function that writes a row of values; None is an empty cell, or null in JSON."""
+def _writer(
+    out: Path, file: TextIO, names: Sequence[str], has_head: bool, keep_formulas: bool
+) -> Iterator[Callable[[Sequence[Any]], bool]]:
+    """Yields a function that writes a row of values; None is an empty cell, or null in JSON.
+
+    It returns whether a cell got an apostrophe, because it looked like a formula.
+    """
+
+    def write_json(row: Sequence[Any]) -> bool:
+        written = dict(zip(names, row, strict=True))
+        file.write(json.dumps(written, ensure_ascii=False) + "\n")
+        return False
+
     if out.suffix == ".jsonl":
-        yield lambda row: file.write(
-            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n"
-        )
+        yield write_json
         return
     writer = csv.writer(file, delimiter="\t" if out.suffix == ".tsv" else ",", lineterminator="\n")
     if not has_head:
-        writer.writerow(names)
+        writer.writerow(names if keep_formulas else map(_disarmed, names))
     # A carriage return, which ends a line to some readers, is not quoted by itself.
     quoting = csv.writer(
         file, writer.dialect, delimiter=writer.dialect.delimiter, lineterminator="\n",
         quoting=csv.QUOTE_ALL,
     )  # fmt: skip
 
-    def write(row: Sequence[Any]) -> None:
+    def write(row: Sequence[Any]) -> bool:
         row = [_cell(value) for value in row]
+        safe = row if keep_formulas else [_disarmed(value) for value in row]
         has_return = any(isinstance(value, str) and "\r" in value for value in row)
-        (quoting if has_return else writer).writerow(row)
+        (quoting if has_return else writer).writerow(safe)
+        return safe != row
 
     yield write

@@ -251,7 +251,7 @@ def load_vectors(
         counts = np.array(
             [vectors.words_in_file, vectors.undecodable, vectors.blank, vectors.other_keys]
         )
-        with files.whole_file(cached) as partial:
+        with files.optional_cache(cached.parent), files.whole_file(cached) as partial:
             np.savez(partial, words=words, vectors=vectors.vectors, counts=counts)
     return vectors
 
@@ -280,7 +280,8 @@ def fingerprint(path: str | Path) -> str:
         with archives.open_file(each) if member else each.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)
     if time.time() - max(stat.st_mtime for stat in stats) > _FRESH:
-        files.write_text(cached, digest.hexdigest())
+        with files.optional_cache(cached.parent):
+            files.write_text(cached, digest.hexdigest())
     return digest.hexdigest()
 
 
