@@ -154,8 +154,7 @@ def _ensemble(members: Sequence[RunDirectory], corpus: Corpus, run: RunDirectory
     with files.whole_file(run.model_file) as partial:
         model.save(partial)
     result = EnsembleResult(run, scores, time.perf_counter() - started)
-    run.seal()
-    files.write_json(run.metrics_file, result.to_dict())
+    run.finish(result.to_dict())
     return result
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sst_keras import error_analysis, files
+from sst_keras import error_analysis
 from sst_keras.calibration import FEWEST, fit_temperature
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus, read_phrases
@@ -284,4 +284,4 @@ def calibrate(
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
     """Adds an evaluation on the run's own data to its `metrics.json`."""
     scores = replace(evaluation, errors=None).to_dict()
-    files.write_json(run.metrics_file, {**run.metrics(), evaluation.split: scores})
+    run.write_metrics({**run.metrics(), evaluation.split: scores})

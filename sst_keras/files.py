@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _TEMPORARY = ".temporary-"
 _ABANDONED = 86_400.0  # seconds
 _CHECKSUMS_FORMAT = 1
+_SEAL = "sha256"  # of the rest of a JSON object
 
 
 @contextmanager
@@ -212,8 +213,10 @@ def write_checksums(path: str | Path, folder: Path, names: Sequence[str]) -> Non
     write_json(path, {"format": _CHECKSUMS_FORMAT, "sha256": digests})
 
 
-def verify_checksums(path: str | Path, folder: Path) -> None:
+def verify_checksums(path: str | Path, folder: Path, names: Sequence[str] | None = None) -> None:
     """Checks that files of a folder are those of `write_checksums`, if there are such checksums.
+
+    Only `names` are checked, if they are given and have a checksum.
 
     Raises:
         InputError: If one of them is missing or has changed since, or the checksums are damaged.
@@ -225,6 +228,8 @@ def verify_checksums(path: str | Path, folder: Path) -> None:
     if found.get("format") != _CHECKSUMS_FORMAT or not isinstance(digests, dict):
         raise InputError(f"{path}: expected checksums in format {_CHECKSUMS_FORMAT}.")
     for name, expected in digests.items():
+        if names is not None and name not in names:
+            continue
         file = folder / name
         if not file.is_file():
             raise InputError(f"{file}: it is missing. Copy it from where the others are from.")
@@ -266,6 +271,32 @@ def _finite(value: Any) -> Any:
 def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
     """Writes a JSON file with `whole_file`, as `to_json` formats it."""
     write_text(path, to_json(value, indent) + "\n")
+
+
+def write_sealed_json(path: str | Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON object with a checksum of its content, for `read_sealed_json`."""
+    plain = json.loads(to_json(value))
+    write_json(path, plain | {_SEAL: _seal(plain)})
+
+
+def read_sealed_json(path: str | Path) -> dict[str, Any]:
+    """Reads a JSON object, without its checksum. Without one, as of an earlier version, it is read.
+
+    Raises:
+        InputError: If the file is missing, holds no object, or has changed since it was written.
+    """
+    found = read_json(path)
+    seal = found.pop(_SEAL, None)
+    if seal not in (None, _seal(found)):
+        raise InputError(
+            f"{path}: it has changed since it was written: its content is not that of its own "
+            f"checksum. Copy the original here. If you changed it yourself, delete {_SEAL} in it."
+        )
+    return found
+
+
+def _seal(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(to_json(value).encode("utf-8")).hexdigest()
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

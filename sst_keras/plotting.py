@@ -24,7 +24,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras import files
 from sst_keras.errors import InputError
-from sst_keras.history import History, read_history
+from sst_keras.history import History
 from sst_keras.runs import RunDirectory
 from sst_keras.treebank import Tree
 
@@ -319,7 +319,7 @@ def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> l
     if len(set(names)) < len(names):
         names = [str(run.path) for run in runs]
     named = dict(zip(names, runs, strict=True))
-    histories = {n: read_history(r.history_file) for n, r in named.items() if r.has_history}
+    histories = {n: r.history() for n, r in named.items() if r.has_history}
     figures = {"history": plot_history(histories)} if histories else {}
     for name, run in named.items():
         prefix = "" if len(runs) == 1 else f"{name.replace('/', '-')}-"

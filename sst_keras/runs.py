@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 from sst_keras import files
 from sst_keras.config import load_saved
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import NUMBER, check_fields
+from sst_keras.history import History, read_history
 from sst_keras.locations import bundled
 from sst_keras.settings import Pipeline
 
@@ -25,6 +27,35 @@ if TYPE_CHECKING:
 RUNS_DIR = Path("saved_models")
 SMALL = "small"  # the name of the model that ships with the package
 _SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
+METRICS_FORMAT = 1  # Raise it when this version would misread an earlier one's.
+_AGAIN = "Train the run again, or copy the original here."
+_SPLIT = {
+    "n": int, "accuracy": NUMBER, "macro_f1": NUMBER, "loss": NUMBER, "dataset": str,
+    "class_names": [str], "accuracy_interval?": (NUMBER, NUMBER), "majority?": NUMBER,
+    "expected_calibration_error": NUMBER, "confusion_matrix": [[int]],
+    "per_class": [{"precision": NUMBER, "recall": NUMBER, "f1": NUMBER, "support": int}],
+    "calibration": [
+        {
+            "lower": NUMBER, "upper": NUMBER, "n": int, "confidence": NUMBER | None,
+            "accuracy": NUMBER | None,
+        },
+    ],
+    "uncalibrated?": {"temperature": NUMBER, "expected_calibration_error": NUMBER},
+    "warnings?": [str],
+}  # fmt: skip
+_METRICS = {
+    "dev": _SPLIT, "test": _SPLIT, "train?": _SPLIT, "seconds": NUMBER, "epochs?": NUMBER | None,
+    "best_epoch?": NUMBER | None,
+}  # fmt: skip
+_SOURCE = {"name": str, "fingerprint?": str, "vectors?": [{"name": str, "dim": int}]}
+_ENVIRONMENT = {
+    "versions?": {"sst_keras?": str, "keras?": str, "tensorflow?": str}, "git_commit?": str | None,
+    "seed?": int, "dataset?": str, "data_fingerprint?": str, "rows_fingerprint?": str,
+    "examples?": {"train": int, "dev": int, "test": int}, "vocabulary_size?": int,
+    "vectors?": [{"name": str, "dim": int}], "notes?": [str], "language_model?": _SOURCE,
+    "pseudo_labels?": _SOURCE, "earlier_run?": {**_SOURCE, "frozen?": [str]},
+    "members?": [{**_SOURCE, "pipeline": str, "seed": int}],
+}  # fmt: skip
 
 
 def file_of(name: str, about: str) -> property:
@@ -112,14 +143,24 @@ class RunDirectory:
             for folder in (self.plots_dir, self.logs_dir, *exports):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def seal(self) -> None:
-        """Writes the checksums of what decides the run's answers."""
-        sealed = (self.pipeline_file, self.vocabulary_file, self.model_file)
-        files.write_checksums(self.checksums_file, self.path, [file.name for file in sealed])
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Writes the checksums of what training made, and the scores, which make it finished."""
+        sealed = (
+            self.pipeline_file, self.vocabulary_file, self.model_file, self.history_file,
+            self.environment_file, self.training_texts_file,
+        )  # fmt: skip
+        names = [file.name for file in sealed if file.is_file()]
+        files.write_checksums(self.checksums_file, self.path, names)
+        self.write_metrics(metrics)
 
-    def verify(self) -> None:
-        """Raises an `InputError` if a file that decides the answers has changed since training."""
-        files.verify_checksums(self.checksums_file, self.path)
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Writes `metrics.json`."""
+        files.write_sealed_json(self.metrics_file, {"format": METRICS_FORMAT, **metrics})
+
+    def verify(self, *changed: Path) -> None:
+        """Raises an `InputError` if a file, or one of those named, has changed since training."""
+        names = [file.name for file in changed] or None
+        files.verify_checksums(self.checksums_file, self.path, names)
 
     @property
     def is_finished(self) -> bool:
@@ -128,12 +169,32 @@ class RunDirectory:
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        """The run's settings. A run of another version is read with one warning."""
+        """The run's settings. A run of another version is read with one warning.
+
+        If they have changed since training: `InputError`.
+        """
+        self.verify(self.pipeline_file)
         return load_saved(self.pipeline_file)
 
     def environment(self) -> dict[str, Any]:
-        """Reads `environment.json`."""
-        return files.read_json(self.environment_file)
+        """Reads `environment.json`.
+
+        Raises:
+            InputError: If it is missing, damaged, or has changed since training.
+        """
+        self.verify(self.environment_file)
+        found = files.read_json(self.environment_file)
+        check_fields(found, _ENVIRONMENT, str(self.environment_file), _AGAIN)
+        return found
+
+    def history(self) -> History:
+        """Reads `history.csv`.
+
+        Raises:
+            InputError: If it is missing, damaged, or has changed since training.
+        """
+        self.verify(self.history_file)
+        return read_history(self.history_file)
 
     def sources(self) -> dict[str, Any]:
         """Returns what the run learned from besides its data, as `environment.json` has it."""
@@ -142,13 +203,27 @@ class RunDirectory:
         return {name: about[name] for name in names if about.get(name)}
 
     def metrics(self) -> dict[str, Any]:
-        """Reads `metrics.json`; empty for a run that is not finished."""
-        metrics = files.read_json(self.metrics_file) if self.is_finished else {}
-        for split in ("dev", "test") if self.is_finished else ():
-            found = metrics.get(split)
-            found = [found.get(name) for name in _SCORES] if isinstance(found, dict) else [None]
-            if not all(isinstance(score, int | float) for score in found):
-                raise InputError(f"{self.metrics_file}: expected scores on {split}. Train again.")
+        """Reads `metrics.json`; empty for a run that is not finished.
+
+        Raises:
+            InputError: If it is damaged, has changed since it was written, or has another format.
+        """
+        if not self.is_finished:
+            return {}
+        metrics = files.read_sealed_json(self.metrics_file)
+        place = str(self.metrics_file)
+        if metrics.get("format", METRICS_FORMAT) != METRICS_FORMAT:
+            raise InputError(
+                f"{place}: expected format {METRICS_FORMAT}. Received: {metrics['format']!r}. If a "
+                f"newer version of sst_keras wrote it, update the package."
+            )
+        check_fields(metrics, _METRICS, place, _AGAIN)
+        for split in ("dev", "test"):
+            scores = metrics[split]
+            size = len(scores["class_names"])
+            widths = [len(row) for row in scores["confusion_matrix"]]
+            if widths != [size] * size or len(scores["per_class"]) != size:
+                raise InputError(f"{place}: expected {size} classes on {split}. {_AGAIN}")
         return metrics
 
     def training_texts(self) -> np.ndarray:
@@ -157,6 +232,7 @@ class RunDirectory:
 
         if not self.training_texts_file.is_file():  # a run of an earlier version
             return np.empty(0, np.uint64)
+        self.verify(self.training_texts_file)
         try:
             return np.load(self.training_texts_file, allow_pickle=False)
         except (ValueError, EOFError) as error:

@@ -336,8 +336,7 @@ def _train(
     seconds = time.perf_counter() - started
     best_epoch = history.rows[best.best - 1]["epoch"]
     result = TrainingResult(run, pipeline, history, best_epoch, kept, last, checks.rows, seconds)
-    run.seal()
-    files.write_json(run.metrics_file, result.to_dict())
+    run.finish(result.to_dict())
     run.checkpoint_file.unlink(missing_ok=True)
     return result
 

@@ -275,7 +275,8 @@ def test_runs_that_cannot_be_started_from(run_copy, tmp_path):
         EarlierRun.find("nowhere")
     assert caught.value.setting == "model.init"
     assert is_run(run_copy.path) and not is_run(tmp_path / "nowhere")
-    about = run_copy.environment() | {"members": [{"name": "a"}, {"name": "b"}]}
+    members = [{"name": name, "pipeline": "lstm", "seed": 1} for name in "ab"]
+    about = run_copy.environment() | {"members": members}
     run_copy.environment_file.write_text(json.dumps(about), "utf-8")
     with pytest.raises(UsageError, match="an ensemble. Start from one of its members: a, b"):
         EarlierRun.find(run_copy.path)

@@ -12,15 +12,9 @@ from sst_keras.cli import COMMANDS
 
 PACKAGE = Path(sst_keras.__file__).parent
 LEAVES = {
-    "controls",
-    "engines",
-    "errors",
-    "files",
-    "locations",
-    "packed",
-    "runtime",
+    "controls", "engines", "errors", "fields", "files", "locations", "packed", "runtime",
     "settings",
-}  # for anyone
+}  # for anyone  # fmt: skip
 # Module or folder → those of ours that it may import besides. `cli` may import everything.
 ALLOWED = {
     "__init__": {"classifier", "registration", "runs", "serving"},
@@ -37,7 +31,7 @@ ALLOWED = {
     "losses": set(),
     "registration": set(),  # the layers by name, once Keras is loaded
     "environment": set(),
-    "runs": {"config"},
+    "runs": {"config", "history"},
     "tokenizer": {"vocabulary"},
     "vectors": {"config", "vocabulary"},
     "datasets": {"treebank"},

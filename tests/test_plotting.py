@@ -332,7 +332,7 @@ def runs(tmp_path):
     for folder in ("one", "two"):
         run = RunDirectory(tmp_path / folder / "run")
         write_history(run.history_file, history([0.3, 0.4]).rows)
-        files.write_json(run.metrics_file, {"dev": scores, "test": scores})
+        files.write_json(run.metrics_file, {"seconds": 1.0, "dev": scores, "test": scores})
         runs.append(run)
     return runs
 

@@ -1,0 +1,71 @@
+"""What a JSON file of ours must hold, and the check that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any
+
+from sst_keras.errors import InputError
+
+# A type or a union of them; `[kind]` for a list of that kind; a tuple of kinds for a list of such
+# items; or name → kind, where a name that ends in `?` may be absent. Names that are not listed may
+# be there, too.
+Kind = type | UnionType | list | tuple | Mapping[str, Any]
+NUMBER = int | float
+
+
+def check_fields(value: Any, kind: Kind, place: str, advice: str) -> None:
+    """Checks that what was read from JSON is of a kind. `True` and `False` are no numbers.
+
+    Raises:
+        InputError: If it is not. The message begins with `place`, names the field, and ends with
+            `advice`.
+    """
+    for where, expected, found in _wrong(value, kind, ""):
+        received = "nothing" if found is _ABSENT else f"{found!r:.60}"
+        name = f" in {where.lstrip('.')}" if where else ""
+        raise InputError(f"{place}: expected {expected}{name}. Received: {received}. {advice}")
+
+
+_ABSENT = object()
+
+
+def _wrong(value: Any, kind: Kind, where: str) -> Any:
+    """Yields the place, what was expected and what came, of each value of another kind."""
+    if isinstance(kind, Mapping):
+        if not isinstance(value, Mapping):
+            yield where, "an object", value
+            return
+        for name, each in kind.items():
+            key = name.removesuffix("?")
+            if key in value:
+                yield from _wrong(value[key], each, f"{where}.{key}")
+            elif key == name:
+                yield f"{where}.{key}", _named(each), _ABSENT
+    elif isinstance(kind, list):
+        if not isinstance(value, list):
+            yield where, "a list", value
+            return
+        for number, item in enumerate(value):
+            yield from _wrong(item, kind[0], f"{where}[{number}]")
+    elif isinstance(kind, tuple):
+        if not isinstance(value, list) or len(value) != len(kind):
+            yield where, f"a list of {len(kind)}", value
+            return
+        for number, (item, each) in enumerate(zip(value, kind, strict=True)):
+            yield from _wrong(item, each, f"{where}[{number}]")
+    elif isinstance(value, bool) if kind is not bool else not isinstance(value, bool):
+        yield where, _named(kind), value
+    elif not isinstance(value, kind):
+        yield where, _named(kind), value
+
+
+def _named(kind: Kind) -> str:
+    if isinstance(kind, Mapping | list | tuple):
+        return "an object" if isinstance(kind, Mapping) else "a list"
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    if kind == NUMBER:
+        return "a number"
+    parts = getattr(kind, "__args__", (kind,))
+    return " or ".join(names.get(part, "null") for part in parts)
