@@ -145,13 +145,17 @@ class RunDirectory:
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Writes the checksums of what training made, and the scores, which make it finished."""
+        self.seal()
+        self.write_metrics(metrics)
+
+    def seal(self) -> None:
+        """Writes the checksums of what training made."""
         sealed = (
             self.pipeline_file, self.vocabulary_file, self.model_file, self.history_file,
             self.environment_file, self.training_texts_file,
         )  # fmt: skip
         names = [file.name for file in sealed if file.is_file()]
         files.write_checksums(self.checksums_file, self.path, names)
-        self.write_metrics(metrics)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Writes `metrics.json`."""

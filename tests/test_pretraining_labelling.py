@@ -6,10 +6,12 @@ import pytest
 from sst_keras.classifier import Classifier
 from sst_keras.errors import UsageError
 from sst_keras.pretraining.corpus import TextCorpus
-from sst_keras.pretraining.labelling import draw, label
+from sst_keras.pretraining.labelling import draw, label, weighed
+from sst_keras.pretraining.text_labels import TextLabels
 from sst_keras.pseudo_labels import PseudoLabels
 from sst_keras.runs import RunDirectory
 from sst_keras.settings import LabellingConfig
+from sst_keras.texts import Texts
 
 SENTENCES = ["a great film .", "dull", "a dull and weak plot .", "a great film .", "not bad"]
 
@@ -130,3 +132,41 @@ def test_teachers_that_do_not_fit(trained_run, run_copy, tmp_path):
     (folder.path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds files, but not pseudo-labels"):
         label(corpus(), [trained_run], config(), folder)
+
+
+def test_what_the_labels_of_texts_tell():
+    # Two classes and two labels: 3 of 4 sentences of class 0 are in texts with the label 0.
+    probabilities = np.array([[1, 0], [1, 0], [1, 0], [1, 0], [0, 1], [0, 1], [0.5, 0.5]])
+    counts = np.array([[1, 0], [2, 0], [1, 0], [0, 1], [0, 3], [0, 1], [1, 0]]) * 1000
+    found = weighed(np.repeat(probabilities, 1000, axis=0), np.repeat(counts, 1000, axis=0))[::1000]
+    np.testing.assert_allclose(found[:6], probabilities[:6])
+    # P(label 0 | class 0) = 3.5 / 4.5, P(label 0 | class 1) = 0.5 / 2.5; about, for the +1.
+    expected = 3.5 / 4.5 / (3.5 / 4.5 + 0.5 / 2.5)
+    np.testing.assert_allclose(found[6], [expected, 1 - expected], atol=1e-3)
+
+
+def test_a_sentence_of_texts_that_differ():
+    probabilities = np.array([[0.7, 0.3], [0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
+    counts = np.array([[5, 5], [0, 0], [1, 0], [0, 1]])
+    found = weighed(probabilities, counts)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(found[1], probabilities[1])  # without a label, nothing changes
+
+
+def text_labels(**counts):
+    texts = [sentence.replace("_", " ").split() for sentence in counts]
+    flat = [token for text in texts for token in text]
+    keys = Texts.from_tokens(flat, [len(text) for text in texts]).keys()
+    order = np.argsort(keys)
+    return TextLabels(("bad", "good"), keys[order], np.array([*counts.values()], np.int32)[order])
+
+
+def test_sentences_of_texts_with_a_label_are_drawn(teachers, tmp_path):
+    labels = text_labels(dull=[1, 0], not_bad=[0, 2])
+    chosen = config(document_labels=True)
+    assert shown(draw(corpus(), chosen, labels)) == ["dull", "not bad"]
+    plain = label(corpus(), teachers, config(), PseudoLabels(tmp_path / "plain"))
+    found = label(corpus(), teachers, chosen, PseudoLabels(tmp_path / "out"), text_labels=labels)
+    np.testing.assert_allclose(found, weighed(plain[[1, 3]], np.array([[1, 0], [0, 2]])), rtol=1e-5)
+    with pytest.raises(UsageError, match="of texts with a label"):
+        draw(corpus(), chosen, text_labels(other=[1, 0]))

@@ -11,6 +11,7 @@ import click
 from sst_keras.cli import options
 from sst_keras.cli.progress import bar
 from sst_keras.controls import visible
+from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import RUNS_DIR, open_run
 from sst_keras.settings import LabellingConfig
@@ -18,6 +19,9 @@ from sst_keras.settings import LabellingConfig
 log = logging.getLogger(__name__)
 
 _FOLDER = "pseudo-labels"  # below `saved_models/`
+_READING = (
+    "text_column", "label_column", "delimiter", "quoting", "header", "encoding", "markup",
+)  # fmt: skip
 
 
 @click.command()
@@ -32,7 +36,7 @@ _FOLDER = "pseudo-labels"  # below `saved_models/`
 )
 @options.settings_of(LabellingConfig)
 @options.data_dir
-@options.reading("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+@options.reading(*_READING)
 @click.option(
     "--out",
     metavar="DIR",
@@ -57,6 +61,7 @@ def label(
     from sst_keras.pretraining.corpus import prepare_corpus
     from sst_keras.pretraining.labelling import agreed
     from sst_keras.pretraining.labelling import label as label_sentences
+    from sst_keras.pretraining.text_labels import read_text_labels
     from sst_keras.pseudo_labels import PseudoLabels
     from sst_keras.settings import Pipeline
 
@@ -70,10 +75,17 @@ def label(
     for note in sentences.notes:
         log.warning(note)
     log.info(f"Corpus: {sentences.name}, {len(sentences):,} sentences.")
+    labels = None
+    if config.document_labels:
+        with bar(lambda done, size: "Reading labels") as move:
+            labels = read_text_labels(list(corpus), data, data_dir, move)
+        log.info(f"Labels of texts: {', '.join(labels.names)}; {len(labels.keys):,} sentences.")
+    elif given.get("label_column"):
+        raise UsageError("expected --document-labels, which reads it.", setting="label_column")
     folder = PseudoLabels(Path(out) if out else RUNS_DIR / _FOLDER / sentences.file_name)
     with bar(lambda done, size: f"Labelling, {_numbered(done, size, len(runs))}") as move:
         try:
-            label_sentences(sentences, runs, config, folder, move)
+            label_sentences(sentences, runs, config, folder, move, labels)
         except KeyboardInterrupt:
             if folder.about_file.is_file():
                 log.warning(f"The same command goes on with what is in {folder.path}.")

@@ -93,8 +93,11 @@ def settings_of(config: type) -> Callable:
                 "str": click.Choice(choices) if choices else str,
             }
             kind = item.type if isinstance(item.type, str) else item.type.__name__
+            option = f"--{item.name.replace('_', '-')}"
+            if kind == "bool":
+                option, kinds[kind] = f"{option}/--no{option[1:]}", bool
             command = click.option(
-                f"--{item.name.replace('_', '-')}",
+                option,
                 type=kinds[kind],
                 # To click, a default of None counts as given.
                 **({"default": item.default} if item.default != "" else {"required": True}),

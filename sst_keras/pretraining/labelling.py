@@ -18,6 +18,7 @@ from sst_keras.classifier import Classifier
 from sst_keras.corpora import Split
 from sst_keras.errors import UsageError
 from sst_keras.pretraining.corpus import TextCorpus
+from sst_keras.pretraining.text_labels import TextLabels
 from sst_keras.pseudo_labels import FORMAT, PseudoLabels
 from sst_keras.runs import RunDirectory, check_folder
 from sst_keras.settings import LabellingConfig
@@ -35,6 +36,7 @@ def label(
     config: LabellingConfig,
     folder: PseudoLabels,
     on_progress: Callable[[int, int], None] = lambda done, size: None,
+    text_labels: TextLabels | None = None,
 ) -> np.ndarray:
     """Labels sentences of a corpus with the mean probabilities of the teachers.
 
@@ -48,6 +50,8 @@ def label(
         config: Which sentences are drawn.
         folder: Where the result goes.
         on_progress: Is called with how many sentences are labelled, and of how many.
+        text_labels: The labels of the corpus's texts, for `config.document_labels`; only sentences
+            of texts that have a label are drawn then.
 
     Returns:
         float32[sentences, classes], the probabilities.
@@ -70,7 +74,8 @@ def label(
             f"{', '.join(run.name for run in teachers)}. Leave one out.",
             setting="teachers",
         )
-    texts = draw(corpus, config)
+    texts = draw(corpus, config, text_labels)
+    counts = text_labels.counts_of(texts) if text_labels else None
     about = {
         "format": FORMAT,
         "settings": asdict(config),
@@ -90,7 +95,7 @@ def label(
         for file in (folder.about_file, folder.sentences_file, *teacher_files):
             files.remove_partial(file)
         check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
-        return _label(texts, teachers, folder, about, teacher_files, on_progress)
+        return _label(texts, teachers, folder, about, teacher_files, on_progress, counts)
 
 
 def _label(
@@ -100,6 +105,7 @@ def _label(
     about: dict[str, Any],
     teacher_files: Sequence[Path],
     on_progress: Callable[[int, int], None],
+    counts: np.ndarray | None,
 ) -> np.ndarray:
     """Labels texts into a locked folder, and returns their probabilities."""
     if folder.is_finished:
@@ -118,7 +124,10 @@ def _label(
             with files.whole_file(file) as partial:
                 np.save(partial, found)
         total += found
-    probabilities = (total / len(teachers)).astype(np.float32)
+    probabilities = total / len(teachers)
+    if counts is not None:
+        probabilities = weighed(probabilities, counts)
+    probabilities = probabilities.astype(np.float32)
     words = b"".join(word + b"\n" for word in texts.words.spellings)
     with files.whole_file(folder.sentences_file) as partial:
         np.savez(
@@ -132,10 +141,13 @@ def _label(
     return probabilities
 
 
-def draw(corpus: TextCorpus, config: LabellingConfig) -> Texts:
+def draw(
+    corpus: TextCorpus, config: LabellingConfig, text_labels: TextLabels | None = None
+) -> Texts:
     """Returns different sentences of a corpus, in its order, or a `UsageError` if there are none.
 
-    If the corpus has fewer than `config.sentences`, all are taken.
+    If the corpus has fewer than `config.sentences`, all are taken. With `text_labels`, only those
+    of texts that have a label are taken.
     """
     if config.shortest > config.longest:
         raise UsageError(
@@ -145,18 +157,43 @@ def draw(corpus: TextCorpus, config: LabellingConfig) -> Texts:
     words = np.array([word.encode() for word in corpus.words], object)
     texts = Texts(Words(words), np.asarray(corpus.ids), np.asarray(corpus.starts))
     fitting = (config.shortest <= texts.lengths) & (texts.lengths <= config.longest)
-    rows = np.flatnonzero(fitting)
-    rows = rows[np.unique(texts.keys()[rows], return_index=True)[1]]
+    rows, keys = np.flatnonzero(fitting), texts.keys()
+    if text_labels:
+        rows = rows[text_labels.knows(keys[rows])]
+    rows = rows[np.unique(keys[rows], return_index=True)[1]]
     if not len(rows):
+        labelled = ", of texts with a label" if text_labels else ""
         raise UsageError(
-            f"{corpus.name}: expected sentences of {config.shortest} to {config.longest} tokens. "
-            f"Received none. Allow other lengths, or take another corpus.",
+            f"{corpus.name}: expected sentences of {config.shortest} to {config.longest} tokens"
+            f"{labelled}. Received none. Allow other lengths, or take another corpus.",
             setting="corpus",
         )
     order = np.random.default_rng(config.seed).permutation(np.sort(rows))
     taken = texts.take(np.sort(order[: config.sentences]))
     used, ids = np.unique(taken.ids, return_inverse=True)
     return Texts(Words(words[used]), ids.astype(np.int32), taken.starts)
+
+
+def weighed(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns what is probable of sentences once the labels of their texts are known.
+
+    By Bayes' rule, with the label taken to depend on the sentence through its class only:
+    `p(class | sentence, label) ∝ p(class | sentence) p(label | class)`. The second factor is
+    estimated from all sentences. Of several labels, because the sentence occurs in several texts,
+    the geometric mean counts.
+
+    Args:
+        probabilities: float[sentences, classes], without the labels.
+        counts: int[sentences, labels], in how many texts with each label a sentence occurs.
+
+    Returns:
+        float64[sentences, classes].
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    joint = probabilities.T.astype(np.float64) @ shares  # [classes, labels]
+    likelihood = (joint + 1) / (joint + 1).sum(axis=1, keepdims=True)  # finite for a rare label
+    result = probabilities * np.exp(shares @ np.log(likelihood).T)
+    return result / result.sum(axis=1, keepdims=True)
 
 
 def agreed(teachers: Sequence[RunDirectory]) -> tuple[tuple[str, ...], bool]:

@@ -1,4 +1,4 @@
-"""The name of a corpus → raw texts without labels: files, or a data set of TensorFlow Datasets."""
+"""The name of a corpus → raw texts: files, or a data set of TensorFlow Datasets."""
 
 import contextlib
 import glob
@@ -79,6 +79,26 @@ class TextFiles:
             number = f"{len(guessed):,} file{'s' if len(guessed) > 1 else ''}"
             self.notes.append(f"{number} not in UTF-8, so that the encoding was guessed: {shown}.")
 
+    def labelled_blocks(self) -> Iterator[tuple[list[str], list[str], int]]:
+        """Yields some texts, their labels, and about how many bytes of the files are read by then.
+
+        Raises:
+            UsageError: If a file has no column of labels.
+            InputError: If a file cannot be read as text.
+        """
+        done = 0
+        for path in self.paths:
+            if _ending(path) == ".txt" and not is_table(path, self.data):
+                raise UsageError(
+                    f"{path}: expected a table with a column of labels. Received lines of text.",
+                    setting="document_labels",
+                )
+            table = open_table(path, self.data)
+            table.data = DataConfig(markup="keep")
+            done += path.stat().st_size
+            for block in table.blocks():
+                yield block.texts, block.labels, done
+
     def _texts(self, path: Path, guessed: list[str]) -> Iterator[list[str]]:
         if self._is_lines(path):
             encoding = find_encoding(path, self.data.encoding)
@@ -119,12 +139,14 @@ class Dataset:
         name: Its name.
         builder: The builder of the prepared data.
         column: The feature that has the texts.
+        label: The feature that has their labels, if they have some.
         notes: What a user should know about it.
     """
 
     name: str
     builder: Any
     column: str
+    label: str
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -146,21 +168,49 @@ class Dataset:
         Raises:
             InputError: If a text is not UTF-8.
         """
+        for batch, done in self._batches(self.column):
+            yield batch[self.column], done
+
+    def labelled_blocks(self) -> Iterator[tuple[list[str], list[str], int]]:
+        """Yields some texts, their labels, empty for none, and how many are read by then.
+
+        Raises:
+            UsageError: If there is no feature of labels.
+            InputError: If a text is not UTF-8.
+        """
+        import tensorflow_datasets as tfds
+
+        features = self.builder.info.features
+        feature = features[self.label] if self.label in features else None
+        if not isinstance(feature, tfds.features.ClassLabel):
+            raise UsageError(
+                f"{self.name}: expected a feature of labels. {self.label!r} is none.",
+                setting="document_labels",
+            )
+        for batch, done in self._batches(self.column, self.label):
+            numbers = batch[self.label]  # -1 is no label
+            labels = [feature.int2str(number) if number >= 0 else "" for number in numbers]
+            yield batch[self.column], labels, done
+
+    def _batches(self, *columns: str) -> Iterator[tuple[dict[str, list], int]]:
+        """Yields some values of features, and how many are read by then."""
         import tensorflow_datasets as tfds
 
         done = 0
         for split in self.builder.info.splits:
             examples = self.builder.as_dataset(
                 split=split,
-                decoders=tfds.decode.PartialDecoding({self.column: True}),
+                decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns, True)),
                 read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
             )
             for batch in examples.batch(_RECORDS).prefetch(2).as_numpy_iterator():
-                done += len(batch[self.column])
+                found = {name: batch[name].tolist() for name in columns}
+                done += len(found[self.column])
                 try:
-                    yield [text.decode("utf-8") for text in batch[self.column]], done
+                    found[self.column] = [text.decode("utf-8") for text in found[self.column]]
                 except UnicodeDecodeError as error:
                     raise InputError(f"{self.name}, {split}: expected UTF-8. {error}") from None
+                yield found, done
 
 
 def find_source(
@@ -278,7 +328,7 @@ def _find_dataset(name: str, data: DataConfig, data_dir: str | Path | None) -> D
             f"{', '.join(texts) or 'none'}. Name one of them.",
             setting="data.text_column",
         )
-    return Dataset(short, builder, column)
+    return Dataset(short, builder, column, data.label_column)
 
 
 def _builder(name: str, folder: Path) -> Any:

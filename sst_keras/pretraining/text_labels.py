@@ -1,0 +1,85 @@
+"""The labels of whole texts, such as the stars of a review, for each of their sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sst_keras.errors import UsageError
+from sst_keras.pretraining.corpus import split_sentences
+from sst_keras.pretraining.sources import find_source
+from sst_keras.settings import DataConfig
+from sst_keras.texts import TextReader, Texts
+
+
+@dataclass(frozen=True, eq=False)
+class TextLabels:
+    """In how many texts with each label a sentence occurs.
+
+    Attributes:
+        names: The labels.
+        keys: uint64[sentences], `Texts.keys` of the different sentences, in ascending order.
+        counts: int32[sentences, labels].
+    """
+
+    names: tuple[str, ...]
+    keys: np.ndarray
+    counts: np.ndarray
+
+    def knows(self, keys: np.ndarray) -> np.ndarray:
+        """Returns bool[n], whether the sentences with these keys are in texts with a label."""
+        return self.keys[self._places(keys)] == keys
+
+    def counts_of(self, texts: Texts) -> np.ndarray:
+        """Returns int32[sentences, labels], 0 for a sentence that is in no text with a label."""
+        keys = texts.keys()
+        return self.counts[self._places(keys)] * self.knows(keys)[:, np.newaxis]
+
+    def _places(self, keys: np.ndarray) -> np.ndarray:
+        return np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+
+
+def read_text_labels(
+    source: str | Sequence[str],
+    data: DataConfig,
+    data_dir: str | Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, size: None,
+) -> TextLabels:
+    """Reads the labels of a corpus's texts. Those without a label are passed over.
+
+    Args:
+        source: As in `corpus.prepare_corpus`.
+        data: How files are read; `label_column` is the column or feature of the labels.
+        data_dir: The data folder, instead of the environment's.
+        on_progress: Is called while the texts are read, with how much is done and of how much.
+
+    Raises:
+        UsageError: If there is no such corpus, or its texts have fewer than two labels.
+        InputError: If a file cannot be read.
+    """
+    texts, undo = find_source(source, data, data_dir), data.markup == "auto"
+    numbers: dict[str, int] = {}
+    keys, labels = [], []
+    for block, names, done in texts.labelled_blocks():
+        reader, found = TextReader(), []
+        for text, name in zip(block, names, strict=True):
+            if name.strip():
+                sentences = split_sentences(text, undo)
+                reader.add(sentences)
+                found += [numbers.setdefault(name, len(numbers))] * len(sentences)
+        keys.append(reader.finish().keys())
+        labels.append(np.array(found, np.int32))
+        on_progress(done, texts.size)
+    if len(numbers) < 2:
+        raise UsageError(
+            f"{texts.name}: expected texts with different labels. Received: "
+            f"{', '.join(numbers) or 'none'}.",
+            setting="document_labels",
+        )
+    distinct, same = np.unique(np.concatenate(keys), return_inverse=True)
+    counts = np.zeros((len(distinct), len(numbers)), np.int32)
+    np.add.at(counts, (same, np.concatenate(labels)), 1)
+    return TextLabels(tuple(numbers), distinct, counts)

@@ -1,0 +1,46 @@
+import pytest
+
+from sst_keras.errors import UsageError
+from sst_keras.pretraining.text_labels import read_text_labels
+from sst_keras.settings import DataConfig
+from sst_keras.texts import Texts
+
+
+def texts_of(*texts):
+    tokens = [text.split() for text in texts]
+    return Texts.from_tokens(sum(tokens, []), [len(text) for text in tokens])
+
+
+def test_each_sentence_has_the_labels_of_its_texts(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "text,stars\nGood film. I saw it.,5\nI saw it.<br>Awful.,1\nNothing known.,\n"
+        "Good film.,5\n", "utf-8",
+    )  # fmt: skip
+    seen = []
+    found = read_text_labels(
+        str(tmp_path / "a.csv"), DataConfig(label_column="stars"),
+        on_progress=lambda done, size: seen.append((done, size)),
+    )  # fmt: skip
+    assert found.names == ("5", "1")
+    texts = texts_of("good film .", "i saw it .", "awful .", "nothing known .", "other")
+    assert found.counts_of(texts).tolist() == [[2, 0], [1, 1], [0, 1], [0, 0], [0, 0]]
+    assert found.knows(texts.keys()).tolist() == [True, True, True, False, False]
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_corpora_without_labels(tmp_path):
+    (tmp_path / "a.txt").write_text("A film.\nAnother.\n", "utf-8")
+    with pytest.raises(UsageError, match=r"a\.txt: expected a table with a column of labels"):
+        read_text_labels(str(tmp_path / "a.txt"), DataConfig())
+    (tmp_path / "a.csv").write_text("text,label\nA film.,5\nAnother.,5\n", "utf-8")
+    with pytest.raises(UsageError, match="texts with different labels. Received: 5"):
+        read_text_labels(str(tmp_path / "a.csv"), DataConfig())
+
+
+@pytest.mark.slow
+def test_labels_of_a_data_set(real_data):
+    found = read_text_labels("imdb_reviews", DataConfig(), real_data)
+    assert sorted(found.names) == ["neg", "pos"]
+    assert found.counts.sum() == 605_028 and len(found.keys) < 605_028
+    with pytest.raises(UsageError, match="'stars' is none"):
+        read_text_labels("imdb_reviews", DataConfig(label_column="stars"), real_data)
