@@ -8,7 +8,7 @@ CODE := sst_keras tests benchmarks data setup.py
 WORKERS ?= 2
 PYTEST := CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train flagship flagship-vectors check test clean
+.PHONY: train flagship flagship-vectors check test fuzz clean
 
 train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 	$(BIN)/sst-keras train lstm-attention --dataset auto
@@ -72,6 +72,10 @@ $(VENV)/installed: setup.py pyproject.toml
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
+
+fuzz: $(VENV)/installed-test  ## Search for inputs that our readers answer badly, for ten minutes.
+	$(BIN)/python -m pip install --quiet atheris
+	$(BIN)/python -m tests.fuzz --seconds 40
 
 clean:  ## Remove the environment and the tools' files, but no runs.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

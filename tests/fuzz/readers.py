@@ -1,0 +1,126 @@
+"""Our readers as functions of bytes. Each returns, or raises an error that a user can act upon."""
+
+import contextlib
+import functools
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from sst_keras.config import load_pipeline, load_saved
+from sst_keras.errors import InputError
+from sst_keras.experiments.records import read_records
+from sst_keras.experiments.sweep import load_sweep
+from sst_keras.files import read_arrays
+from sst_keras.history import read_history
+from sst_keras.runs import RunDirectory
+from sst_keras.serving.rest import RequestError, parse_predict
+from sst_keras.settings import DataConfig
+from sst_keras.tables.labels import read_labels
+from sst_keras.tables.reading import open_lines, open_table
+from sst_keras.treebank import read_trees
+from sst_keras.vectors.files import read_vectors
+from sst_keras.vocabulary import Vocabulary
+
+
+def _trees(path: Path) -> None:
+    for tree in read_trees(path):
+        str(tree)
+
+
+def _table(path: Path) -> None:
+    table = open_table(path, DataConfig())
+    spellings: dict[str, int] = {}
+    for block in table.blocks():
+        assert len(block.texts) == len(block.labels) == len(block.lines)
+        for label in block.labels:
+            spellings[label] = spellings.get(label, 0) + 1
+    table.notes()
+    if spellings:
+        read_labels(spellings)
+
+
+def _lenient_table(path: Path) -> None:
+    for opened in (open_lines, functools.partial(open_table, with_label=False)):
+        table = opened(path, DataConfig(), lenient=True)
+        for _ in table.blocks():
+            pass
+        table.notes()
+
+
+def _run(path: Path) -> None:
+    run = RunDirectory(path.parent)
+    run.metrics()
+    run.environment()
+
+
+def _request(path: Path) -> None:
+    with contextlib.suppress(RequestError):
+        parse_predict(path.read_bytes(), ("serving_default", "explain"))
+
+
+_METRICS = {
+    "n": 2, "accuracy": 0.5, "macro_f1": 0.3, "loss": 1.2, "dataset": "a", "class_names": ["a"],
+    "expected_calibration_error": 0.1, "confusion_matrix": [[2]], "calibration": [],
+    "per_class": [{"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 2}],
+}  # fmt: skip
+_RECORD = {
+    "format": 1, "sweep": "s", "row": "x", "variant": None, "seed": 1, "settings": {},
+    "seconds": 1.0, "ended": "2026-01-01T00:00:00+00:00", "jobs": 1, "cores": 1, "error": "e",
+}  # fmt: skip
+_HISTORY = "epoch,loss,accuracy,dev_loss,dev_accuracy,learning_rate,seconds,examples_per_second\n"
+
+# Name → the reader, the name of its file, and first inputs.
+READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
+    "trees": (_trees, "train.txt", [b"(4 (2 A) (4 (4 great) (2 film)))\n", b"(2\n (2 a)\n (1 b))"]),
+    "tables": (
+        _table, "a.csv",
+        [
+            b"text,label\na film,1\nb,2\n", b'"text";"label"\n"a ""b""";1,0\n', b"__label__1 a\n",
+            b'{"text": "a", "label": 1}\n', b'[{"text": "a", "label": "x"}]', b"1\ta\n2\tb\n",
+            "\ufefftext\tlabel\na\tb\n".encode("utf-16"), b"label,text\n1,caf\xe9\n",
+        ],
+    ),
+    "lenient": (_lenient_table, "a.csv", [b"text,n\na film,1\n\n\xff,2\n", b'{"text": "a"}\n{"te']),
+    "vectors": (
+        read_vectors, "v.txt",
+        [b"film 0.1 0.2\ngood 1 2\n", b"2 2\nfilm 1 2\ngood 1e-3 .5\n", b"word,0,1\na,1,2\n"],
+    ),
+    "binary-vectors": (read_vectors, "v.bin", [b"1 2\nab \0\0\0\0\0\0\x80?\n"]),
+    "gensim-vectors": (read_vectors, "v.kv", [b"\x80\x04}\x94\x8c\x01a\x94K\x01s."]),
+    "pipelines": (
+        load_pipeline, "p.toml",
+        [b'extends = "lstm"\n[model]\nunits = 5\n', b'description = "x"\n[data]\nlabels = ["a"]\n'],
+    ),
+    "saved-pipelines": (load_saved, "pipeline.toml", [b"format = 6\n[model]\n"]),
+    "sweeps": (
+        load_sweep, "s.toml",
+        [b'pipeline = "lstm"\nseeds = 2\n[grid]\nmodel.units = [1, 2]\n[rows]\na = {}\n'],
+    ),
+    "records": (
+        lambda path: read_records(path.parent), "x-seed1.json", [json.dumps(_RECORD).encode()],
+    ),
+    "histories": (
+        read_history, "history.csv", [f"{_HISTORY}1,1,1,1,1,1,1,1\n".encode()],
+    ),
+    "metrics": (
+        _run, "metrics.json",
+        [json.dumps({"format": 1, "seconds": 1, "dev": _METRICS, "test": _METRICS}).encode()],
+    ),
+    "vocabularies": (Vocabulary.load, "vocabulary.txt", [b"<pad>\n<unk>\na\n"]),
+    "arrays": (read_arrays, "a.npz", [b"PK\x05\x06" + bytes(18)]),
+    "requests": (
+        _request, "body.json",
+        [b'{"instances": ["a", {"b64": "YQ=="}]}', b'{"inputs": {"text": ["a"]}}', b'{"x": 1}'],
+    ),
+}  # fmt: skip
+
+
+def read(name: str, content: bytes) -> None:
+    """Reads bytes with a reader. What it raises besides an `InputError` is a finding."""
+    reader, file_name, _ = READERS[name]
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        path = Path(folder) / file_name
+        path.write_bytes(content)
+        with contextlib.suppress(InputError):
+            reader(path)
