@@ -202,4 +202,12 @@ def test_after_ctrl_c_a_command_goes_on(train, bare, tree_folder, monkeypatch):
     assert "training.seed is 1, not 2" in other.stderr
     result = train(*command[2:], "--json")
     assert result.exit_code == 0 and "Goes on after epoch 1." in result.stderr, result.output
+    finished = train("--resume", "a run")
+    assert finished.exit_code == 2 and "--resume: a run is finished." in finished.stderr
+    for more in (("--seed", "2"), ("lstm",), ("--overwrite",), ("--set", "model.units=3")):
+        refused = train("--resume", "a run", *more)
+        assert refused.exit_code == 2 and "--resume: expected only the run" in refused.stderr
+    Path("a run/metrics.json").unlink()
+    without = train("--resume", "a run")
+    assert without.exit_code == 2 and "no checkpoint.npz to go on from" in without.stderr
     assert len(read_history("a run/history.csv").rows) == 2

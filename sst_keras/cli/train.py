@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -50,6 +51,7 @@ _OPTIONS = {
 @options.overrides
 @click.option("--run-dir", metavar="DIR", help="The run's folder.  [default: a new one]")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --run-dir.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into RUN/logs.")
 @options.as_json
 def train(
@@ -59,6 +61,7 @@ def train(
     overrides: tuple[str, ...],
     run_dir: str | None,
     overwrite: bool,
+    resume: str | None,
     tensorboard: bool,
     as_json: bool,
     **given: str | int | list[str] | None,
@@ -72,11 +75,19 @@ def train(
     With --from, the new run starts from another run's words, vectors and layers, on other texts and
     perhaps with other classes. PIPELINE then says only how it is trained.
 
-    A run that was killed goes on after its last check of dev if it is trained again with the same
-    settings and --run-dir. It is saved after a check, but at most once a minute.
+    With --resume, a run that was stopped or killed goes on after its last check of dev, with its
+    own settings. It is saved after a check, but at most once a minute. The same command with the
+    same --run-dir goes on, too.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
+    if resume is not None:
+        if pipeline or init or overrides or run_dir or overwrite or any(given.values()):
+            raise UsageError(
+                "expected only the run, which has its settings, and --data-dir.", setting="resume"
+            )
+        run_dir = str(_unfinished(resume).path)
+        pipeline = str(RunDirectory(Path(run_dir)).pipeline_file)
     if init is None:
         settings = find_pipeline(pipeline or "lstm-attention", overrides)
     else:
@@ -153,11 +164,24 @@ def _train(
             )
             if run.checkpoint_file.is_file():
                 data = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
-                settings_file = shlex.quote(str(run.pipeline_file))
-                log.warning(f"To go on: sst-keras train {settings_file}{data} --run-dir {folder}")
+                log.warning(f"To go on: sst-keras train --resume {folder}{data}")
         raise
     finally:
         progress.close()
+
+
+def _unfinished(path: str) -> RunDirectory:
+    """Returns the run at a path, which must have something to go on from."""
+    run = RunDirectory.find(path)
+    if run.is_finished:
+        raise UsageError(f"{run.name} is finished.", setting="resume")
+    if not (run.pipeline_file.is_file() and run.checkpoint_file.is_file()):
+        raise UsageError(
+            f"{run.name} has no {run.checkpoint_file.name} to go on from: it was stopped before "
+            f"its first check of dev. Train it anew, with --run-dir {shlex.quote(str(run.path))}.",
+            setting="resume",
+        )
+    return run
 
 
 def _names_data(overrides: tuple[str, ...]) -> bool:
