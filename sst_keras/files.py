@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import secrets
 import shutil
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 from sst_keras.controls import in_json
 from sst_keras.errors import InputError, UsageError
+from sst_keras.packed import check_zip
 
 try:
     import fcntl
@@ -25,6 +27,9 @@ except ModuleNotFoundError:  # Windows
 
 log = logging.getLogger(__name__)
 
+# What a full disk is called by the system and by NumPy, which does not say where.
+_FULL = (os.strerror(errno.ENOSPC), "Not enough free space to write")
+_NUMPY_FULL = re.compile(r"^\d+ requested and \d+ written$")
 _TEMPORARY = ".temporary-"
 _ABANDONED = 86_400.0  # seconds
 _CHECKSUMS_FORMAT = 1
@@ -94,6 +99,21 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
                 raise
 
 
+def replace_folder(new: Path, folder: Path) -> None:
+    """Renames a folder to `folder`. What is there is removed once that has worked, or comes back."""
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    if not folder.exists():
+        new.rename(folder)
+        return
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 @contextmanager
 def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
     """Makes a folder, and keeps other processes from locking it meanwhile.
@@ -156,7 +176,8 @@ def named_errors(path: str | Path, written: Path | None = None) -> Iterator[None
         yield
     except Exception as error:
         code = error.errno if isinstance(error, OSError) else None
-        if code == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
+        is_full = code == errno.ENOSPC or any(text in str(error) for text in _FULL)
+        if is_full or (code is None and _NUMPY_FULL.search(str(error))):
             about = os.strerror(errno.ENOSPC) + _room(path, written or path)
             raise OSError(errno.ENOSPC, about, str(path)) from error
         if code is None or error.filename:
@@ -187,8 +208,11 @@ def read_arrays(path: str | Path) -> dict[str, Any]:
     import numpy as np
 
     try:
+        check_zip(Path(path))
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
+    except InputError:
+        raise
     except Exception as error:  # the readers of zip files, of streams and of arrays raise many
         raise InputError(f"{path}: expected a file of arrays. {error}") from None
 

@@ -18,18 +18,21 @@ class _Bounded(io.RawIOBase):
     """A stream that ends with an `InputError` where it becomes absurdly large for its file."""
 
     def __init__(self, stream: BinaryIO, path: Path, packed_size: int) -> None:
-        self._stream, self._path = stream, path
-        self._left = max(_HARMLESS, _MOST_TIMES * packed_size)
+        self._stream, self._path, self._place = stream, path, 0
+        self._most = max(_HARMLESS, _MOST_TIMES * packed_size)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:
         count = self._stream.readinto(buffer)
-        self._left -= count
-        if self._left < 0:
+        self._place += count
+        if self._place > self._most:
             raise too_large(self._path)
         return count
+
+    def tell(self) -> int:
+        return self._place
 
     def close(self) -> None:
         self._stream.close()
@@ -58,7 +61,7 @@ def open_gzip(path: Path) -> BinaryIO:
 
 
 def check_zip(path: Path) -> None:
-    """Checks the sizes in a zip's directory, before its files are read.
+    """Checks the sizes in a zip's directory, before its files are read, which have no more.
 
     Raises:
         InputError: If one is absurdly large.
@@ -66,6 +69,8 @@ def check_zip(path: Path) -> None:
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    for member in members:
-        if member.file_size > max(_HARMLESS, _MOST_TIMES * member.compress_size):
-            raise too_large(path)
+    # The directory may lie about the packed sizes, so the zip's own is what counts.
+    if sum(member.file_size for member in members) > max(
+        _HARMLESS, _MOST_TIMES * path.stat().st_size
+    ):
+        raise too_large(path)

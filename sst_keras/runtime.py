@@ -9,6 +9,7 @@ TensorFlow reads them when it runs its first operation. It may be imported befor
 then shows its messages, but it must not run before.
 """
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -68,8 +69,13 @@ def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.prefetch(2).with_options(options)
 
 
-def memory() -> int:
-    """Returns the bytes of memory that this process may have, by the machine and its container."""
+def memory() -> float:
+    """Returns the bytes of memory that this process may have, by the machine and its container.
+
+    Where that is not known, as on Windows, it is infinite.
+    """
+    if not hasattr(os, "sysconf"):
+        return math.inf
     found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of cgroups 2 and 1
         with suppress(OSError, ValueError):

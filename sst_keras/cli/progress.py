@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sst_keras.cli.terminal import say
+from sst_keras.controls import visible
 
 
 @contextmanager
@@ -28,13 +29,13 @@ def bar(
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("left:"),
         TimeRemainingColumn(),
-        *([TextColumn("{task.fields[rate]}")] if unit else []),
+        *([TextColumn("{task.fields[rate]}", markup=False)] if unit else []),
     )
     shown = ""
     with Progress(
@@ -48,7 +49,9 @@ def bar(
             if not console.is_terminal and description != shown:
                 say(f"{description} ...", err=True)
             shown = description
-            progress.update(task, description=description, completed=done, total=size, visible=True)
+            progress.update(
+                task, description=visible(description), completed=done, total=size, visible=True
+            )
             speed = progress.tasks[0].speed
             progress.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 

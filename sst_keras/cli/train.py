@@ -82,7 +82,8 @@ def train(
     from sst_keras.experiments.sweep import find_pipeline
 
     if resume is not None:
-        if pipeline or init or overrides or run_dir or overwrite or any(given.values()):
+        is_changed = any(value not in (None, ()) for value in given.values())
+        if pipeline or init or overrides or run_dir or overwrite or is_changed:
             raise UsageError(
                 "expected only the run, which has its settings, and --data-dir.", setting="resume"
             )

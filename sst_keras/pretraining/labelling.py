@@ -76,10 +76,16 @@ def label(
         )
     texts = draw(corpus, config, text_labels)
     counts = text_labels.counts_of(texts) if text_labels else None
+    settings = asdict(config)
+    labels = {}
+    if text_labels:
+        labels = {"labels": list(text_labels.names), "labels_fingerprint": text_labels.fingerprint}
+    else:
+        del settings["document_labels"]  # which earlier versions did not have
     about = {
         "format": FORMAT,
-        "settings": asdict(config),
-        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
+        "settings": settings,
+        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint} | labels,
         "teachers": {
             "names": [run.name for run in teachers],
             "fingerprints": fingerprints,

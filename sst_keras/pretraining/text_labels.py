@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from sst_keras.pretraining.corpus import split_sentences
 from sst_keras.pretraining.sources import find_source
 from sst_keras.settings import DataConfig
 from sst_keras.texts import TextReader, Texts
+
+_MOST_LABELS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,13 @@ class TextLabels:
     names: tuple[str, ...]
     keys: np.ndarray
     counts: np.ndarray
+
+    @property
+    def fingerprint(self) -> str:
+        """A sha256 of the labels and of the sentences that have them."""
+        parts = "\n".join(self.names).encode("utf-8"), self.keys.tobytes(), self.counts.tobytes()
+        digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+        return hashlib.sha256(digests).hexdigest()
 
     def knows(self, keys: np.ndarray) -> np.ndarray:
         """Returns bool[n], whether the sentences with these keys are in texts with a label."""
@@ -73,13 +83,15 @@ def read_text_labels(
         keys.append(reader.finish().keys())
         labels.append(np.array(found, np.int32))
         on_progress(done, texts.size)
-    if len(numbers) < 2:
+    known = np.concatenate([np.empty(0, np.uint64), *keys])
+    if not 2 <= len(numbers) <= _MOST_LABELS or not len(known):
+        shown = f"{len(numbers):,}" if len(numbers) > _MOST_LABELS else ", ".join(numbers) or "none"
         raise UsageError(
-            f"{texts.name}: expected texts with different labels. Received: "
-            f"{', '.join(numbers) or 'none'}.",
+            f"{texts.name}: expected texts with 2 to {_MOST_LABELS:,} different labels. Received: "
+            f"{shown}.",
             setting="document_labels",
         )
-    distinct, same = np.unique(np.concatenate(keys), return_inverse=True)
+    distinct, same = np.unique(known, return_inverse=True)
     counts = np.zeros((len(distinct), len(numbers)), np.int32)
     np.add.at(counts, (same, np.concatenate(labels)), 1)
     return TextLabels(tuple(numbers), distinct, counts)

@@ -59,7 +59,6 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     module.format = tf.Variable(FORMAT, trainable=False)
     # Written beside it and renamed: a server that looks for new versions never finds a part.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    old = folder.with_name(f"{partial.name}.old")
     try:
         with files.named_errors(folder):
             tf.saved_model.save(module, partial, signatures=classifier.signatures())
@@ -67,21 +66,17 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
             parts = (path for path in partial.rglob("*") if path.is_file())
             names = sorted(path.relative_to(partial).as_posix() for path in parts)
             files.write_checksums(partial / CHECKSUMS, partial, names)
-            if folder.exists():
-                folder.rename(old)
-            partial.rename(folder)
+            files.replace_folder(partial, folder)
     finally:
-        for left in (partial, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
 def _check_replaceable(folder: Path) -> None:
     """Raises a `UsageError` unless a folder is as an export makes it, or not there."""
-    link = next((place for place in (folder, folder.parent) if place.is_symlink()), None)
     found = sorted(path for path in folder.glob("*") if path.name not in _MADE)
-    if link or found:
-        what = f"{link} is a link" if link else f"{found[0]} is not of an export"
+    if folder.is_symlink() or found:
+        what = f"{found[0]} is not of an export" if found else f"{folder} is a link"
         raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
 
 

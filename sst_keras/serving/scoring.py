@@ -6,6 +6,7 @@ others.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +23,12 @@ ENDINGS = (".csv", ".tsv", ".jsonl")
 BLANK = "the text is blank"
 NOT_CLASSIFIED = "could not be classified"
 _FORMULA = "had a cell that looks like a formula, which now begins with an apostrophe"
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_LIKE = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")  # also those of full width
 _CLASS, _PROBABILITY, _PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
 _FORMAT = 1  # of what a stopped command leaves
 _CHUNK = 1 << 16  # bytes
+_LONGEST_LINE = 1 << 28  # bytes
+_SHOWN = 5  # lines that a note names
 
 
 class Answer(NamedTuple):
@@ -58,7 +61,7 @@ class Lines:
     name: str
     blocks_of_texts: Iterable[Sequence[str | None]]
     names: tuple[str, ...] = ("text",)
-    counts: dict[str, list[int]] = field(default_factory=dict)
+    counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
         """Yields the texts as rows of a table."""
@@ -72,14 +75,15 @@ class Lines:
 
     def count(self, what: str, *lines: int) -> None:
         """Counts texts that are unusual in the same way, by their lines."""
-        self.counts.setdefault(what, []).extend(lines)
+        number, first = self.counts.get(what, (0, []))
+        self.counts[what] = number + len(lines), [*first, *lines][:_SHOWN]
 
     def notes(self) -> list[str]:
         """Returns a sentence on each kind of these texts."""
         notes = []
-        for what, lines in self.counts.items():
-            shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-            texts = "1 text" if len(lines) == 1 else f"{len(lines):,} texts"
+        for what, (number, lines) in self.counts.items():
+            shown = ", ".join(map(str, lines)) + (", ..." if number > len(lines) else "")
+            texts = "1 text" if number == 1 else f"{number:,} texts"
             notes.append(f"{self.name}: {texts} {what} ({shown}).")
         return notes
 
@@ -91,7 +95,11 @@ def read_stream(stream: BinaryIO) -> Iterator[list[str | None]]:
     is None.
     """
     rest, is_first = [], True  # a line in pieces, which are put together once it is complete
+    size = 0
     while chunk := stream.read1(_CHUNK):
+        size = 0 if b"\n" in chunk else size + len(chunk)
+        if size > _LONGEST_LINE:
+            raise InputError(f"standard input: expected lines of at most {_LONGEST_LINE:,} bytes.")
         *lines, last = chunk.split(b"\n")
         if lines:
             lines[0] = b"".join([*rest, lines[0]])
@@ -212,7 +220,7 @@ def score_table(
     check_out(predictor, table, out)
     names, new = table.names or ("text",), _new_names(predictor)
     part, state_file = _parts(out)
-    job = _job(table, model)
+    job = _job(table, model, keep_formulas)
     state = _state(part, state_file, job, resume)
     total, counted = 0, state.get("counts", {})
     for what, (number, lines) in counted.items():
@@ -255,13 +263,14 @@ def _new_names(predictor: Predictor) -> list[str]:
     return [_CLASS, _PROBABILITY, *classes, _PROBLEM]
 
 
-def _job(table: Table | Lines, model: str) -> dict[str, Any]:
+def _job(table: Table | Lines, model: str, keep_formulas: bool) -> dict[str, Any]:
     """Returns what must be the same when a command goes on."""
     if not isinstance(table, Table):
         return {}
     found = table.path.stat()
     about = {"file": table.path.name, "size": found.st_size, "changed": found.st_mtime_ns}
     reading = [str(value) for value in (table.format, table.text, table.data)]
+    reading.append(f"{keep_formulas=}")
     return {"format": _FORMAT, "model": model, **about, "reading": reading}
 
 
@@ -317,7 +326,7 @@ def _cell(value: Any) -> Any:
 
 def _disarmed(value: Any) -> Any:
     """Returns a cell of which no spreadsheet makes a formula: one that looks so gets `'`."""
-    if not isinstance(value, str) or value[:1] not in _FORMULA_SIGNS or len(value) < 2:
+    if not isinstance(value, str) or len(value) < 2 or not _FORMULA_LIKE.match(value):
         return value
     try:
         float(value.replace(",", "."))

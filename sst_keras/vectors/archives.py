@@ -58,7 +58,7 @@ def open_file(path: Path) -> BinaryIO:
     member = _member(archive, name)
     file = _open_zip(archive).open(member)
     stream = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
-    return bounded(stream, path, member.compress_size)
+    return bounded(stream, path, min(member.compress_size, archive.stat().st_size))
 
 
 def _open_zip(archive: Path) -> zipfile.ZipFile:

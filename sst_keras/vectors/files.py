@@ -254,7 +254,8 @@ def _rows(file: BinaryIO, path: Path) -> tuple[int | None, int, Rows]:
     count, dim = _header(first) or (None, 0)
     lines, separator = file, None
     if kind == "text":
-        lines, separator, width = _columns(chain(() if count is not None else (first,), file))
+        rest = iter(lambda: file.readline(_LONGEST), b"")  # a row in pieces is refused as damaged
+        lines, separator, width = _columns(chain(() if count is not None else (first,), rest))
         dim = dim if count is not None else width
     is_possible = 1 <= dim <= _WIDEST and (count or 0) <= _MOST_WORDS
     if not is_possible or (kind == "binary" and count is None):
