@@ -100,7 +100,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Renames a folder to `folder`. What is there is removed once that has worked, or comes back."""
+    """Renames a folder to `folder`. What is there goes once that has worked, or comes back."""
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
     if not folder.exists():
         new.rename(folder)
