@@ -130,3 +130,62 @@ def test_any_cut_or_changed_byte_is_refused_or_harmless(tmp_path, canary):
         except InputError:
             continue
         assert len(read.words) == len(read.vectors)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cnumpy\nndarray\n((I1\ntVO\nC\x08AAAAAAAAtR.",  # an array of pointers
+        b"\x80\x02Nr\xff\xff\xff\x0f.",  # a memo of gigabytes
+        b"\x80\x02c__builtin__\nbytearray\n(I100000000000\ntR.",
+        b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x08\x00\x00\x00punycode\x86R.",
+        b"}(" + b")" + b"\x85" * 100_000 + b"Nu.",  # a deep key, whose hash recurses
+        b"}()" + b"2\x86" * 200 + b"Nu.",  # a key whose hash takes 2^200 steps
+        b"(l" + b"(l" * 50_000 + b".",
+        b"\x80\x04\x8a\xff" + b"\xff" * 10,
+        b"\x80\x05\x8e" + b"\xff" * 8 + b".",  # bytes of 2^64 - 1
+        b"\x80\x04\x94.", b"\x80\x04e.", b"\x80\x04R.", b"\x80\x04h\x01.", b".", b"\x80\x04",
+        b"Ppersistent\n.", b"\x80\x02\x82\x01.", b"\x80\x05\x97.",
+    ],
+)  # fmt: skip
+def test_pickles_that_are_made_to_harm(tmp_path, content):
+    (tmp_path / "x.kv").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.kv: expected gensim's KeyedVectors"):
+        read_vectors(tmp_path / "x.kv")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", "<f2"])
+def test_arrays_within_the_pickle(tmp_path, protocol, order, kind):
+    vectors = np.asarray([[1, 2, 3], [4, 5, 6.5]], kind, order=order)
+    keyed = KeyedVectors(3)
+    keyed.__dict__ = {"index_to_key": ["film", "gut é"], "vectors": vectors}
+    (tmp_path / "x.kv").write_bytes(pickle.dumps(keyed, protocol))
+    words, found = read_keyed(tmp_path / "x.kv")
+    assert words == ["film", "gut é"]
+    np.testing.assert_array_equal(found, vectors)
+
+
+@pytest.mark.parametrize("change", [{"dtype": "O"}, {"shape": (3, 3)}, {"shape": (-2, -3)}])
+def test_arrays_that_are_none(tmp_path, change):
+    vectors = np.ones((2, 3), change.get("dtype", "f4"))
+    keyed = KeyedVectors(3)
+    keyed.__dict__ = {"index_to_key": ["a", "b"], "vectors": vectors}
+    content = pickle.dumps(keyed, 4)
+    if "shape" in change:
+        old, new = (pickle.dumps(shape, 4)[11:-2] for shape in ((2, 3), change["shape"]))
+        assert old in content
+        content = content.replace(old, new)
+    (tmp_path / "x.kv").write_bytes(content)
+    with pytest.raises(InputError, match=r"\(TypeError|\(ValueError"):
+        read_vectors(tmp_path / "x.kv")
+
+
+def test_a_bomb_beside_is_refused(tmp_path):
+    keyed = KeyedVectors(2)
+    keyed.__dict__ = {"index_to_key": ["a"], "__numpys": ["vectors"]}
+    (tmp_path / "x.kv.gz").write_bytes(gzip.compress(pickle.dumps(keyed, 4)))
+    np.savez_compressed(tmp_path / "x.kv.gz.vectors.npz", val=np.zeros((10**8, 4), np.float32))
+    with pytest.raises(InputError, match="unpacks to more than 100 times"):
+        read_vectors(tmp_path / "x.kv.gz")

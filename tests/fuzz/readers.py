@@ -3,9 +3,13 @@
 import contextlib
 import functools
 import json
+import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+from gensim.models import KeyedVectors
 
 from sst_keras.config import load_pipeline, load_saved
 from sst_keras.errors import InputError
@@ -70,6 +74,13 @@ _RECORD = {
 }  # fmt: skip
 _HISTORY = "epoch,loss,accuracy,dev_loss,dev_accuracy,learning_rate,seconds,examples_per_second\n"
 
+
+def _gensim(protocol: int) -> bytes:
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["film", "good"], np.eye(2, dtype=np.float32))
+    return pickle.dumps(keyed, protocol)
+
+
 # Name → the reader, the name of its file, and first inputs.
 READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
     "trees": (_trees, "train.txt", [b"(4 (2 A) (4 (4 great) (2 film)))\n", b"(2\n (2 a)\n (1 b))"]),
@@ -87,7 +98,7 @@ READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
         [b"film 0.1 0.2\ngood 1 2\n", b"2 2\nfilm 1 2\ngood 1e-3 .5\n", b"word,0,1\na,1,2\n"],
     ),
     "binary-vectors": (read_vectors, "v.bin", [b"1 2\nab \0\0\0\0\0\0\x80?\n"]),
-    "gensim-vectors": (read_vectors, "v.kv", [b"\x80\x04}\x94\x8c\x01a\x94K\x01s."]),
+    "gensim-vectors": (read_vectors, "v.kv", [_gensim(protocol) for protocol in (0, 2, 4, 5)]),
     "pipelines": (
         load_pipeline, "p.toml",
         [b'extends = "lstm"\n[model]\nunits = 5\n', b'description = "x"\n[data]\nlabels = ["a"]\n'],
