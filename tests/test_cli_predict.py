@@ -375,3 +375,45 @@ def test_json_stays_json_in_csv_and_nothing_is_left_out_unsaid(predict, tmp_path
     assert lines.exit_code == 0
     found = json.loads((tmp_path / "out.jsonl").read_text("utf-8").splitlines()[0])
     assert {name: found[name] for name in first} == first
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+def test_cells_that_look_like_formulas(predict, tmp_path, ending):
+    cells = [
+        "=HYPERLINK(1)",
+        "@user",
+        "+ good",
+        "- bad",
+        " =1+1",
+        "-1.5",
+        "+3,5",
+        "-",
+        "a=b",
+        "＝1",
+    ]
+    (tmp_path / "a.csv").write_text(
+        as_csv(["text", "=x"], [("good", cell) for cell in cells]), "utf-8"
+    )
+    out = tmp_path / f"o.{ending}"
+    result = predict("--file", str(tmp_path / "a.csv"), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    kept = [*cells]
+    if ending == "jsonl":
+        found = [json.loads(line)["=x"] for line in out.read_text("utf-8").splitlines()]
+    else:
+        kept = [f"'{cell}" for cell in cells[:5]] + cells[5:9] + [f"'{cells[9]}"]
+        assert "6 rows had a cell that looks like a formula" in result.stderr
+        lines = out.read_text("utf-8").splitlines()
+        found = [
+            row["'=x"] for row in csv.DictReader(lines, delimiter="\t" if ending == "tsv" else ",")
+        ]
+    assert found == kept
+    out.unlink()
+    result = predict("--file", str(tmp_path / "a.csv"), "--out", str(out), "--keep-formulas")
+    assert result.exit_code == 0 and "formula" not in result.stderr
+    assert "'=" not in out.read_text("utf-8")
+
+
+def test_keeping_formulas_without_a_file(predict):
+    result = predict("good", "--keep-formulas")
+    assert result.exit_code == 2 and "--keep-formulas: expected --out" in result.stderr

@@ -114,3 +114,53 @@ def test_a_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     with files.locked(tmp_path / "run"), files.locked(tmp_path / "run"):
         pass
+
+
+def test_a_full_disk_is_named_whoever_met_it(tmp_path):
+    for problem in (
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("100000 requested and 496 written"),  # of NumPy
+        RuntimeError("ResourceExhaustedError: x.tfrecord; No space left on device"),  # of TFDS
+    ):
+        with pytest.raises(OSError) as caught, files.whole_file(tmp_path / "x.txt") as partial:
+            partial.write_text("half")
+            raise problem
+        assert caught.value.filename == str(tmp_path / "x.txt")
+        assert "bytes are free, and 4 were written" in caught.value.strerror
+        assert not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="other"), files.named_errors(tmp_path):
+        raise RuntimeError("other")
+
+
+def test_a_folder_is_replaced_or_stays(tmp_path, monkeypatch):
+    def folder(name, content):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(content)
+        return tmp_path / name
+
+    old, new = folder("old", "1"), folder("new", "2")
+    files.replace_folder(new, old)
+    assert (old / "x").read_text() == "2" and [each.name for each in tmp_path.iterdir()] == ["old"]
+    with pytest.raises(FileNotFoundError):
+        files.replace_folder(tmp_path / "missing", old)
+    assert (old / "x").read_text() == "2" and [each.name for each in tmp_path.iterdir()] == ["old"]
+
+
+def test_sealed_json(tmp_path):
+    value = {"a": [1.5, float("nan"), "é\x9b"], "b": {"1": None}}
+    files.write_sealed_json(tmp_path / "x.json", value)
+    plain = {"a": [1.5, None, "é\x9b"], "b": {"1": None}}
+    assert files.read_sealed_json(tmp_path / "x.json") == plain
+    text = (tmp_path / "x.json").read_text("utf-8")
+    (tmp_path / "x.json").write_text(text.replace("1.5", "1.25"), "utf-8")
+    with pytest.raises(InputError, match=r"x\.json: it has changed since it was written"):
+        files.read_sealed_json(tmp_path / "x.json")
+    files.write_json(tmp_path / "x.json", plain)  # as earlier versions wrote it
+    assert files.read_sealed_json(tmp_path / "x.json") == plain
+
+
+def test_what_cannot_be_cached_is_a_warning(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    with files.optional_cache(tmp_path):
+        files.write_text(tmp_path / "file" / "x.txt", "a")
+    assert "is not kept for the next time" in caplog.text

@@ -140,3 +140,17 @@ def test_each_weight_is_written_once(trained_run, exported):
     model = Classifier.load(trained_run).model
     own = sum(int(np.prod(each.shape)) * tf.as_dtype(each.dtype).size for each in model.variables)
     assert written - own == 4  # the format's number
+
+
+def test_what_is_no_export_is_not_replaced(run_copy, tmp_path):
+    folder = export(run_copy)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt is not of an export"):
+        export(run_copy)
+    assert (folder / "notes.txt").read_text() == "mine"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "notes.txt").unlink()
+    with pytest.raises(UsageError, match="is a link"):
+        export(run_copy)
+    assert (tmp_path / "elsewhere" / "saved_model.pb").is_file()

@@ -7,6 +7,7 @@ import pytest
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
+from sst_keras.tables.reading import open_table
 
 
 def load(dataset, data_dir=None, **settings):
@@ -143,3 +144,13 @@ def test_complete_texts_have_no_phrases(tmp_path):
     path = write_csv(tmp_path / "x.csv", [f"t{i},{i % 2}" for i in range(40)])
     with pytest.raises(UsageError, match="only trees have"):
         load(path, examples="phrases").training_split("phrases")
+
+
+def test_a_line_of_separators(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"," * 20_000 + b"\ntext,label\na,1\n")
+    with pytest.raises(UsageError, match="Line 1 has 20001 fields"):
+        open_table(tmp_path / "a.csv", DataConfig())
+    long = ", ".join(["word"] * 20_000)
+    (tmp_path / "b.tsv").write_text(f"text\tlabel\n{long}\t1\n", "utf-8")
+    (block,) = open_table(tmp_path / "b.tsv", DataConfig()).blocks()
+    assert block.texts == [long] and block.labels == ["1"]

@@ -114,8 +114,8 @@ def _has_row_names(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool
 def _named(header: Sequence[str], place: int, data: DataConfig, with_label: bool) -> Columns | None:
     """Returns the columns by a row of names, or None if it lacks one."""
     names = tuple(map(str.strip, header))
-    while names and not names[-1]:  # A spreadsheet may end each line with separators.
-        names = names[:-1]
+    width = max((place for place, name in enumerate(names, start=1) if name), default=0)
+    names = names[:width]  # A spreadsheet may end each line with separators.
     text = find_column(data.text_column, names, "data.text_column")
     label = find_column(data.label_column, names, "data.label_column")
     group = None

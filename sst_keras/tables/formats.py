@@ -16,6 +16,7 @@ from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 
 _SAMPLE = 1 << 18  # characters
 _OBJECTS = 100  # lines of JSON that are tried
+_MOST_COLUMNS = 10_000  # of a table; more are separators within a text
 _KINDS = {
     "json-lines": "JSON Lines",
     "json": "a JSON array",
@@ -213,6 +214,8 @@ def _find_table(
         for quoting, skips_space in _quotings(data):
             found = Format("table", encoding, delimiter, quoting, skips_space)
             rows = _sample_rows(lines, found._replace(unwraps=data.quoting == "auto"), data)
+            if any(len(row) > _MOST_COLUMNS for _, row in rows):
+                continue
             columns = find_columns([row for _, row in rows], data, with_label)
             if columns is None:
                 continue
@@ -305,9 +308,10 @@ def _sample_rows(
 
 def _trimmed(row: list[str], width: int) -> list[str]:
     """Returns a row without the empty fields at its end that exceed the header."""
-    while len(row) > width and not row[-1].strip():
-        row = row[:-1]
-    return row
+    end = len(row)
+    while end > width and not row[end - 1].strip():
+        end -= 1
+    return row[:end]
 
 
 def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataConfig) -> Format:
