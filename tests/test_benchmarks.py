@@ -219,6 +219,7 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
         "epoch",
         "language_model",
         "learning_curves",
+        "kills",
         "limit",
         "phrases",
         "scaling",
