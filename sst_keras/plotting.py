@@ -330,9 +330,11 @@ def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> l
                 figures[f"{prefix}confusion-{split}"] = plot_confusion_matrix(
                     scores["confusion_matrix"], scores["class_names"], title
                 )
-                figures[f"{prefix}reliability-{split}"] = plot_reliability(
-                    scores["calibration"], scores["expected_calibration_error"], title
-                )
+                error = scores.get("expected_calibration_error")
+                if "calibration" in scores and error is not None:  # not so in early versions
+                    figures[f"{prefix}reliability-{split}"] = plot_reliability(
+                        scores["calibration"], error, title
+                    )
     if not figures:
         raise InputError(f"{runs[0].path}: expected a training history, or scores.")
     return save_figures(figures, folder, dpi=120)

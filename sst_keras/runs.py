@@ -32,9 +32,9 @@ _AGAIN = "Train the run again, or copy the original here."
 _SPLIT = {
     "n": int, "accuracy": NUMBER, "macro_f1": NUMBER, "loss": NUMBER, "dataset": str,
     "class_names": [str], "accuracy_interval?": (NUMBER, NUMBER), "majority?": NUMBER,
-    "expected_calibration_error": NUMBER, "confusion_matrix": [[int]],
+    "expected_calibration_error?": NUMBER, "confusion_matrix": [[int]],
     "per_class": [{"precision": NUMBER, "recall": NUMBER, "f1": NUMBER, "support": int}],
-    "calibration": [
+    "calibration?": [
         {
             "lower": NUMBER, "upper": NUMBER, "n": int, "confidence": NUMBER | None,
             "accuracy": NUMBER | None,

@@ -33,7 +33,7 @@ def test_corpora_without_labels(tmp_path):
     with pytest.raises(UsageError, match=r"a\.txt: expected a table with a column of labels"):
         read_text_labels(str(tmp_path / "a.txt"), DataConfig())
     (tmp_path / "a.csv").write_text("text,label\nA film.,5\nAnother.,5\n", "utf-8")
-    with pytest.raises(UsageError, match="texts with different labels. Received: 5"):
+    with pytest.raises(UsageError, match="texts with 2 to 1,000 different labels. Received: 5"):
         read_text_labels(str(tmp_path / "a.csv"), DataConfig())
 
 
