@@ -274,6 +274,7 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> tuple
     if not sst5_source.is_prepared(config):
         wait = " (half a minute)" if config == "phrases" else ""
         log.info(f"Preparing sst5/{config}, once{wait} ...")
+        files.remove_abandoned(sst5_source.tfds_dir() / "sst5" / config, "incomplete.*")
         # TFDS writes messages to standard output, which is for results.
         tfds.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):

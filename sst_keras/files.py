@@ -61,6 +61,15 @@ def remove_partial(path: str | Path) -> None:
         left.unlink(missing_ok=True)
 
 
+def remove_abandoned(parent: Path, pattern: str) -> None:
+    """Removes the folders of a pattern that killed processes left, if nobody touched them today."""
+    for left in parent.glob(pattern):
+        with contextlib.suppress(OSError):  # another process removes it
+            newest = max(path.stat().st_mtime for path in (left, *left.iterdir()))
+            if time.time() - newest > _ABANDONED:
+                shutil.rmtree(left)
+
+
 @contextmanager
 def temporary_folder(parent: str | Path) -> Iterator[Path]:
     """Yields a new folder in `parent` and removes it at the end, whatever happens.
@@ -69,11 +78,7 @@ def temporary_folder(parent: str | Path) -> Iterator[Path]:
     """
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{_TEMPORARY}*"):
-        with contextlib.suppress(OSError):  # another process removes it
-            newest = max(path.stat().st_mtime for path in (left, *left.iterdir()))
-            if time.time() - newest > _ABANDONED:
-                shutil.rmtree(left)
+    remove_abandoned(parent, f"{_TEMPORARY}*")
     folder = parent / f"{_TEMPORARY}{secrets.token_hex(4)}"
     folder.mkdir()
     try:

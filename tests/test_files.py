@@ -164,3 +164,15 @@ def test_what_cannot_be_cached_is_a_warning(tmp_path, caplog):
     with files.optional_cache(tmp_path):
         files.write_text(tmp_path / "file" / "x.txt", "a")
     assert "is not kept for the next time" in caplog.text
+
+
+def test_what_killed_processes_left_goes_after_a_day(tmp_path):
+    for name in ("incomplete.old", "incomplete.new", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text("half")
+        if name != "incomplete.new":
+            for path in (tmp_path / name / "x", tmp_path / name):
+                os.utime(path, (1, 1))
+    files.remove_abandoned(tmp_path, "incomplete.*")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["incomplete.new", "other"]
+    files.remove_abandoned(tmp_path / "missing", "*")
