@@ -95,7 +95,9 @@ def label(
         "sentences": len(texts),
     }
     # A corpus and runs that were renamed are the same: their fingerprints are compared.
-    renamed = ("corpus.name", "teachers.names")
+    renamed = ["corpus.name", "teachers.names"]
+    if not text_labels:
+        renamed.append("settings.document_labels")  # false, or not there
     teacher_files = [folder.teacher_file(number + 1) for number in range(len(teachers))]
     with files.locked(folder.path, "out"):
         for file in (folder.about_file, folder.sentences_file, *teacher_files):

@@ -1,5 +1,6 @@
 """A run → a SavedModel that takes raw text, for TensorFlow Serving or TensorFlow itself."""
 
+import os
 import secrets
 import shutil
 from pathlib import Path
@@ -37,6 +38,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
     """
     folder = run.saved_model_dir if out is None else Path(out)
+    folder = folder if folder.name else Path(os.path.abspath(folder))  # of `.`
     is_saved_model = (folder / "saved_model.pb").is_file()
     if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         if not (overwrite and is_saved_model):

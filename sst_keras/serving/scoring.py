@@ -23,7 +23,11 @@ ENDINGS = (".csv", ".tsv", ".jsonl")
 BLANK = "the text is blank"
 NOT_CLASSIFIED = "could not be classified"
 _FORMULA = "had a cell that looks like a formula, which now begins with an apostrophe"
-_FORMULA_LIKE = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")  # also those of full width
+# After characters that are not seen, and also those of full width.
+_FORMULA_LIKE = re.compile(
+    r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+)
+_OURS = (NOT_CLASSIFIED, _FORMULA)  # counts that scoring adds
 _CLASS, _PROBABILITY, _PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
 _FORMAT = 1  # of what a stopped command leaves
 _CHUNK = 1 << 16  # bytes
@@ -243,7 +247,10 @@ def score_table(
                 rows += len(answers)
                 file.flush()
                 state = job | {"rows": rows, "bytes": part.stat().st_size}
-                state["counts"] = table.counts
+                # Reading the file again counts the rest again.
+                state["counts"] = {
+                    what: table.counts[what] for what in _OURS if what in table.counts
+                }
                 if isinstance(table, Table):  # what is no file cannot be read again
                     files.write_json(state_file, state)
                 if progress:

@@ -380,6 +380,8 @@ def _keyed_rows(path: Path) -> tuple[int, int, Rows]:
     """
     try:
         words, vectors = read_keyed(path)
+        if not 1 <= vectors.shape[1] <= _WIDEST:
+            raise ValueError(f"its vectors have {vectors.shape[1]:,} numbers")
         rows = (word.encode("utf-8", "replace") for word in words)
         return len(words), vectors.shape[1], zip(rows, vectors, strict=True)
     except Exception as error:  # Unpickling a damaged file may raise anything.

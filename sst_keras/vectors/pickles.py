@@ -21,6 +21,9 @@ _VECTORS = ("vectors", "syn0")
 _NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}  # dtypes
 _MULTIARRAY = {"numpy.core.multiarray", "numpy._core.multiarray"}
 _NUMERIC = {"numpy.core.numeric", "numpy._core.numeric"}
+_EMPTY_BYTES = {("__builtin__", "bytes"), ("builtins", "bytes")}  # of older protocols
+_LARGEST = 1 << 40  # numbers in a row or column
+_LONGEST_NGRAM, _LONGEST_WORD = 100, 10_000  # characters; fastText has n-grams of 3 to 6
 # Instructions that state a value, which `pickletools` has read.
 _VALUES = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
@@ -77,8 +80,10 @@ def read_keyed(path: Path) -> tuple[list[str], np.ndarray]:
     if isinstance(saved.attributes.get("wv"), _Call):
         keyed, stem = saved.attributes["wv"], f"{path}.wv"
     found = dict(keyed.attributes)
-    for name in found.get("__numpys", ()):
-        found[name] = _array_beside(stem, name, is_packed)
+    beside = found.get("__numpys", ())
+    for name in (*_VECTORS, "vectors_vocab", "vectors_ngrams"):
+        if name in beside:
+            found[name] = _array_beside(f"{stem}.{name}", is_packed)
     words = next((found[name] for name in _WORDS if name in found), None)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise TypeError(f"it holds a {saved.name}")
@@ -147,8 +152,10 @@ def _data(file: BinaryIO) -> Any:
         elif name == "GLOBAL":
             stack.append(_Name(*value.split(" ", 1)))
         elif name == "STACK_GLOBAL":
-            named = stack.pop()
-            stack[-1] = _Name(stack[-1], named)
+            parts = stack[-2:]
+            if not all(isinstance(part, str) for part in parts):  # another would not be hashable
+                raise ValueError("it names something by what is no text")
+            stack[-2:] = [_Name(*parts)]
         elif name in ("REDUCE", "NEWOBJ"):
             arguments = stack.pop()
             stack[-1] = _Call(stack[-1], arguments)
@@ -199,8 +206,9 @@ def _array(value: Any) -> np.ndarray:
     else:
         raise TypeError(f"it has a {name} instead of an array")
     kind, content = _dtype(dtype), _bytes(content)
-    if not all(type(size) is int and size >= 0 for size in shape):
-        raise ValueError(f"it has an array of the shape {shape}")
+    is_shape = isinstance(shape, tuple) and len(shape) <= 2
+    if not is_shape or not all(type(size) is int and 0 <= size <= _LARGEST for size in shape):
+        raise ValueError("it has an array of another shape than that of vectors")
     if len(content) != kind.itemsize * math.prod(shape):
         raise ValueError(f"it has an array of {len(content):,} bytes for the shape {shape}")
     return np.frombuffer(content, kind).reshape(shape, order="F" if order == "F" else "C")
@@ -209,7 +217,9 @@ def _array(value: Any) -> np.ndarray:
 def _dtype(value: Any) -> np.dtype:
     if isinstance(value, _Call) and value.function == ("numpy", "dtype"):
         kind, order = value.arguments[0], value.state[1] if value.state else "="
-        if kind in _NUMBERS and order in ("<", ">", "=", "|"):
+        # What is no text could take forever to compare.
+        are_texts = isinstance(kind, str) and isinstance(order, str)
+        if are_texts and kind in _NUMBERS and order in ("<", ">", "=", "|"):
             return np.dtype(kind).newbyteorder("=" if order == "|" else order)
     raise TypeError("it has an array of something else than numbers")
 
@@ -218,18 +228,18 @@ def _bytes(value: Any) -> bytes:
     """Returns bytes; older protocols write them as text with a call."""
     if isinstance(value, _Call) and value.function == ("_codecs", "encode"):
         value, encoding = value.arguments
-        if encoding != "latin1":
-            raise ValueError(f"it has bytes in {encoding!r}")
+        if not isinstance(encoding, str) or encoding != "latin1":
+            raise ValueError("it has bytes in an unusual encoding")
+    elif isinstance(value, _Call) and value.function in _EMPTY_BYTES and value.arguments == ():
+        return b""
     return value.encode("latin1") if isinstance(value, str) else bytes(memoryview(value))
 
 
-def _array_beside(stem: str, name: Any, is_packed: bool) -> np.ndarray:
+def _array_beside(stem: str, is_packed: bool) -> np.ndarray:
     """Reads an array that gensim wrote into a file of its own."""
-    if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"it names {name!r}, which is no attribute")
     if not is_packed:
-        return np.load(f"{stem}.{name}.npy", mmap_mode="r", allow_pickle=False)
-    path = Path(f"{stem}.{name}.npz")
+        return np.load(f"{stem}.npy", mmap_mode="r", allow_pickle=False)
+    path = Path(f"{stem}.npz")
     check_zip(path)
     with np.load(path, allow_pickle=False) as arrays:
         return arrays["val"]
@@ -239,12 +249,15 @@ def _composed(found: dict[str, Any], words: list[str]) -> np.ndarray:
     """Returns fastText's vectors: gensim saves those of words and of n-grams, and adds them up."""
     from gensim.models.fasttext import FastTextKeyedVectors
 
-    if found.get("compatible_hash") is False:
+    if found.get("compatible_hash") is not True:
         raise TypeError("it is from before gensim 3.8")
     parts = _array(found["vectors_vocab"]), _array(found["vectors_ngrams"])
     sizes = [int(found[name]) for name in ("min_n", "max_n", "bucket")]
     if sizes[2] != len(parts[1]) or len(words) != len(parts[0]) or parts[0].ndim != 2:
         raise ValueError("its numbers of words or n-grams differ")
+    longest = max(map(len, words), default=0)
+    if not 0 <= sizes[0] <= sizes[1] <= _LONGEST_NGRAM or longest > _LONGEST_WORD:
+        raise ValueError("its words or n-grams are too long")
     keyed = FastTextKeyedVectors(parts[0].shape[1], *sizes)
     keyed.index_to_key = words
     keyed.key_to_index = {word: index for index, word in enumerate(words)}
