@@ -69,7 +69,6 @@ def test_no_command_prints_control_characters(hostile):
         ["predict", "run", "--file", texts],
         ["explain", "run", f"a fine{HIDDEN} film"],
         ["label", texts, "--teacher", "run", "--sentences", "5", "--shortest", "1"],
-        ["ensemble", "run", "run", "--run-dir", "both"],
         ["runs"],
         ["runs", "."],
         ["plot", "run"],
