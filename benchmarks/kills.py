@@ -80,7 +80,7 @@ def differs(one: tuple, other: tuple) -> str:
 @click.option("--kills", default=50, show_default=True)
 @click.option("--dataset", default="sample", show_default=True)
 @click.option("--settings", multiple=True, metavar="SETTING=VALUE")
-@click.option("--epochs", default=3, show_default=True)
+@click.option("--epochs", default=12, show_default=True)
 @click.option("--seed", default=1, show_default=True, help="The seed of the moments.")
 def main(kills: int, dataset: str, settings: tuple[str, ...], epochs: int, seed: int) -> None:
     """Kill trainings of lstm-attention, and compare where they end."""
