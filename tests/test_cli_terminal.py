@@ -1,14 +1,11 @@
 """No command prints a control character of a text, a class name, a word or a path."""
 
-import json
 import re
 
 import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
-from sst_keras.controls import in_json, visible
-from sst_keras.files import to_json
 
 TITLE = "\x1b]0;evil\x07"  # sets the terminal's title
 CLEAR = "\x9b2J"
@@ -16,19 +13,6 @@ TURN = "\u202e"  # what follows is written from right to left
 HIDDEN = f"{TITLE}{CLEAR}{TURN}"
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 STYLES = re.compile(r"\x1b\[[0-9;]*m")  # what click and rich write themselves
-
-
-def test_visible():
-    assert visible("a\tb\nc é 漢 🙂") == "a\tb\nc é 漢 🙂"
-    assert visible("\x1b[2J\x07\r\x9b\u202e") == "\\x1b[2J\\x07\\r\\x9b\\u202e"
-
-
-def test_json_of_control_characters_reads_back():
-    text = "".join(map(chr, range(0x300))) + "\u202e\u2028\U0001f642"
-    written = to_json({text: [text]})
-    assert not CONTROLS.search(written)
-    assert json.loads(written) == {text: [text]}
-    assert in_json('"é"') == '"é"'
 
 
 @pytest.fixture
