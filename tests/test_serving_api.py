@@ -154,7 +154,7 @@ def test_the_ending_says_what_a_file_is(client):
         ("name=a.csv&model=b", b"a", 404, "Latest(b)"),
         ("nam=a.csv", b"a", 400, "Unknown query parameter: nam"),
         ("name=a.csv", b"a" * 3001, 413, "at most 3000 bytes"),
-        ("name=a.csv", gzip.compress(b"text\na\n"), 400, "not compressed"),
+        ("name=a.csv", gzip.compress(b"text\na\n", mtime=0), 400, "not compressed"),
         ("name=a.csv", b"," * 1000 + b"text\n", 413, "at most 1,000 columns. Received: 1,001"),
     ],
 )
