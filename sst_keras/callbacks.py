@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sst_keras import files
 from sst_keras.errors import InputError
-from sst_keras.history import rank, write_history
+from sst_keras.history import SCORES, rank, write_history
 from sst_keras.input_pipeline import TrainingParts
 from sst_keras.metrics import Metrics
 from sst_keras.runtime import keras, tf
@@ -158,7 +158,7 @@ class HistoryLogger(keras.callbacks.Callback):
 class BestModel(keras.callbacks.Callback):
     """Saves the model of the check that ranks best by `sst_keras.history.rank`.
 
-    `monitor` names the Keras metric whose value on dev is ranked.
+    `monitor` is `training.monitor`, by which checks are ranked.
 
     Training stops after `patience` checks without a better one; with 0, it never does. `best` is
     the number of the best check so far, from 1; 0 before the first.
@@ -172,7 +172,7 @@ class BestModel(keras.callbacks.Callback):
     def restore(self, rows: Sequence[Mapping[str, float]], model: bytes) -> None:
         """Goes on after the checks of a history's rows, the best of which has the saved `model`."""
         for row in rows:
-            self._is_best(row[f"dev_{self.monitor}"], row["dev_loss"])
+            self._is_best(row, "dev")
         with files.whole_file(self.path) as partial:
             partial.write_bytes(model)
 
@@ -183,13 +183,14 @@ class BestModel(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the model if the check was the best so far."""
-        if self._is_best(logs[f"val_{self.monitor}"], logs["val_loss"]):
+        if self._is_best(logs, "val"):
             self.save(self.model)
         self.model.stop_training |= self.out_of_patience
 
-    def _is_best(self, score: float, loss: float) -> bool:
+    def _is_best(self, scores: Mapping[str, float], split: str) -> bool:
         self.checks += 1
-        order = rank(score, loss)
+        score, loss = scores[f"{split}_{SCORES[self.monitor]}"], scores[f"{split}_loss"]
+        order = rank(score, loss, self.monitor)
         if order < self._order:
             self._order, self.best = order, self.checks
         return self.best == self.checks

@@ -21,15 +21,21 @@ COLUMNS = (
     "seconds",  # of training, without scoring dev
     "examples_per_second",
 )
+# `training.monitor` → the score that ranks a check, together with its loss.
+SCORES = {"accuracy": "accuracy", "macro-f1": "macro_f1", "loss": "accuracy"}
 OPTIONAL_COLUMNS = ("dev_macro_f1", "embedding_learning_rate")
 TIME_COLUMNS = ("seconds", "examples_per_second")  # the only ones that differ from run to run
 
 
 @dataclass(frozen=True)
 class History:
-    """The rows of a `history.csv`: column → value, or nan if training could not compute it."""
+    """The rows of a `history.csv`: column → value, or nan if training could not compute it.
+
+    `monitor` is `training.monitor`, the score on dev by which the epoch to keep was chosen.
+    """
 
     rows: tuple[dict[str, float], ...]
+    monitor: str = "accuracy"
 
     def column(self, name: str) -> list[float]:
         """Returns a column's values, check by check."""
@@ -39,17 +45,18 @@ class History:
     def best_epoch(self) -> float:
         """The epoch of the check that ranks first; 0 if none has a dev accuracy."""
         scored = [row for row in self.rows if not math.isnan(row["dev_accuracy"])]
-        chosen_by = "dev_macro_f1" if scored and "dev_macro_f1" in scored[0] else "dev_accuracy"
-        best = min(scored, key=lambda row: rank(row[chosen_by], row["dev_loss"]), default=None)
-        return best["epoch"] if best else 0
+        column = f"dev_{SCORES[self.monitor]}"
+        ranked = [(rank(row[column], row["dev_loss"], self.monitor), row) for row in scored]
+        return min(ranked, key=lambda pair: pair[0])[1]["epoch"] if ranked else 0
 
 
-def rank(score: float, loss: float) -> tuple[float, float]:
+def rank(score: float, loss: float, monitor: str = "accuracy") -> tuple[float, float]:
     """Returns a key that sorts checks best first: higher score on dev, then lower dev loss.
 
-    A loss of nan counts as infinite.
+    With the monitor `loss`, the loss counts first. A loss of nan counts as infinite.
     """
-    return -score, math.inf if math.isnan(loss) else loss
+    loss = math.inf if math.isnan(loss) else loss
+    return (loss, -score) if monitor == "loss" else (-score, loss)
 
 
 def shown(epoch: float) -> str:
@@ -78,17 +85,19 @@ def write_history(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None
     files.write_text(path, "\n".join(lines) + "\n")
 
 
-def read_history(path: str | Path) -> History:
+def read_history(path: str | Path, monitor: str = "accuracy") -> History:
     """Reads a `history.csv`. The order of its columns does not matter; others are ignored.
 
     Raises:
-        InputError: If it is missing, empty, or lacks a column, or a value is not a number.
+        InputError: If it is missing, empty, or lacks a column, also that of the `monitor`, or a
+            value is not a number.
     """
+    optional = [name for name in OPTIONAL_COLUMNS if name != f"dev_{SCORES[monitor]}"]
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:  # Excel writes a BOM.
             reader = csv.DictReader(file)
             found = reader.fieldnames or []
-            missing = [name for name in COLUMNS if name not in (*found, *OPTIONAL_COLUMNS)]
+            missing = [name for name in COLUMNS if name not in (*found, *optional)]
             if missing:
                 raise InputError(
                     f"{path}: expected the columns of a training history. Missing: "
@@ -105,7 +114,7 @@ def read_history(path: str | Path) -> History:
     if not rows:  # no epoch was finished
         received = "Received only the header. Train the run again."
         raise InputError(f"{path}: expected one row per check of dev. {received}")
-    return History(tuple(rows))
+    return History(tuple(rows), monitor)
 
 
 def _number(text: str | None, column: str, place: str) -> float:

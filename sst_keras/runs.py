@@ -198,7 +198,7 @@ class RunDirectory:
             InputError: If it is missing, damaged, or has changed since training.
         """
         self.verify(self.history_file)
-        return read_history(self.history_file)
+        return read_history(self.history_file, self.pipeline.training.monitor)
 
     def sources(self) -> dict[str, Any]:
         """Returns what the run learned from besides its data, as `environment.json` has it."""

@@ -226,7 +226,8 @@ class TrainingConfig:
         low=0.0, high=0.99999)
     monitor: str = _setting(
         "accuracy", "the score on dev by which the epoch to keep is chosen; macro-f1 counts each "
-        "class the same", label="epoch chosen by", choices=("accuracy", "macro-f1"))
+        "class the same, and loss counts how sure the model is", label="epoch chosen by",
+        choices=("accuracy", "macro-f1", "loss"))
     loss: str = _setting(
         "cross-entropy", "the loss; earth-mover is for ordered classes",
         choices=("cross-entropy", "euclidean", "earth-mover"))

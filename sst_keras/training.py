@@ -303,7 +303,7 @@ def _train(
     classifier = Classifier(model, inputs.lexicon.encoder, corpus.class_names, data.batch_tokens)
     averaged = AveragedWeights(pipeline.training.average) if pipeline.training.average else None
     logger = HistoryLogger(run.history_file, parts)
-    patience, monitor = pipeline.training.patience, pipeline.training.monitor.replace("-", "_")
+    patience, monitor = pipeline.training.patience, pipeline.training.monitor
     best = BestModel(run.model_file, patience * parts.per_pass, monitor)
 
     def score_dev() -> Metrics:
@@ -330,7 +330,7 @@ def _train(
     if pipeline.embedding.quantized:
         _quantize(run)
     kept, last = _calibrate(run, corpus)
-    history = History(tuple(logger.rows))
+    history = History(tuple(logger.rows), monitor)
     if best.best < best.checks:
         last = {split: score(classifier, corpus, split) for split in ("dev", "test")}
     seconds = time.perf_counter() - started

@@ -98,7 +98,26 @@ def test_best_epoch(scores, best):
 def test_best_epoch_by_macro_f1():
     scores = [(0.9, 0.2), (0.8, 0.5), (0.7, 0.5)]
     rows = (row(n, accuracy) | {"dev_macro_f1": f1} for n, (accuracy, f1) in enumerate(scores, 1))
-    assert History(tuple(rows)).best_epoch == 2
+    assert History(tuple(rows), "macro-f1").best_epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([(0.45, 1.3), (0.40, 1.2), (0.42, 1.4)], 2),
+        ([(0.40, 1.2), (0.45, 1.2)], 2),
+        ([(0.45, math.nan), (0.40, 9.0)], 2),
+    ],
+)
+def test_best_epoch_by_loss(scores, best):
+    rows = (row(epoch, *score) for epoch, score in enumerate(scores, start=1))
+    assert History(tuple(rows), "loss").best_epoch == best
+
+
+def test_a_history_has_the_score_by_which_its_epoch_was_chosen(tmp_path):
+    write_history(tmp_path / "history.csv", [row(1)])
+    with pytest.raises(InputError, match="Missing: dev_macro_f1"):
+        read_history(tmp_path / "history.csv", "macro-f1")
 
 
 def test_rank_sorts_best_first():

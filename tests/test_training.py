@@ -280,13 +280,21 @@ def test_balanced_classes_stay_balanced_if_roots_weigh_more(tree_folder):
     assert weights.max() > weights.min()
 
 
+def test_the_epoch_can_be_chosen_by_loss(tree_folder, tmp_path):
+    settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "model.name=mlp"]
+    result = run_pipeline(tmp_path / "run", *settings, "training.monitor=loss")
+    losses = result.history.column("dev_loss")
+    assert result.best_epoch == losses.index(min(losses)) + 1 == result.run.history().best_epoch
+    assert result.best["dev"].metrics.loss == pytest.approx(min(losses), rel=1e-5)
+
+
 def test_the_epoch_can_be_chosen_by_macro_f1(tree_folder, tmp_path, monkeypatch):
     ranked = []
-    monkeypatch.setattr(callbacks, "rank", lambda *scores: ranked.append(scores) or rank(*scores))
+    monkeypatch.setattr(callbacks, "rank", lambda *by: ranked.append(by[:2]) or rank(*by))
     settings = [f"data.dataset='{tree_folder}'", "data.min_count=1", "model.name=mlp"]
     result = run_pipeline(tmp_path / "run", *settings, "training.monitor=macro-f1")
-    history = read_history(result.run.history_file)
-    assert history.rows == result.history.rows
+    history = result.run.history()
+    assert history == result.history
     f1 = history.column("dev_macro_f1")
     assert ranked == list(zip(f1, history.column("dev_loss"), strict=True))
     assert history.best_epoch == result.best_epoch
