@@ -48,6 +48,11 @@ class Source:
         """The sha256 of the file."""
         return sets.fingerprint(self.path)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The same, and that of the complete file if it is a subset; see `sets.fingerprints`."""
+        return sets.fingerprints(self.path)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns name, width, factor, fingerprint, rows passed over and coverage, for JSON."""
         return {

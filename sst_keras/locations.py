@@ -43,7 +43,8 @@ def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
 def bundled(name: str) -> Path:
     """Returns a folder that ships with the package: `pipelines`, `sample`, `behaviour`, `small`.
 
-    An installed wheel has them inside the package. A checkout has them beside it.
+    An installed wheel has them inside the package. A checkout has them beside it. `vectors` is in
+    the repository only.
     """
     installed = _PACKAGE / name
     if installed.is_dir():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +28,9 @@ log = logging.getLogger(__name__)
 # Raise it when this version would misread a run of the earlier format.
 FORMAT = 1
 DIRECTIONS = ("forward", "backward")
-_PARTS = ("kernel", "recurrent_kernel", "bias")
+_ENCODER = tuple(
+    f"{name}/{part}" for name in DIRECTIONS for part in ("kernel", "recurrent_kernel", "bias")
+)
 # What `language_model.json` must have: table → key → type.
 _ABOUT = {
     "settings": {"units": int, "epochs": int},
@@ -93,11 +98,11 @@ class LanguageModelRun:
         `forward/kernel` float32[dim, 4 units], for the vectors as their file has them;
         `forward/recurrent_kernel` float32[units, 4 units]; `forward/bias` float32[4 units]; the
         same with `backward`; `softmax/kernel` float32[classes, units]; `softmax/bias`
-        float32[classes]. Gates are in Keras's order i, f, g, o.
+        float32[classes]. Gates are in Keras's order i, f, g, o. An encoder (`export_encoder`) has
+        float16, and no softmax.
         """
         weights = files.read_arrays(self.weights_file)
-        names = [f"{name}/{part}" for name in DIRECTIONS for part in _PARTS]
-        if missing := [name for name in names if name not in weights]:
+        if missing := [name for name in _ENCODER if name not in weights]:
             raise InputError(
                 f"{self.weights_file}: expected the weights of a language model. Received none "
                 f"named {missing[0]}. Run `sst-keras pretrain` again in another folder."
@@ -175,6 +180,47 @@ class LanguageModelRun:
         )
 
 
+def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path:
+    """Writes what classifiers start from into a folder, a tenth of the size of the run.
+
+    They start from it as from the run itself. It has the weights of the LSTMs in float16, and no
+    softmax. Only a classifier reads it: it predicts no words.
+
+    Args:
+        run: A finished run.
+        out: The folder to make; None for `encoder/` in the run, which is replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: If `out` exists already.
+        InputError: If a file of the run is damaged.
+    """
+    folder = Path(os.path.abspath(out)) if out else run.path / "encoder"
+    if out and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", setting="out")
+    about, weights = run.about(), run.weights()
+    with np.errstate(over="ignore"):
+        halves = {name: weights[name].astype(np.float16) for name in _ENCODER}
+    if wide := [name for name, values in halves.items() if not np.isfinite(values).all()]:
+        raise InputError(f"{run.weights_file}: {wide[0]} has numbers that float16 does not reach.")
+    partial = LanguageModelRun(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}"))
+    try:
+        with files.named_errors(folder):
+            partial.path.mkdir(parents=True)
+            files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
+            for file in (run.history_file, run.environment_file, run.metrics_file):
+                if file.is_file():
+                    shutil.copyfile(file, partial.path / file.name)
+            with files.whole_file(partial.weights_file) as weights_file:
+                np.savez(weights_file, **halves)
+            files.replace_folder(partial.path, folder)
+    finally:
+        shutil.rmtree(partial.path, ignore_errors=True)
+    return folder
+
+
 def start_from(
     run: LanguageModelRun, model: keras.Model, config: ModelConfig, lexicon: Lexicon
 ) -> None:
@@ -186,10 +232,15 @@ def start_from(
     `config.train_init`.
 
     Raises:
-        UsageError: If the language model's vectors are not among the classifier's.
+        UsageError: If neither the language model's vectors nor a subset of them are among the
+            classifier's.
     """
     about, weights = run.about(), run.weights()
-    found = {source.fingerprint: number for number, source in enumerate(lexicon.sources)}
+    found = {
+        each: number
+        for number, source in enumerate(lexicon.sources)
+        for each in source.fingerprints
+    }
     vectors = about["vectors"]
     if vectors["fingerprint"] not in found:
         received = ", ".join(lexicon.vector_references)

@@ -6,7 +6,7 @@ import pytest
 
 from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
-from sst_keras.pretrained import LanguageModelRun
+from sst_keras.pretrained import LanguageModelRun, export_encoder
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras
 from sst_keras.training import train
@@ -38,6 +38,17 @@ def language_model(tmp_path):
     run.settings_file.write_text(json.dumps(about))
     run.metrics_file.write_text("{}")
     return run
+
+
+@pytest.fixture
+def part_of_the_vectors(tmp_path, language_model):
+    """Some of the vectors that the language model reads, as `vectors subset` writes them."""
+    whole, part = tmp_path / "whole.txt", tmp_path / "part.txt"
+    whole.write_bytes(sets.find_vectors("sample").read_bytes())
+    facts = {"file": whole.name, "corpus": {"name": "films"}}
+    sets.facts_file(whole).write_text(json.dumps(facts))
+    sets.write_subset(whole, (), part, 100)
+    return part
 
 
 def initial_weights(tmp_path, *overrides):
@@ -89,6 +100,34 @@ def test_both_directions_start_from_the_language_model(tmp_path, language_model,
         np.testing.assert_allclose(bias, weights[f"{name}/bias"], rtol=1e-6)
     assert (factor == pytest.approx(1)) == (scale == 0)
     assert vectors.dim == kernel.shape[0]
+
+
+def test_an_encoder_and_a_part_of_its_vectors_are_a_start(
+    tmp_path, language_model, part_of_the_vectors
+):
+    encoder = export_encoder(language_model)
+    assert encoder == language_model.path / "encoder"
+    assert {str(each.dtype) for each in LanguageModelRun(encoder).weights().values()} == {"float16"}
+    settings = [f'embedding.vectors="{part_of_the_vectors}"', f"model.init={encoder}"]
+    kernel, recurrent, bias = initial_weights(tmp_path, *settings).get_layer("lstm_1").get_weights()
+    whole = language_model.weights()
+    for found, name in ((kernel, "kernel"), (recurrent, "recurrent_kernel"), (bias, "bias")):
+        np.testing.assert_allclose(found, whole[f"forward/{name}"], rtol=2**-10, atol=1e-6)
+    again = export_encoder(language_model)
+    assert sorted(file.name for file in again.iterdir()) == [
+        "language_model.json", "metrics.json", "weights.npz",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="exists already"):
+        export_encoder(language_model, again)
+
+
+def test_weights_that_float16_does_not_reach(tmp_path, language_model):
+    weights = language_model.weights()
+    weights["backward/kernel"][0, 0] = 1e6
+    np.savez(language_model.weights_file, **weights)
+    with pytest.raises(InputError, match="backward/kernel"):
+        export_encoder(language_model, tmp_path / "encoder")
+    assert not (tmp_path / "encoder").exists()
 
 
 def test_other_inputs_do_not_count_at_first(tmp_path, language_model):

@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 import time
 import urllib.error
@@ -358,6 +359,27 @@ def test_runs_on_a_subset_are_the_same(tmp_path, own_cache, most_frequent):
     assert full.words == part.words and full.vectors.tobytes() == part.vectors.tobytes()
     matrices = [embedding_matrix(["<pad>", "<unk>", *used], each, 1) for each in (full, part)]
     assert matrices[0].tobytes() == matrices[1].tobytes()
+
+
+def test_a_subset_can_be_rounded(tmp_path):
+    path = write(tmp_path / "x.txt", b"film 0.12345 -1\nbad 0.0004 7.5\n")
+    written = write_subset(path, ["film"], tmp_path / "part.txt", 1, decimals=3)
+    assert (tmp_path / "part.txt").read_bytes() == b"1 2\nfilm 0.123 -1.0\n"
+    assert written.vectors.tolist() == read_vectors(tmp_path / "part.txt").vectors.tolist()
+    assert not (tmp_path / "part.json").exists()  # it was not trained here
+
+
+def test_a_subset_of_vectors_that_were_trained_here_says_so(tmp_path):
+    path, out = write(tmp_path / "x.txt", b"film 1\nbad 3\n"), tmp_path / "x.sst5.txt"
+    facts = {"file": "x.txt", "fingerprint": fingerprint(path), "corpus": {"name": "films"}}
+    sets.facts_file(path).write_text(json.dumps(facts | {"words": 2}))
+    write_subset(path, ["film"], out, 0)
+    found = sets.training_facts(out)
+    assert found["corpus"] == {"name": "films"} and found["words"] == 1
+    assert sets.fingerprints(path) == (fingerprint(path),)
+    assert sets.fingerprints(out) == (fingerprint(out), fingerprint(path))
+    out.write_bytes(b"film 2\n")
+    assert sets.fingerprints(out) == (fingerprint(out),)  # it is a subset no more
 
 
 def test_a_subset_has_plain_words(tmp_path):

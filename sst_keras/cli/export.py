@@ -4,13 +4,14 @@ import click
 
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
-from sst_keras.runs import open_run
+from sst_keras.errors import UsageError
+from sst_keras.runs import RunDirectory, open_run
 
 
 @click.command()
 @options.run
 @click.option(
-    "--format", "form", type=click.Choice(["saved-model", "onnx", "litert"]),
+    "--format", "form", type=click.Choice(["saved-model", "onnx", "litert", "encoder"]),
     default="saved-model", show_default=True, help="What to make.",
 )  # fmt: skip
 @click.option("--out", metavar="DIR", help="The folder to make.  [default: one in RUN]")
@@ -30,8 +31,26 @@ def export(run: str, form: str, out: str | None, overwrite: bool) -> None:
     token_ids: int32[batch, time] → probabilities, attention. about.json beside them names the
     classes, and the line of a word in vocabulary.txt, from 0, is its id. A batch of LiteRT is one
     text.
+
+    An encoder (RUN/encoder) is made from a language model: what a classifier starts from
+    (model.init), in a tenth of the space.
     """
-    directory = open_run(run)
+    from sst_keras.pretrained import LanguageModelRun, export_encoder
+
+    found = RunDirectory.find(run)
+    is_language_model = LanguageModelRun(found.path).settings_file.is_file()
+    if is_language_model != (form == "encoder"):
+        kind, forms = "a language model", "encoder"
+        if not is_language_model:
+            kind, forms = "no language model", "saved-model, onnx or litert"
+        raise UsageError(f"{run!r} is {kind}. Expected --format {forms}.")
+    if form == "encoder":
+        if overwrite:
+            raise UsageError("--overwrite is not for encoders.")
+        say(export_encoder(LanguageModelRun.find(run), out))
+        return
+
+    directory = open_run(found)
     if form == "saved-model":
         from sst_keras.serving.export import export as export_run
 

@@ -57,6 +57,11 @@ def fetch(name: str) -> None:
     show_default=True,
     help="Also keep this many of the file's first words. 0 keeps only those of the data set.",
 )
+@click.option(
+    "--decimals",
+    type=click.IntRange(1, 9),
+    help="Round the numbers to this many decimals, for a smaller file.  [default: as they are]",
+)
 @_key_pattern
 @click.option(
     "--out",
@@ -64,14 +69,19 @@ def fetch(name: str) -> None:
     help="File to write.  [default: vectors/NAME.DATASET.txt.gz in the user's cache]",
 )
 def subset(
-    name: str, most_frequent: int, key_pattern: str, out: str | None, **source: str | None
+    name: str,
+    most_frequent: int,
+    decimals: int | None,
+    key_pattern: str,
+    out: str | None,
+    **source: str | None,
 ) -> None:
     """Write the vectors that a data set needs, by default SST-5, to a file of their own.
 
     NAME|PATH may also be a file in a zip: glove.6B.zip/glove.6B.300d.txt.
 
     Training with the subset gives the same result as training with the complete file, as long as
-    data.vector_words is at most --most-frequent.
+    data.vector_words is at most --most-frequent, and --decimals is not given.
     """
     from sst_keras.corpora import SPLITS
     from sst_keras.encoder import count_tokens
@@ -89,7 +99,7 @@ def subset(
     }
     default = cache_dir() / "vectors" / f"{set_name(path)}.{Path(corpus.name).stem}.txt.gz"
     file = Path(out or default)
-    written = write_subset(path, tokens, file, most_frequent, key_pattern)
+    written = write_subset(path, tokens, file, most_frequent, key_pattern, decimals)
     size = file.stat().st_size / 1e6
     say(f"{file}: {len(written.words):,} words of {written.dim} numbers, {size:,.1f} MB")
 

@@ -242,6 +242,8 @@ def _found(path: Path, made_from: dict[str, Any], overwrite: bool) -> dict[str, 
         ]
         if facts.get("added_words") != made_from["added_words"]:
             changed.append("other added words")
+        if facts.get("subset_of"):
+            changed.append("only some of the words")
         is_same = not changed and facts.get("fingerprint") == sets.fingerprint(path)
         if is_same:
             return facts

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,16 @@ _FRESH = 2.0  # seconds in which a file may change again without a new modificat
 
 
 def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
-    """Returns name → file of the sets in `vectors/` folders and those that gensim has fetched."""
+    """Returns name → file of the sets that are known by name.
+
+    They are those in the data folders' `vectors/`, those that gensim has fetched, and those that
+    a checkout has in `data/vectors/`.
+    """
     found: dict[str, Path] = {}
-    for folder in locations.data_dirs(data_dir):
+    folders = [folder / "vectors" for folder in locations.data_dirs(data_dir)]
+    for folder in (*folders, locations.bundled("vectors")):
         for ending in _ENDINGS:
-            for path in sorted((folder / "vectors").glob(f"[!.]*{ending}")):
+            for path in sorted(folder.glob(f"[!.]*{ending}")):
                 found.setdefault(set_name(path), path)
     downloads = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
     for folder in sorted(downloads.glob("*/")):
@@ -291,12 +297,17 @@ def write_subset(
     out: str | Path,
     most_frequent: int,
     key_pattern: str = PLAIN,
+    decimals: int | None = None,
 ) -> WordVectors:
     """Writes the vectors of a file that some texts need, and returns what was written.
 
     They are what `load_vectors` returns for the same arguments, under plain words. For some of the
-    tokens, or a smaller number, it reads the same from the subset as from the complete file. The
-    format is word2vec text in the file's order. The same input always gives the same bytes.
+    tokens, or a smaller number, it reads the same from the subset as from the complete file, except
+    if the numbers are rounded to some `decimals`. The format is word2vec text in the file's order.
+    The same input always gives the same bytes.
+
+    The subset of a set that was trained here has a file of facts beside it, too. There,
+    `subset_of` is the fingerprint of the complete file.
 
     Raises:
         UsageError: If `out` does not end in .txt, .vec, .txt.gz or .vec.gz, or is `path`.
@@ -308,13 +319,31 @@ def write_subset(
         message = f"expected another file, ending in {', '.join(endings)}. Received: {str(out)!r}"
         raise UsageError(message, setting="out")
     vectors = read_vectors(path, wanted_words(tokens), most_frequent, key_pattern)
+    if decimals is not None:
+        vectors = replace(vectors, vectors=vectors.vectors.round(decimals))
+    facts = training_facts(path)
     with files.whole_file(out) as partial:
         write_vectors(partial, vectors.words, vectors.vectors)
         written = read_vectors(partial)
         if written.words != vectors.words or not np.array_equal(written.vectors, vectors.vectors):
             lost = sorted(set(vectors.words) - set(written.words))[:3]
             raise InputError(f"{path}: expected words that text can hold. Received: {lost}.")
+        if facts:
+            about = {"file": out.name, "words": len(vectors.words)}
+            about |= {"subset_of": fingerprint(path), "decimals": decimals}
+            facts |= about | {"fingerprint": fingerprint(partial)}
+            files.write_json(facts_file(out), facts)
     return vectors
+
+
+def fingerprints(path: str | Path) -> tuple[str, ...]:
+    """Returns the fingerprint of a file, and that of the complete file if it is a subset of one.
+
+    The second is known only of vectors that were trained here; see `write_subset`.
+    """
+    found, facts = fingerprint(path), training_facts(path) or {}
+    whole = facts.get("subset_of")
+    return (found, whole) if whole and facts.get("fingerprint") == found else (found,)
 
 
 def nearest(
