@@ -60,6 +60,7 @@ setup(
     extras_require={
         "tensorboard": ["tensorboard>=2.19"],
         "serve": ["starlette>=0.45", "uvicorn>=0.30", "prometheus-client>=0.20"],
+        "ray": ["ray[data]>=2.50", "pyarrow>=17"],
         "onnx": ["tf2onnx>=1.16", "onnx>=1.17"],
         "test": [
             "pytest>=8",

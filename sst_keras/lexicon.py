@@ -134,8 +134,7 @@ class Lexicon:
         Unknown vectors, and those that cover next to nothing, raise a `UsageError`, damaged ones an
         `InputError`.
         """
-        lowercase = pipeline.data.lowercase
-        counts = {name: count_tokens(corpus.split(name), lowercase) for name in SPLITS}
+        counts = _counts(pipeline, corpus)
         if known:
             return _extended(pipeline, counts, data_dir, known)
         names = _vector_names(pipeline, corpus, counts, data_dir)
@@ -155,7 +154,9 @@ class Lexicon:
             if pipeline.embedding.vectors == ("auto",):
                 notes = (NO_VECTORS_NOTE,)
                 log.warning(NO_VECTORS_NOTE)
-        return cls(vocabulary, TokenEncoder(vocabulary, lowercase), matrix, sources, notes)
+        return cls(
+            vocabulary, TokenEncoder(vocabulary, pipeline.data.lowercase), matrix, sources, notes
+        )
 
 
 def _reduced(matrix: np.ndarray | None, numbers: int) -> np.ndarray:
@@ -256,6 +257,22 @@ def _given_rows(
                 has_vector[number, place] = True
         start += width
     return rows, has_vector
+
+
+def vector_names(
+    pipeline: Pipeline, corpus: Corpus, data_dir: str | Path | None = None
+) -> tuple[str, ...]:
+    """Returns the names of the sets that a lexicon would read, with auto replaced.
+
+    They are `("none",)` if it would read none. Errors are those of `Lexicon.build`.
+    """
+    counts = _counts(pipeline, corpus)
+    return _vector_names(pipeline, corpus, counts, data_dir) or ("none",)
+
+
+def _counts(pipeline: Pipeline, corpus: Corpus) -> Counts:
+    lowercase = pipeline.data.lowercase
+    return {name: count_tokens(corpus.split(name), lowercase) for name in SPLITS}
 
 
 def _vector_names(

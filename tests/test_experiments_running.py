@@ -182,7 +182,7 @@ def trained(monkeypatch):
 def in_this_process(monkeypatch):
     """Replaces the engine by a loop in this process."""
 
-    def run(jobs, work, processes):
+    def run(self, jobs, work):
         for job in jobs:
             try:
                 result = work(job)
@@ -190,7 +190,7 @@ def in_this_process(monkeypatch):
                 result = local.JobError(f"{type(error).__name__}: {error}", 1.5)
             yield job, result
 
-    monkeypatch.setattr(running.local, "run", run)
+    monkeypatch.setattr(local.Machine, "run", run)
 
 
 @pytest.mark.slow
@@ -232,7 +232,7 @@ def test_runs_can_be_kept(sweep, tmp_path, trained):
 def test_each_record_is_written_before_it_is_returned(sweep, tmp_path, trained, in_this_process):
     folder = tmp_path / "records"
     jobs = sweep.select(["a", "broken"])
-    for number, found in enumerate(run_sweep(jobs, folder, processes=9), 1):
+    for number, found in enumerate(run_sweep(jobs, folder, local.Machine(9)), 1):
         assert read_records(folder)[found.key] == found
         assert len(read_records(folder)) == number
         assert found.jobs == 4  # no more runs at a time than there are
@@ -243,11 +243,14 @@ def test_each_record_is_written_before_it_is_returned(sweep, tmp_path, trained, 
     assert failed.error == "ValueError: x.csv: no" and failed.seconds == 1.5
     assert failed.settings["training.seed"] == 2 and failed.last is None
     assert not [path for path in folder.iterdir() if path.is_dir()]  # only records
-    assert list(run_sweep([], tmp_path / "none")) == [] and not (tmp_path / "none").exists()
+    assert (
+        list(run_sweep([], tmp_path / "none", local.Machine(1))) == []
+        and not (tmp_path / "none").exists()
+    )
 
 
 def test_a_sweep_that_is_left_early_leaves_no_files(sweep, tmp_path, trained, in_this_process):
-    results = run_sweep(sweep.select(["a"]), tmp_path / "records")
+    results = run_sweep(sweep.select(["a"]), tmp_path / "records", local.Machine(1))
     next(results)
     results.close()
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["a-seed1.json"]
@@ -256,7 +259,7 @@ def test_a_sweep_that_is_left_early_leaves_no_files(sweep, tmp_path, trained, in
 def test_a_record_is_replaced(sweep, tmp_path, trained, in_this_process):
     jobs = sweep.select(["a"], seeds=1)
     write_record(tmp_path / "x", record(jobs[0], error="x"))
-    (found,) = run_sweep(jobs, tmp_path / "x")
+    (found,) = run_sweep(jobs, tmp_path / "x", local.Machine(1))
     assert read_records(tmp_path / "x") == by_key(found) and found.error is None
 
 
@@ -282,7 +285,7 @@ def test_errors_name_no_folders_of_this_machine(message, kept):
 @pytest.mark.slow
 def test_a_sweep_in_two_processes(sweep, tmp_path):
     jobs = sweep.select(["a", "broken"], seeds=1) + sweep.select(variants=["checked"])
-    list(run_sweep(jobs, tmp_path / "x", processes=2))
+    list(run_sweep(jobs, tmp_path / "x", local.Machine(2)))
     plain, broken, checked = (read_records(tmp_path / "x")[item.key(1)] for item, _ in jobs)
     assert broken.error.startswith("TrainingDiverged: ") and str(tmp_path) not in broken.error
     # Scoring dev more often changes no score.

@@ -78,8 +78,8 @@ ALLOWED = {
         "treebank", "vocabulary",
     },
     "experiments": {
-        "config", "datasets", "history", "plotting", "pretrained", "pseudo_labels", "runs",
-        "training", "vectors",
+        "config", "corpora", "datasets", "history", "lexicon", "plotting", "pretrained",
+        "pseudo_labels", "runs", "training", "vectors",
     },
 }  # fmt: skip
 WITHOUT_TENSORFLOW = (

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sst_keras.cli import options
+from sst_keras.cli import cluster, options
 from sst_keras.cli.terminal import say
+from sst_keras.errors import UsageError
 from sst_keras.history import shown
 
 if TYPE_CHECKING:
+    from sst_keras.engines.ray import Cluster
     from sst_keras.experiments.records import RunKey, RunRecord
     from sst_keras.experiments.running import Job
 
@@ -32,6 +36,7 @@ _SEVERAL = {"multiple": True, "metavar": "PATTERN"}
 @click.option(
     "--jobs", **_NUMBER, help="Runs at a time, about 1 GB each.  [default: one per core, at most 8]"
 )
+@cluster.options
 @options.data_dir
 @options.vectors
 @options.overrides
@@ -50,6 +55,7 @@ def reproduce(
     variants: tuple[str, ...],
     seeds: int | None,
     jobs: int | None,
+    engine: str,
     data_dir: str | None,
     vectors: tuple[str, ...],
     overrides: tuple[str, ...],
@@ -58,6 +64,7 @@ def reproduce(
     retry: bool,
     dry_run: bool,
     as_json: bool,
+    **request: Any,
 ) -> None:
     """Run all pipelines and seeds of a sweep that have no record yet.
 
@@ -68,6 +75,10 @@ def reproduce(
 
     You can stop this command at any time. The next call runs what is missing. `sst-keras report`
     turns the records into tables and figures.
+
+    With --engine ray, the runs are on a Ray cluster. Every node has this package in the same
+    version. Data, vectors and earlier runs are copied to each node once. A run whose node dies
+    starts again on another one.
     """
     from sst_keras import locations
     from sst_keras.engines import local
@@ -85,18 +96,25 @@ def reproduce(
     folder = Path(records or f"results/{loaded.name}")
     found = read_records(folder)
     pending = pending_jobs(selected, found, retry)
-    processes = jobs or min(local.cores(), 8)
+    cluster.check(engine, request, {"jobs": jobs, "keep": keep})
     if dry_run:
-        left = seconds_left(pending, found.values(), processes)
+        left = seconds_left(pending, found.values(), jobs or min(local.cores(), 8))
         _print_plan(selected, pending, folder, left, as_json)
         return
     check_sources(pending, data_dir)
-    log.info(
-        f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done before; "
-        f"{processes} at a time; records in {folder}"
-    )
-    results = run_sweep(pending, folder, processes, data_dir, keep)
-    _show_progress(results, pending, len(selected), found, processes)
+    with contextlib.ExitStack() as stack:
+        if engine == "ray" and pending:
+            place, pending, data_dir = _on_ray(stack, request, pending, data_dir)
+            where = f" on {place.nodes} {'node' if place.nodes == 1 else 'nodes'}"
+        else:
+            place = local.Machine(min(jobs or min(local.cores(), 8), max(1, len(pending))))
+            where = ""
+        log.info(
+            f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done "
+            f"before; {place.slots} at a time{where}; records in {folder}"
+        )
+        results = run_sweep(pending, folder, place, data_dir, keep)
+        _show_progress(results, pending, len(selected), found, place.slots)
     failed = [item.key(seed) for item, seed in selected if found[item.key(seed)].error is not None]
     if as_json:
         answer = {"records": str(folder), "runs": len(selected), "run_now": len(pending)}
@@ -107,6 +125,32 @@ def reproduce(
         raise click.ClickException(
             f"{len(failed)} of the runs failed. Their records state why; --retry runs them again."
         )
+
+
+def _on_ray(
+    stack: contextlib.ExitStack,
+    request: Mapping[str, Any],
+    jobs: Sequence[Job],
+    data_dir: str | None,
+) -> tuple[Cluster, Sequence[Job], str | None]:
+    """Connects to a cluster, and returns it, the jobs, and the data folder where they run."""
+    from sst_keras.engines.ray import LARGEST
+    from sst_keras.experiments import shipping
+
+    if request["shared_files"]:
+        return stack.enter_context(cluster.connect(**request)), jobs, data_dir
+    jobs = shipping.settle(jobs, data_dir)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
+    size = shipping.ship(jobs, folder, data_dir)
+    if size > LARGEST:
+        raise UsageError(
+            f"expected at most {LARGEST / 1e6:.0f} MB of data, vectors and earlier runs, of which "
+            f"each node gets a copy. Received {size / 1e6:,.0f} MB. Cut vectors with `sst-keras "
+            f"vectors subset`, or use --shared-files.",
+            setting="engine",
+        )
+    connection = cluster.connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
+    return stack.enter_context(connection), jobs, None
 
 
 def _print_plan(

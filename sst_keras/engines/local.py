@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
@@ -30,6 +31,25 @@ def cores() -> int:
     """Returns the number of cores that this process may use; a container may have few."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine, which runs `slots` jobs at a time."""
+
+    slots: int
+
+    @property
+    def cpus(self) -> int:
+        """The cores of each job, if all slots are in use."""
+        return max(1, cores() // self.slots)
+
+    def run(
+        self, jobs: Iterable[Job], work: Callable[[Job], Result]
+    ) -> Iterator[tuple[Job, Result | JobError]]:
+        """As the function `run`, with no more processes than there are jobs."""
+        jobs = list(jobs)
+        return run(jobs, work, min(self.slots, max(1, len(jobs))))
 
 
 def run(

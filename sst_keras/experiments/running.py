@@ -5,16 +5,19 @@ To continue a sweep that was stopped, run the jobs that `pending_jobs` returns.
 
 import contextlib
 import logging
+import platform
 import re
 import statistics
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sst_keras.config import with_settings
-from sst_keras.engines import local
+from sst_keras.engines.local import JobError, Machine, cores
 from sst_keras.errors import UsageError
 from sst_keras.experiments.records import (
     RunKey,
@@ -25,6 +28,9 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.sweep import Experiment
+
+if TYPE_CHECKING:
+    from sst_keras.engines.ray import Cluster
 
 Job = tuple[Experiment, int]  # and a seed
 
@@ -128,7 +134,7 @@ def seconds_left(
 def run_sweep(
     jobs: Sequence[Job],
     folder: str | Path,
-    processes: int = 1,
+    engine: "Machine | Cluster",
     data_dir: str | Path | None = None,
     keep: str | Path | None = None,
 ) -> Iterator[RunRecord]:
@@ -140,8 +146,8 @@ def run_sweep(
     Args:
         jobs: Experiments and seeds. Existing records of them are replaced.
         folder: The folder of records.
-        processes: How many runs are in progress at a time.
-        data_dir: As `locations.data_dirs` takes it.
+        engine: Where the runs are.
+        data_dir: As `locations.data_dirs` takes it, where the runs are.
         keep: The folder below which the runs' own files stay, in folders that are named like the
             records; None to keep none.
     """
@@ -149,39 +155,51 @@ def run_sweep(
         return
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    processes = min(processes, len(jobs))
+    at_once = min(engine.slots, len(jobs))
     with tempfile.TemporaryDirectory(prefix="sst_keras-") as scratch:
-        work = partial(
-            run_job, folder=Path(scratch), data_dir=data_dir, processes=processes, keep=keep
-        )
-        with contextlib.closing(local.run(jobs, work, processes)) as results:
+        work = partial(run_job, data_dir=data_dir, processes=at_once, keep=keep)
+        if isinstance(engine, Machine):  # which removes what killed jobs leave
+            work = partial(work, folder=Path(scratch))
+        else:
+            work = partial(_run_elsewhere, work=work, version=metadata.version("sst-keras"))
+        with contextlib.closing(engine.run(jobs, work)) as results:
             for (experiment, seed), record in results:
-                if isinstance(record, local.JobError):
+                if isinstance(record, JobError):
                     record = RunRecord(
                         experiment.key(seed),
                         recorded_settings(experiment.pipeline) | {"training.seed": seed},
                         record.seconds,
                         _now(),
-                        jobs=processes,
-                        cores=max(1, local.cores() // processes),
+                        jobs=at_once,
+                        cores=engine.cpus,
                         error=_without_paths(str(record)),
                     )
                 write_record(folder, record)
                 yield record
 
 
+def _run_elsewhere(job: Job, work: Callable[[Job], RunRecord], version: str) -> RunRecord:
+    """Does a job on another machine, if that has the same version of this package."""
+    if (here := metadata.version("sst-keras")) != version:
+        raise UsageError(
+            f"{platform.node()} has sst_keras {here}, and the sweep was started with {version}. "
+            f"Install the same version on every node."
+        )
+    return work(job)
+
+
 def run_job(
     job: Job,
-    folder: Path,
+    folder: Path | None = None,
     data_dir: str | Path | None = None,
     processes: int = 1,
     keep: str | Path | None = None,
 ) -> RunRecord:
     """Trains one experiment with one seed and returns its record.
 
-    The run's files are in a temporary folder in `folder`, or stay below `keep`. There, a training
-    that was killed goes on. The record states that `processes` runs were in progress. Whatever
-    `training.train` raises passes.
+    The run's files are in a temporary folder, in `folder` if that is given, or stay below `keep`.
+    There, a training that was killed goes on. The record states that `processes` runs were in
+    progress. Whatever `training.train` raises passes.
     """
     from sst_keras.runs import RunDirectory, new_run
     from sst_keras.training import train
@@ -213,7 +231,7 @@ def run_job(
         seconds=result.seconds,
         ended=_now(),
         jobs=processes,
-        cores=local.cores(),
+        cores=cores(),
         epochs=epochs,
         last=scores(epochs, result.last),
         best=scores(result.best_epoch, result.best),

@@ -56,6 +56,13 @@ def _files_in(folder: Path) -> list[Path]:
     return []
 
 
+def files_at(found: Path | zipfile.Path) -> list[Path]:
+    """Returns the files of what `locate` found: the zip, or the three."""
+    if isinstance(found, zipfile.Path):
+        return [Path(str(found.root.filename))]
+    return [found / name for name in _TREE_FILES]
+
+
 def require(data_dir: str | Path) -> None:
     """Raises a `UsageError` unless SST-5 is in the folder that the user named."""
     folder = Path(data_dir) / "sst"

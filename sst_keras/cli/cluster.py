@@ -1,0 +1,104 @@
+"""The options of commands that can use a Ray cluster, and the connection to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sst_keras.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from sst_keras.engines.ray import Cluster
+
+# What a job that sees the same files needs to find them as this process does.
+_PLACES = ("SST_KERAS_DATA", "TFDS_DATA_DIR", "XDG_CACHE_HOME", "GENSIM_DATA_DIR")
+_OPTIONS = {
+    "engine": {
+        "type": click.Choice(["local", "ray"]),
+        "default": "local",
+        "show_default": True,
+        "help": "Processes of this machine, or a Ray cluster (pip install 'sst-keras[ray]').",
+    },
+    "address": {
+        "metavar": "HOST:PORT",
+        "help": "With ray: the cluster; auto: the one that this machine is part of.  [default: "
+        "one that is started here]",
+    },
+    "cpus": {
+        "type": click.IntRange(1),
+        "metavar": "N",
+        "help": "With ray: cores of each job.  [default: 1]",
+    },
+    "gpus": {
+        "type": click.FloatRange(0, min_open=True),
+        "metavar": "N",
+        "help": "With ray: GPUs of each job; 0.5 lets two jobs share one.  [default: none]",
+    },
+    "shared_files": {
+        "is_flag": True,
+        "help": "With ray: all nodes see the same files, so none are copied to them.",
+    },
+}
+
+
+def options(command: Callable) -> Callable:
+    """Adds the options, whose values are for `check` and `connect`."""
+    for name, about in reversed(_OPTIONS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, **about)(command)
+    return command
+
+
+def check(engine: str, given: Mapping[str, object], other: Mapping[str, object]) -> None:
+    """Raises a `UsageError` for options of the engine that is not used.
+
+    Args:
+        engine: `local` or `ray`.
+        given: Option → value, of those that Ray alone has.
+        other: Option → value, of those that it does not have.
+    """
+    needed, unused = ("ray", given) if engine == "local" else ("local", other)
+    for name, value in unused.items():
+        if value:
+            message = f"expected --engine {needed} with this option. Received: {engine}"
+            raise UsageError(message, setting=name)
+
+
+@contextlib.contextmanager
+def connect(
+    address: str | None = None,
+    cpus: int | None = None,
+    gpus: float | None = None,
+    shared_files: bool = False,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Cluster]:
+    """Connects to a cluster; the arguments are those of `engines.ray.connected`.
+
+    With `shared_files`, jobs run in the present folder, and find data where this process does.
+    """
+    from sst_keras.engines.ray import connected
+
+    if shared_files:
+        environment = {name: os.environ[name] for name in _PLACES if name in os.environ}
+    run_in = os.getcwd() if shared_files else ""
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = connected(address, cpus or 1, gpus or 0, folder, environment, run_in)
+            cluster = stack.enter_context(connection)
+        except ModuleNotFoundError as error:
+            if error.name != "ray":
+                raise
+            raise UsageError(
+                "Ray is not installed. Install it with `pip install 'sst-keras[ray]'`.", "engine"
+            ) from None
+        except ConnectionError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"there is no Ray cluster at {address}: {reason}", "address") from None
+        except ValueError as error:
+            raise UsageError(str(error), "cpus") from None
+        yield cluster

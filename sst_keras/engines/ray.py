@@ -1,0 +1,154 @@
+"""Runs jobs on a Ray cluster: on other machines, or on several nodes of this one.
+
+Ray is an extra: `pip install 'sst-keras[ray]'`. It is imported when a cluster is connected.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sst_keras.engines.local import JobError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_RETRIES = 3  # times that a job starts again after its node or its process died
+_POLL_SECONDS = 1.0  # how long Ctrl-C may wait
+LARGEST = 450_000_000  # bytes of files that Ray takes to its nodes; it refuses 500 MiB
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A connected Ray cluster, and what each job gets of it.
+
+    Attributes:
+        nodes: The number of its nodes.
+        slots: How many jobs run at a time.
+        cpus: Cores of a job.
+        gpus: GPUs of a job; a half means that two jobs share one.
+        folder: The folder that jobs run in, by a path that is good on all nodes; "" for that of
+            their processes.
+    """
+
+    nodes: int
+    slots: int
+    cpus: int
+    gpus: float
+    folder: str = ""
+
+    def run(
+        self, jobs: Iterable[Job], work: Callable[[Job], Result]
+    ) -> Iterator[tuple[Job, Result | JobError]]:
+        """Yields each job with its result, or with a `JobError`, in the order in which they end.
+
+        Each job runs in a new process. If that process or its node dies, the job starts again
+        elsewhere, up to three times. An exception ends it at once. All jobs end when the iterator
+        is closed, on Ctrl-C, and when this process ends, even if it is killed.
+
+        Args:
+            jobs: The jobs. They, `work` and the results are pickled.
+            work: Does a job. Every node can import the module that defines it.
+        """
+        import ray
+
+        # A process that has used TensorFlow keeps its memory, so each job has its own.
+        task = ray.remote(max_calls=1, max_retries=_RETRIES, num_cpus=self.cpus)(_do)
+        if self.gpus:
+            task = task.options(num_gpus=self.gpus)
+        running = {task.remote(work, job, self.folder): job for job in jobs}
+        started = time.perf_counter()
+        try:
+            while running:
+                ended, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+                for reference in ended:
+                    job = running.pop(reference)
+                    try:
+                        result, error, seconds = ray.get(reference)
+                    except ray.exceptions.RayError as failure:
+                        cause = getattr(failure, "cause", None) or failure
+                        error = f"{type(cause).__name__}: {str(cause).strip().splitlines()[0]}"
+                        seconds = time.perf_counter() - started
+                    yield job, JobError(error, seconds) if error else result
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def connected(
+    address: str | None = None,
+    cpus: int = 1,
+    gpus: float = 0,
+    folder: str | Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    run_in: str = "",
+) -> Iterator[Cluster]:
+    """Connects to a cluster for as long as the context lasts.
+
+    Args:
+        address: That of the cluster, such as `10.0.0.1:6379`, or `auto` for the one that this
+            machine is part of; None starts one on this machine.
+        cpus: Cores of each job. TensorFlow uses as many threads.
+        gpus: GPUs of each job.
+        folder: A folder that every node gets a copy of, once. Jobs run in it.
+        environment: Variables of the jobs' environment.
+        run_in: Another folder that jobs run in, if all nodes have it.
+
+    Raises:
+        ModuleNotFoundError: If Ray is not installed.
+        ConnectionError: If there is no cluster at the address.
+        ValueError: If no node has what a job needs.
+    """
+    # What Ray would tell its makers, and lines that it prints about itself.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    threads = {"TF_NUM_INTRAOP_THREADS": str(cpus), "TF_NUM_INTEROP_THREADS": str(cpus)}
+    setting: dict[str, Any] = {"env_vars": threads | dict(environment or {})}
+    if folder:
+        setting["working_dir"] = str(folder)
+    try:
+        ray.init(
+            # Without any, Ray would take a cluster that runs here by chance.
+            address=address or "local",
+            runtime_env=setting,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        yield _described(ray, cpus, gpus, run_in)
+    finally:
+        ray.shutdown()
+
+
+def _described(ray: Any, cpus: int, gpus: float, run_in: str) -> Cluster:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    slots = 0
+    for resources in nodes:
+        fits = resources.get("CPU", 0) // cpus
+        slots += int(min(fits, resources.get("GPU", 0) // gpus) if gpus else fits)
+    if not slots:
+        largest = max((resources.get("CPU", 0) for resources in nodes), default=0)
+        most = max((resources.get("GPU", 0) for resources in nodes), default=0)
+        raise ValueError(
+            f"no node has {cpus} cores and {gpus:g} GPUs. The largest has {largest:g} cores and "
+            f"{most:g} GPUs."
+        )
+    return Cluster(len(nodes), slots, cpus, gpus, run_in)
+
+
+def _do(work: Callable[[Job], Result], job: Job, folder: str) -> tuple[Result | None, str, float]:
+    """Does a job; returns its result, or the text of its exception, and the seconds."""
+    started = time.perf_counter()
+    try:
+        if folder:
+            os.chdir(folder)
+        return work(job), "", time.perf_counter() - started
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}", time.perf_counter() - started

@@ -1,0 +1,133 @@
+"""Puts what the runs of a sweep read into one folder, which other machines get a copy of."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from sst_keras.datasets.sst5 import source
+from sst_keras.errors import UsageError
+from sst_keras.experiments.sweep import Experiment
+from sst_keras.pretrained import LanguageModelRun
+from sst_keras.pseudo_labels import PseudoLabels
+from sst_keras.runs import RUNS_DIR, is_run, open_run
+from sst_keras.settings import Pipeline
+from sst_keras.vectors import sets
+
+_DATA, _PREPARED = "data", "tensorflow_datasets"
+# Where the jobs find what was shipped. They run in the folder.
+ENVIRONMENT = {"SST_KERAS_DATA": _DATA, "TFDS_DATA_DIR": _PREPARED}
+_NOT_FILES = ("auto", "none", "sample")
+
+
+def settle(
+    jobs: Iterable[tuple[Experiment, int]], data_dir: str | Path | None = None
+) -> list[tuple[Experiment, int]]:
+    """Returns the jobs with what is found here for `auto`.
+
+    What another machine finds could be something else.
+    """
+    known: dict[str, Pipeline] = {}
+    settled = []
+    for experiment, seed in jobs:
+        key = repr(experiment.pipeline)
+        if key not in known:
+            known[key] = _settled(experiment.pipeline, data_dir)
+        settled.append((replace(experiment, pipeline=known[key]), seed))
+    return settled
+
+
+def _settled(pipeline: Pipeline, data_dir: str | Path | None) -> Pipeline:
+    data, embedding = pipeline.data, pipeline.embedding
+    if data.dataset != "auto" and embedding.vectors != ("auto",):
+        return pipeline
+    from sst_keras.corpora import load_corpus
+    from sst_keras.lexicon import vector_names
+
+    corpus = load_corpus(data, data_dir)
+    if embedding.vectors == ("auto",):
+        embedding = replace(embedding, vectors=vector_names(pipeline, corpus, data_dir))
+    dataset = corpus.name if data.dataset == "auto" else data.dataset
+    return replace(pipeline, data=replace(data, dataset=dataset), embedding=embedding)
+
+
+def ship(
+    jobs: Iterable[tuple[Experiment, int]], folder: Path, data_dir: str | Path | None = None
+) -> int:
+    """Copies the data sets, vectors and earlier runs of settled jobs, and returns the bytes.
+
+    They are found below the folder by the names that the settings have for them, by a process that
+    runs in it with the variables of `ENVIRONMENT`.
+
+    Raises:
+        InputError: If one is missing or damaged.
+        UsageError: If a path does not lie below the present folder.
+    """
+    pipelines = {repr(item.pipeline): item.pipeline for item, _ in jobs}.values()
+    for name in {pipeline.data.dataset for pipeline in pipelines} - {"sample"}:
+        if name == "sst5":
+            _ship_sst5(folder, data_dir)
+        else:
+            _copy(Path(name), folder / _below_here(name, "data.dataset"))
+    for name in {name for pipeline in pipelines for name in pipeline.embedding.vectors}:
+        if name not in _NOT_FILES:
+            _ship_vectors(name, folder, data_dir)
+    for name in {pipeline.model.init for pipeline in pipelines} - {""}:
+        found = open_run(name) if is_run(name) else LanguageModelRun.find(name)
+        _ship_run(found.path, name, folder, "model.init")
+    for name in {pipeline.data.pseudo_labels for pipeline in pipelines} - {""}:
+        _ship_run(PseudoLabels.find(name).path, name, folder, "data.pseudo_labels")
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _ship_sst5(folder: Path, data_dir: str | Path | None) -> None:
+    found = source.locate(data_dir)
+    if found is not None:
+        for file in source.files_at(found):
+            _copy(file, folder / _DATA / "sst" / file.name)
+    elif source.is_prepared():
+        prepared = source.tfds_dir() / "sst5"
+        _copy(prepared, folder / _PREPARED / "sst5")
+    else:
+        raise source.unavailable(data_dir)
+
+
+def _ship_vectors(name: str, folder: Path, data_dir: str | Path | None) -> None:
+    path = sets.find_vectors(name, data_dir)
+    if Path(name).exists():
+        to = folder / _below_here(name, "embedding.vectors")
+    else:
+        to = folder / _DATA / "vectors" / path.name
+    for file in (path, *path.parent.glob(f"{path.name}.*.np[yz]"), sets.facts_file(path)):
+        if file.is_file():
+            _copy(file, to.with_name(file.name))
+
+
+def _ship_run(path: Path, name: str, folder: Path, setting: str) -> None:
+    """Copies a run's own files; not its plots, exports or what else is in folders there."""
+    to = folder / (_below_here(name, setting) if Path(name).exists() else RUNS_DIR / name)
+    for file in path.iterdir():
+        if file.is_file():
+            _copy(file, to / file.name)
+
+
+def _below_here(name: str, setting: str) -> Path:
+    """Returns a path as it is if it is relative and lies below the present folder."""
+    path = Path(os.path.normpath(name))
+    if path.is_absolute() or ".." in path.parts:
+        raise UsageError(
+            f"expected a path below the present folder, which other machines get a copy of. "
+            f"Received: {name!r}. Start the command where the file is, or use --shared-files if "
+            f"all machines see the same files.",
+            setting=setting,
+        )
+    return path
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, to, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(path, to)

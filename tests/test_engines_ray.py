@@ -1,0 +1,147 @@
+"""Jobs on a Ray cluster of three nodes, which are processes of this machine."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+from sst_keras.engines.local import JobError
+from sst_keras.engines.ray import connected
+
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+# The nodes cannot import this file.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster whose head has no cores for jobs, and two nodes that have one each."""
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for _ in range(2):
+        started.add_node(num_cpus=1)
+    yield started
+    started.shutdown()
+
+
+def double(number):
+    return 2 * number
+
+
+def fail_or_die(what):
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "raise":
+        raise ValueError("no")
+    return what
+
+
+def where_and_when(path):
+    """Notes its process and node, and takes some seconds."""
+    path.write_text(f"{os.getpid()} {ray.get_runtime_context().get_node_id()}")
+    time.sleep(6)
+    return os.getpid()
+
+
+def what_it_finds(name):
+    return (
+        Path(name).read_text(),
+        os.environ["SST_KERAS_DATA"],
+        os.environ["TF_NUM_INTRAOP_THREADS"],
+    )
+
+
+def test_each_job_with_its_result(cluster, tmp_path):
+    (tmp_path / "x.txt").write_text("shipped")
+    with connected(cluster.address, 1, 0, tmp_path, {"SST_KERAS_DATA": "data"}) as found:
+        assert (found.nodes, found.slots) == (3, 2)
+        assert dict(found.run(range(4), double)) == {0: 0, 1: 2, 2: 4, 3: 6}
+        assert list(found.run([], double)) == []
+        results = dict(found.run(["die", "fine", "raise"], fail_or_die))
+        assert results["fine"] == "fine" and str(results["raise"]) == "ValueError: no"
+        assert isinstance(results["die"], JobError) and "died" in str(results["die"])
+        assert list(found.run(["x.txt"], what_it_finds)) == [("x.txt", ("shipped", "data", "1"))]
+
+
+def test_a_job_whose_node_dies_starts_again(cluster, tmp_path):
+    paths = [tmp_path / str(number) for number in range(3)]
+    lost, before = cluster.add_node(num_cpus=1), {}
+
+    def lose_a_node():
+        while not all(path.is_file() and path.read_text() for path in paths):
+            time.sleep(0.1)
+        before.update((path, path.read_text()) for path in paths)
+        cluster.remove_node(lost, allow_graceful=False)
+
+    loss = threading.Thread(target=lose_a_node, daemon=True)
+    loss.start()
+    with connected(cluster.address) as found:
+        ended = dict(found.run(paths, where_and_when))
+    loss.join(10)
+    assert len([path for path in paths if path.read_text() != before[path]]) == 1
+    assert {path: str(pid) for path, pid in ended.items()} == {
+        path: path.read_text().split()[0] for path in paths
+    }
+
+
+def test_more_than_a_node_has(cluster):
+    with pytest.raises(ValueError, match="no node has 9 cores"), connected(cluster.address, 9):
+        pass
+
+
+SWEEP = """
+description = "Tiny."
+pipeline = "mlp"
+seeds = 2
+[base]
+data.dataset = "reviews.csv"
+embedding.vectors = ["mine.txt"]
+training.epochs = 1
+model.units = 4
+[rows]
+a = {}
+"""
+
+
+def test_a_sweep_has_the_records_of_the_local_engine(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sweep.toml").write_text(SWEEP)
+    rows = [
+        f"{word} film {n},{label}" for n in range(20) for label, word in enumerate(("bad", "good"))
+    ]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    Path("mine.txt").write_text("film 1 2\nbad -1 0\ngood 1 0\n")
+    on_ray = ["--engine", "ray", "--address", cluster.address]
+    for name, options in (("local", []), ("ray", on_ray)):
+        command = ["reproduce", "sweep.toml", "--records", name, "--jobs", "2", *options]
+        command = [word for word in command if name == "local" or word not in ("--jobs", "2")]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+    for file in ("a-seed1.json", "a-seed2.json"):
+        local, remote = (json.loads(Path(name, file).read_text()) for name in ("local", "ray"))
+        for record in (local, remote):
+            for name in ("seconds", "ended", "jobs", "cores"):
+                del record[name]
+        assert local == remote and local["last"]["dev"] >= 0
+
+
+def test_usage_errors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sweep.toml").write_text(SWEEP.replace('"reviews.csv"', '"sample"'))
+    for options, message in (
+        (["--address", "auto"], "--address: expected --engine ray"),
+        (["--engine", "ray", "--jobs", "2"], "--jobs: expected --engine local"),
+        (["--engine", "ray", "--keep", "x"], "--keep: expected --engine local"),
+    ):
+        result = CliRunner().invoke(main, ["reproduce", "sweep.toml", *options])
+        assert result.exit_code == 2 and message in result.stderr, result.output
