@@ -60,6 +60,7 @@ setup(
     extras_require={
         "tensorboard": ["tensorboard>=2.19"],
         "serve": ["starlette>=0.45", "uvicorn>=0.30", "prometheus-client>=0.20"],
+        "parquet": ["pyarrow>=17"],
         "ray": ["ray[data]>=2.50", "pyarrow>=17"],
         "onnx": ["tf2onnx>=1.16", "onnx>=1.17"],
         "test": [
@@ -68,6 +69,8 @@ setup(
             "hypothesis>=6.100",  # properties of tables, texts and splits
             "pandas>=2.2",  # writes tables that the reader must read
             "ruff>=0.9",
+            "ray[data]>=2.50",  # a cluster of processes
+            "pyarrow>=17",
             "dill",  # TFDS tests builders with it
             "scikit-learn>=1.5",  # checks the metrics
             "starlette>=0.45",  # the server

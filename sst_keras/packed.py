@@ -70,7 +70,10 @@ def check_zip(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     # The directory may lie about the packed sizes, so the zip's own is what counts.
-    if sum(member.file_size for member in members) > max(
-        _HARMLESS, _MOST_TIMES * path.stat().st_size
-    ):
+    check_unpacked(path, sum(member.file_size for member in members))
+
+
+def check_unpacked(path: Path, size: int) -> None:
+    """Raises an `InputError` if a file says that it unpacks to absurdly many bytes."""
+    if size > max(_HARMLESS, _MOST_TIMES * path.stat().st_size):
         raise too_large(path)

@@ -46,11 +46,16 @@ _OPTIONS = {
 }
 
 
-def options(command: Callable) -> Callable:
-    """Adds the options, whose values are for `check` and `connect`."""
-    for name, about in reversed(_OPTIONS.items()):
-        command = click.option(f"--{name.replace('_', '-')}", name, **about)(command)
-    return command
+def options(*without: str) -> Callable:
+    """Adds the options, whose values are for `check` and `connect`, except for some."""
+
+    def add(command: Callable) -> Callable:
+        for name, about in reversed(_OPTIONS.items()):
+            if name not in without:
+                command = click.option(f"--{name.replace('_', '-')}", name, **about)(command)
+        return command
+
+    return add
 
 
 def check(engine: str, given: Mapping[str, object], other: Mapping[str, object]) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sst_keras.cli import options
+from sst_keras.cli import cluster, options
+from sst_keras.cli.terminal import say
 from sst_keras.controls import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import SMALL, find_export, model_places, open_run
-from sst_keras.settings import Pipeline
+from sst_keras.settings import DataConfig, Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.serving.prediction import Prediction, Predictor
@@ -45,13 +47,26 @@ class TextsCommand(click.Command):
 @click.option(
     "--file",
     metavar="FILE",
-    help="CSV, TSV or JSON, of which each row is predicted, or another file with a text per line; "
-    "- is standard input.",
+    help="CSV, TSV, JSON or Parquet, of which each row is predicted, or another file with a text "
+    "per line; - is standard input. With --out DIR also a folder or a pattern.",
 )
 @click.option(
     "--out",
-    metavar="FILE",
-    help="Write the rows of --file with their predictions to this CSV, TSV or JSONL file.",
+    metavar="FILE|DIR",
+    help="Write the rows of --file with their predictions to this CSV, TSV or JSONL file, or in "
+    "parts into this folder.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "tsv", "jsonl", "parquet"]),
+    help="Of the parts in --out DIR.  [default: csv]",
+)
+@click.option(
+    "--part-rows",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Rows of a part in --out DIR, about.  [default: 50,000]",
 )
 @click.option(
     "--resume", is_flag=True, help="Go on with --out where the same command was stopped or killed."
@@ -61,14 +76,21 @@ class TextsCommand(click.Command):
     is_flag=True,
     help="Do not put ' before the cells of CSV and TSV that a spreadsheet takes for formulas.",
 )
+@cluster.options("shared_files")
 @options.reading(*_READING)
 @options.as_json
 def predict(
     arguments: tuple[str, ...],
     file: str | None,
     out: str | None,
+    form: str | None,
+    part_rows: int | None,
     resume: bool,
     keep_formulas: bool,
+    engine: str,
+    address: str | None,
+    cpus: int | None,
+    gpus: float | None,
     as_json: bool,
     **reading: object,
 ) -> None:
@@ -81,6 +103,10 @@ def predict(
     With --out, a column prediction_problem has that reason. The rows are written to OUT.part, which
     becomes OUT at the end. In CSV and TSV, a cell that begins with =, +, - or @ and is not a number
     gets ' before it, so that spreadsheets do not take it for a formula.
+
+    If --out names a folder, --file may name many files, and each part in the folder has some rows
+    of one of them. parts.jsonl there says which parts are done. With --engine ray, the parts are
+    made by a Ray cluster, whose nodes all see the files, the model and the folder.
     """
     model, texts = model_and_texts(arguments)
     if texts and file:
@@ -89,6 +115,18 @@ def predict(
         raise UsageError("expected --file and --out, to go on with them.", setting="resume")
     if keep_formulas and not out:
         raise UsageError("expected --out, which it is about.", setting="keep_formulas")
+    request = {"address": address, "cpus": cpus, "gpus": gpus}
+    cluster.check(engine, request, {})
+    in_parts = bool(out) and not out.lower().endswith((".csv", ".tsv", ".jsonl"))
+    for name, value in (("form", form), ("part_rows", part_rows), ("engine", engine == "ray")):
+        if value and not (in_parts and file not in (None, "-")):
+            name = "format" if name == "form" else name
+            raise UsageError("expected --file, and --out with a folder.", setting=name)
+    if in_parts and file not in (None, "-"):
+        parts = {"ending": f".{form or 'csv'}", "keep_formulas": keep_formulas}
+        parts |= {"rows": part_rows} if part_rows else {}
+        _predict_parts(model, file, Path(out), reading, parts, resume, engine, request, as_json)
+        return
     for text in texts:
         if _is_file(text):
             raise UsageError(f"expected a text. {text!r} is a file: did you mean --file {text}?")
@@ -126,6 +164,61 @@ def predict(
         for answers in blocks:
             print_answers(answers)
     _report(table)
+
+
+def _predict_parts(
+    model: str,
+    name: str,
+    out: Path,
+    reading: Mapping[str, object],
+    parts: Mapping[str, Any],
+    resume: bool,
+    engine: str,
+    request: Mapping[str, Any],
+    as_json: bool,
+) -> None:
+    """Predicts the rows of a file, a folder or a pattern into the parts of a folder."""
+    from sst_keras.cli.progress import bar
+    from sst_keras.files import sha256
+    from sst_keras.serving.parts import Job, predict_parts
+    from sst_keras.tables import patterns
+
+    found = patterns.matches(name)
+    if not found:
+        raise UsageError(f"there is no file or folder {name!r}. Correct the path.", setting="file")
+    paths = []
+    for path in found:
+        paths += patterns.files_in(path)[0] if path.is_dir() else [path]
+    out = out.resolve()
+    paths = [path for path in dict.fromkeys(map(Path.resolve, paths)) if out not in path.parents]
+    if not paths:
+        raise UsageError(
+            f"expected files ending in {', '.join(patterns.ENDINGS)} in {name!r}. Received none.",
+            setting="file",
+        )
+    data = _data(model, reading)
+    folder = find_model(Path(model)).resolve()
+    fingerprint = sha256(folder / "variables" / "variables.index")
+    job = Job(tuple(paths), data, folder, fingerprint, out, **parts)
+    with contextlib.ExitStack() as stack:
+        flow = None
+        if engine == "ray":
+            flow = stack.enter_context(cluster.connect(**request)).flow
+        move = stack.enter_context(bar(lambda done, size: f"Predicting into {out.name}", "rows"))
+        done = predict_parts(job, flow, resume, lambda done: move(done.rows, 0))
+    for note in done.notes():
+        log.warning(note)
+    if as_json:
+        answer = {"out": str(out), "files": len(paths), "parts": done.parts, "rows": done.rows}
+        answer |= {"not_classified": done.not_classified, "problems": done.problems}
+        say(to_json(answer))
+    else:
+        say(f"{out}: {done.rows:,} rows with their predictions, in {done.parts:,} parts")
+    if done.problems:
+        shown = "\n".join(list(done.problems.values())[:10])
+        raise click.ClickException(
+            f"{len(done.problems):,} of {len(paths):,} files could not be read to the end:\n{shown}"
+        )
 
 
 def _write(
@@ -174,13 +267,19 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(f"expected a file. {str(path)!r} {problem}.", setting="file")
-    data = options.changed(Pipeline(), reading).data
+    data = _data(model, reading)
     given = {name for name, value in reading.items() if value} - {"encoding", "markup"}
-    if "text_column" not in given and not find_export(model):
-        data = replace(data, text_column=open_run(model).pipeline.data.text_column)
     if not given and not is_table(path, data):
         return open_lines(path, data, lenient=True)
     return open_table(path, data, with_label=False, lenient=True)
+
+
+def _data(model: str, reading: Mapping[str, object]) -> DataConfig:
+    """Returns how files are read. A run's own column of texts is the default."""
+    data = options.changed(Pipeline(), reading).data
+    if not reading["text_column"] and not find_export(model):
+        data = replace(data, text_column=open_run(model).pipeline.data.text_column)
+    return data
 
 
 def _report(table: Table | Lines) -> None:

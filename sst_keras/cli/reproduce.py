@@ -36,7 +36,7 @@ _SEVERAL = {"multiple": True, "metavar": "PATTERN"}
 @click.option(
     "--jobs", **_NUMBER, help="Runs at a time, about 1 GB each.  [default: one per core, at most 8]"
 )
-@cluster.options
+@cluster.options()
 @options.data_dir
 @options.vectors
 @options.overrides

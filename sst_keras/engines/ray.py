@@ -5,8 +5,9 @@ Ray is an extra: `pip install 'sst-keras[ray]'`. It is imported when a cluster i
 
 import logging
 import os
+import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _RETRIES = 3  # times that a job starts again after its node or its process died
+_ACTORS_OF_A_READER = 8  # which reads faster than these predict
 _POLL_SECONDS = 1.0  # how long Ctrl-C may wait
 LARGEST = 450_000_000  # bytes of files that Ray takes to its nodes; it refuses 500 MiB
 
@@ -78,6 +80,45 @@ class Cluster:
             for reference in running:
                 ray.cancel(reference, force=True)
 
+    def flow(
+        self,
+        items: Sequence[Any],
+        read: Callable[[Any], Iterator[dict[str, Any]]],
+        actor: type,
+        arguments: tuple,
+    ) -> Iterator[dict[str, Any]]:
+        """Yields what actors make of what is read from some items, in no order.
+
+        Ray Data reads a few items at a time, and keeps what waits for an actor within bounds. What
+        a node that dies was doing is done again by another one.
+
+        Args:
+            items: Things to read, such as the names of files. They are pickled.
+            read: Yields what is in an item: dictionaries of numbers, strings and bytes.
+            actor: A class. Each actor makes an instance of it, and calls that with one dictionary
+                at a time. It returns another one.
+            arguments: Those of the class.
+        """
+        from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy, from_items
+
+        if not items:
+            return
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        # Each dictionary is a block of its own, so that the actors share them evenly.
+        context.target_max_block_size = 1
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        packed = [{"item": pickle.dumps(item)} for item in items]
+        reading = from_items(packed, override_num_blocks=len(packed)).flat_map(
+            lambda row: read(pickle.loads(row["item"])),
+            num_cpus=0,  # all cores are the actors'
+            compute=TaskPoolStrategy(size=1 + self.slots // _ACTORS_OF_A_READER),
+        )
+        resources = {"num_cpus": self.cpus} | ({"num_gpus": self.gpus} if self.gpus else {})
+        pool = ActorPoolStrategy(min_size=1, max_size=self.slots)
+        done = reading.map(actor, fn_constructor_args=arguments, compute=pool, **resources)
+        yield from done.iter_rows()
+
 
 @contextmanager
 def connected(
@@ -107,6 +148,7 @@ def connected(
     # What Ray would tell its makers, and lines that it prints about itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     threads = {"TF_NUM_INTRAOP_THREADS": str(cpus), "TF_NUM_INTEROP_THREADS": str(cpus)}

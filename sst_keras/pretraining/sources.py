@@ -16,9 +16,10 @@ from sst_keras.config import suggest
 from sst_keras.datasets.sst5.source import tfds_dir
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
+from sst_keras.tables import patterns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 from sst_keras.tables.folders import passed_over
-from sst_keras.tables.reading import TABLES, is_table, open_table
+from sst_keras.tables.reading import is_table, open_table
 from sst_keras.vectors import sets
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class TextFiles:
         """
         done = 0
         for path in self.paths:
-            if _ending(path) == ".txt" and not is_table(path, self.data):
+            if patterns.ending(path) == ".txt" and not is_table(path, self.data):
                 raise UsageError(
                     f"{path}: expected a table with a column of labels. Received lines of text.",
                     setting="document_labels",
@@ -117,7 +118,7 @@ class TextFiles:
         # These settings say that it is a table.
         if any(getattr(self.data, name) != getattr(DataConfig(), name) for name in _SETTINGS[:4]):
             return False
-        return _ending(path) == ".txt" or not is_table(path, self.data)
+        return patterns.ending(path) == ".txt" or not is_table(path, self.data)
 
 
 def _blocks_of_lines(path: Path, encoding: Encoding) -> Iterator[list[str]]:
@@ -232,8 +233,7 @@ def find_source(
     names = [names] if isinstance(names, str) else list(names)
     found, others = [], []
     for name in names:
-        # An empty name, perhaps of a variable that is not set, is not this folder.
-        paths = [Path(name)] if name and Path(name).exists() else sorted(map(Path, _matches(name)))
+        paths = patterns.matches(name)
         if not paths:
             if len(names) == 1 and _may_be_dataset(name):
                 return _find_dataset(name, data, data_dir)
@@ -243,23 +243,21 @@ def find_source(
             if not path.is_dir():
                 found.append(path)
                 continue
-            inside = [each for each in sorted(path.rglob("*")) if _is_visible(each, path)]
-            vectors = [each for each in inside if sets.training_facts(each)]  # made from texts
-            made = {*vectors, *map(sets.facts_file, vectors)}
-            inside = [each for each in inside if each not in made]
-            texts = [each for each in inside if _ending(each) in (".txt", *TABLES)]
-            found += texts
-            others += [each for each in inside if each not in {*texts}]
+            texts, rest = patterns.files_in(path)
+            vectors = [each for each in (*texts, *rest) if sets.training_facts(each)]
+            made = {*vectors, *map(sets.facts_file, vectors)}  # from texts
+            found += [each for each in texts if each not in made]
+            others += [each for each in rest if each not in made]
     files = tuple({path.resolve(): path for path in found}.values())
     if not files:
         raise UsageError(
-            f"expected files ending in .txt, {', '.join(TABLES)}, or one of these and .gz, in "
+            f"expected files ending in {', '.join(patterns.ENDINGS)}, or one of these and .gz, in "
             f"{', '.join(names)}. Received none.",
             setting="corpus",
         )
     first = Path(names[0]) if Path(names[0]).exists() else files[0]
     stem = first.resolve().name
-    for ending in (".gz", ".txt", *TABLES):
+    for ending in (".gz", *patterns.ENDINGS):
         stem = stem.removesuffix(ending) or stem
     more = len(names) - 1 if len(names) > 1 else len(files) - 1 if glob.has_magic(names[0]) else 0
     source = TextFiles(f"{stem}-and-{more}-more" if more else stem, files, data)
@@ -268,22 +266,10 @@ def find_source(
     return source
 
 
-def _matches(name: str) -> list[str]:
-    return glob.glob(name, recursive=True) if glob.has_magic(name) else []
-
-
-def _is_visible(path: Path, folder: Path) -> bool:
-    parts = path.relative_to(folder).parts
-    return path.is_file() and not any(part.startswith(".") for part in parts)
-
-
-def _ending(path: Path) -> str:
-    return Path(path.name.lower().removesuffix(".gz")).suffix
-
-
 def _may_be_dataset(name: str) -> bool:
     """Whether a name is not clearly a path: `imdb_reviews`, `name/config:1.0.0`."""
-    return not glob.has_magic(name) and _ending(Path(name)) not in (".txt", ".gz", *TABLES)
+    endings = (".gz", *patterns.ENDINGS)
+    return not glob.has_magic(name) and patterns.ending(Path(name)) not in endings
 
 
 def _find_dataset(name: str, data: DataConfig, data_dir: str | Path | None) -> Dataset:

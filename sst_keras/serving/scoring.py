@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.prediction import Prediction, Predictor
-from sst_keras.tables.encodings import count_lines
 from sst_keras.tables.reading import Block, Table
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
@@ -177,7 +176,12 @@ def check_out(predictor: Predictor, table: Table | Lines, out: Path) -> None:
         raise UsageError(message, setting="out")
     if out.is_dir():
         raise UsageError(f"expected a file. {str(out)!r} is a folder.", setting="out")
-    if taken := [name for name in _new_names(predictor) if name in table.names]:
+    check_new_names(predictor, table.names)
+
+
+def check_new_names(predictor: Predictor, names: Sequence[str]) -> None:
+    """Raises a `UsageError` if a table has a column that predictions take."""
+    if taken := [name for name in new_names(predictor) if name in names]:
         raise UsageError(
             f"the file has a column {taken[0]!r} already. Rename it first.", setting="file"
         )
@@ -222,7 +226,7 @@ def score_table(
         InputError: If the file cannot be read.
     """
     check_out(predictor, table, out)
-    names, new = table.names or ("text",), _new_names(predictor)
+    names, new = table.names or ("text",), new_names(predictor)
     part, state_file = _parts(out)
     job = _job(table, model, keep_formulas)
     state = _state(part, state_file, job, resume)
@@ -230,7 +234,7 @@ def score_table(
     for what, (number, lines) in counted.items():
         table.counts[what] = (number, list(lines))
     if progress and isinstance(table, Table):
-        total = count_lines(table.path, table.format.encoding)
+        total = table.size()
     rows = state["rows"]
     out.parent.mkdir(parents=True, exist_ok=True)
     # Half of a surrogate pair, which JSON can hold, becomes a question mark.
@@ -238,12 +242,9 @@ def score_table(
     with files.named_errors(part), part.open(mode, **encoding, newline="") as file:
         file.seek(state["bytes"])
         file.truncate()
-        with _writer(out, file, [*names, *new], rows > 0, keep_formulas) as write:
+        with row_writer(out.suffix, file, [*names, *new], rows > 0, keep_formulas) as write:
             for answers in predictions(predictor, table, skip=rows, longest=longest):
-                for answer in answers:
-                    row = answer.row if table.names else (answer.text,)
-                    if write([*_padded(row, len(names)), *_answer(answer, len(new))]):
-                        table.count(_FORMULA, answer.line)
+                write_answers(write, answers, table, len(new))
                 rows += len(answers)
                 file.flush()
                 state = job | {"rows": rows, "bytes": part.stat().st_size}
@@ -260,12 +261,27 @@ def score_table(
     return rows
 
 
+def write_answers(
+    write: Callable[[Sequence[Any]], bool], answers: Sequence[Answer], table: Any, new: int
+) -> None:
+    """Writes rows of a table with their predictions, which take `new` columns.
+
+    The table counts those that `write` changed, because they look like formulas.
+    """
+    width = len(table.names) or 1
+    for answer in answers:
+        row = answer.row if table.names else (answer.text,)
+        if write([*_padded(row, width), *_answer(answer, new)]):
+            table.count(_FORMULA, answer.line)
+
+
 def _parts(out: Path) -> tuple[Path, Path]:
     """Returns the files that a stopped command leaves: the rows, and what they are of."""
     return out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.part.json")
 
 
-def _new_names(predictor: Predictor) -> list[str]:
+def new_names(predictor: Predictor) -> list[str]:
+    """Returns the names of the columns that predictions take."""
     classes = (f"probability_{name}" for name in predictor.class_names)
     return [_CLASS, _PROBABILITY, *classes, _PROBLEM]
 
@@ -343,12 +359,13 @@ def _disarmed(value: Any) -> Any:
 
 
 @contextmanager
-def _writer(
-    out: Path, file: TextIO, names: Sequence[str], has_head: bool, keep_formulas: bool
+def row_writer(
+    ending: str, file: TextIO, names: Sequence[str], has_head: bool, keep_formulas: bool
 ) -> Iterator[Callable[[Sequence[Any]], bool]]:
     """Yields a function that writes a row of values; None is an empty cell, or null in JSON.
 
-    It returns whether a cell got an apostrophe, because it looked like a formula.
+    It returns whether a cell got an apostrophe, because it looked like a formula. The ending of the
+    file says what is written: CSV, TSV or JSON Lines.
     """
 
     def write_json(row: Sequence[Any]) -> bool:
@@ -356,10 +373,10 @@ def _writer(
         file.write(json.dumps(written, ensure_ascii=False) + "\n")
         return False
 
-    if out.suffix == ".jsonl":
+    if ending == ".jsonl":
         yield write_json
         return
-    writer = csv.writer(file, delimiter="\t" if out.suffix == ".tsv" else ",", lineterminator="\n")
+    writer = csv.writer(file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
     if not has_head:
         writer.writerow(names if keep_formulas else map(_disarmed, names))
     # A carriage return, which ends a line to some readers, is not quoted by itself.

@@ -13,6 +13,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
 from sst_keras.tables.columns import Columns, find_column, find_columns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
+from sst_keras.tables.parquet import is_parquet
 
 _SAMPLE = 1 << 18  # characters
 _OBJECTS = 100  # lines of JSON that are tried
@@ -57,9 +58,9 @@ class Format(NamedTuple):
     """How a file is read.
 
     Attributes:
-        kind: `table`, `json-lines`, `json` (an array), `json-objects` (over several lines),
-            `labelled` (fastText's `__label__`), `numbered` (a number, then the text) or `lines`
-            (texts only).
+        kind: `table`, `parquet`, `json-lines`, `json` (an array), `json-objects` (over several
+            lines), `labelled` (fastText's `__label__`), `numbered` (a number, then the text) or
+            `lines` (texts only).
         delimiter: What separates the fields of a `table`.
         quoting: A choice of `data.quoting` other than auto.
         skips_space: Whether a space after the delimiter does not count.
@@ -78,6 +79,8 @@ class Format(NamedTuple):
     columns: Columns | None = None
 
     def __str__(self) -> str:
+        if self.kind == "parquet":
+            return "Parquet"
         if self.kind != "table":
             return f"{_KINDS[self.kind]}, {self.encoding}"
         delimiter = _DELIMITERS.get(self.delimiter, repr(self.delimiter))
@@ -98,6 +101,8 @@ def find_format(
         UsageError: If columns or settings do not fit the file.
         InputError: If the file cannot be read as text.
     """
+    if is_parquet(path):
+        return Format("parquet", Encoding("utf-8", False, "\n"))
     encoding = find_encoding(path, data.encoding, lenient)
     lines = _sample(read_lines(path, encoding))
     first = next((line for line in lines if line.strip()), "")

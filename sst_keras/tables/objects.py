@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_keras.errors import InputError
+from sst_keras.tables import parquet
 from sst_keras.tables.encodings import read_lines
 from sst_keras.tables.formats import Format
 
@@ -17,6 +18,8 @@ NAMED = 100  # the first objects, whose names are those of the columns
 
 def object_names(path: Path, found: Format) -> tuple[str, ...]:
     """Returns the names in a file's first objects, in the order in which they come."""
+    if found.kind == "parquet":
+        return parquet.column_names(path)
     names: dict[str, None] = {}
     objects = read_objects(path, found, lenient=found.encoding.errors != "strict")
     rows = [row for _, row in islice(objects, NAMED) if not isinstance(row, InputError)]
@@ -49,8 +52,12 @@ def read_objects(
 ) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
     """Yields the objects of JSON Lines, or of other JSON, and the line where each starts.
 
-    If `lenient`, the error comes in the place of a line of JSON Lines that cannot be read.
+    The objects of Parquet are its rows, and their lines are the rows' numbers, from 1. If
+    `lenient`, the error comes in the place of a line of JSON Lines that cannot be read.
     """
+    if found.kind == "parquet":
+        yield from enumerate(parquet.read_rows(path), start=1)
+        return
     if found.kind in ("json", "json-objects"):
         content = "".join(read_lines(path, found.encoding))
         yield from _all_objects(path, content, found.kind == "json")

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
+from sst_keras.tables import parquet
 from sst_keras.tables.columns import find_column
-from sst_keras.tables.encodings import find_encoding, read_lines
+from sst_keras.tables.encodings import count_lines, find_encoding, read_lines
 from sst_keras.tables.formats import Format, QuotingError, find_format, is_torn, split_lines
 from sst_keras.tables.notation import only_entry, undo_markup, undo_python
 from sst_keras.tables.objects import (
@@ -22,7 +23,8 @@ from sst_keras.tables.objects import (
     text_of,
 )
 
-TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # endings of tables' names
+# Endings of tables' names.
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet")
 _BLOCK, _SAMPLE = 8192, 100  # rows
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 _SHOWN = 5  # lines in a note
@@ -125,6 +127,24 @@ class Table(Source):
     data: DataConfig
     counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     lenient: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What its rows are numbered by: `line`, or `row` in Parquet."""
+        return "row" if self.format.kind == "parquet" else "line"
+
+    def place(self, line: int) -> str:
+        """Returns where a row is, for messages."""
+        return f"{self.path}, {self.unit} {line}"
+
+    def _where(self, lines: Sequence[int]) -> str:
+        return f"{self.unit}{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
+
+    def size(self) -> int:
+        """Returns how many lines it has, or rows if it is Parquet. It reads the file."""
+        if self.format.kind == "parquet":
+            return parquet.count_rows(self.path)
+        return count_lines(self.path, self.format.encoding)
 
     @property
     def about(self) -> str:
@@ -389,7 +409,7 @@ def _json_rows(table: Table) -> Iterator[tuple]:
     for line, row in read_objects(table.path, table.format, table.lenient):
         if table.lenient and not isinstance(row, InputError) and not row.keys() <= known:
             table.count(f"had names that the first {NAMED} lack, which were left out", line)
-        place, problem = f"{table.path}, line {line}", ""
+        place, problem = table.place(line), ""
         text = label = value = ""
         try:
             if isinstance(row, InputError):

@@ -1,0 +1,369 @@
+"""Many files of texts → their predictions in parts, in this process or by the actors of a cluster.
+
+A part has some ten thousand rows of one file. It appears complete or not at all, and its content
+depends on nothing but the file, the model and the settings. So a job that was killed, or whose
+nodes died, goes on with the parts that are missing, and no text is predicted into two of them.
+"""
+
+import contextlib
+import json
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sst_keras import files
+from sst_keras.errors import InputError, UsageError
+from sst_keras.serving.prediction import Predictor
+from sst_keras.serving.scoring import (
+    NOT_CLASSIFIED,
+    check_new_names,
+    new_names,
+    predictions,
+    row_writer,
+    write_answers,
+)
+from sst_keras.settings import DataConfig
+from sst_keras.tables.reading import Block, Source, Table, is_table, open_lines, open_table
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+ROWS = 50_000  # of a part, about
+_SHOWN = 5  # lines that a note names
+_BLOCK = 8192  # rows that are predicted at a time
+_LOG = "parts.jsonl"
+_FORMAT = 1  # of the log
+
+Item = dict[str, Any]
+Flow = Callable[[Sequence[Any], Callable, type, tuple], Iterable[Item]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is predicted, how, and into which folder.
+
+    Attributes:
+        files: The files, in order. A part's name begins with the number of its file.
+        data: How they are read.
+        model: The folder of the SavedModel.
+        fingerprint: What tells the model from another.
+        out: The folder of the parts.
+        ending: That of the parts, of `ENDINGS`.
+        rows: About how many rows a part has.
+        keep_formulas: As `scoring.score_table` takes it.
+    """
+
+    files: tuple[Path, ...]
+    data: DataConfig
+    model: Path
+    fingerprint: str
+    out: Path
+    ending: str = ".csv"
+    rows: int = ROWS
+    keep_formulas: bool = False
+
+    def about(self) -> dict[str, Any]:
+        """Returns what must be the same when the job goes on."""
+        stats = [path.stat() for path in self.files]
+        return {
+            "format": _FORMAT,
+            "files": [
+                [str(path), stat.st_size, stat.st_mtime_ns]
+                for path, stat in zip(self.files, stats, strict=True)
+            ],
+            "reading": str(self.data),
+            "model": self.fingerprint,
+            "ending": self.ending,
+            "rows": self.rows,
+            "keep_formulas": self.keep_formulas,
+        }
+
+    def part(self, file: int, number: int) -> Path:
+        """Returns where a part is."""
+        return self.out / f"part-{file:05}-{number:06}{self.ending}"
+
+    def open(self, file: int) -> Table:
+        """Opens a file, whose bad rows become problems of its blocks."""
+        path = self.files[file]
+        if is_table(path, self.data):
+            return open_table(path, self.data, with_label=False, lenient=True)
+        return open_lines(path, self.data, lenient=True)
+
+
+@dataclass
+class Summary:
+    """What a job has done.
+
+    Attributes:
+        files: The files.
+        rows: Rows in all parts, also those of earlier calls.
+        parts: Number of parts.
+        problems: File → why its rest could not be read.
+    """
+
+    files: tuple[Path, ...]
+    rows: int = 0
+    parts: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    _counts: dict[int, "_Rows"] = field(default_factory=dict)
+
+    @property
+    def not_classified(self) -> int:
+        """The number of rows without a prediction."""
+        return sum(each.counts.get(NOT_CLASSIFIED, (0,))[0] for each in self._counts.values())
+
+    def notes(self) -> list[str]:
+        """Returns a sentence on each unusual thing in each file."""
+        return [note for _, each in sorted(self._counts.items()) for note in each.notes()]
+
+    def add(self, item: Item) -> None:
+        """Adds a part that is done, the end of a file, or why its rest could not be read."""
+        file = item["file"]
+        self.rows += item["rows"]
+        self.parts += item["number"] >= 0
+        if item["problem"]:
+            self.problems[str(self.files[file])] = item["problem"]
+        of_file = self._counts.setdefault(file, _Rows(self.files[file], (), []))
+        for what, (number, lines) in json.loads(item["counts"]).items():
+            before, first = of_file.counts.get(what, (0, []))
+            of_file.counts[what] = before + number, sorted([*first, *lines])[:_SHOWN]
+
+
+@dataclass
+class _Rows(Source):
+    """Rows of a file that are held in memory; `predictions` takes it as a table."""
+
+    path: Path
+    names: tuple[str, ...]
+    held: list[Block]
+    counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yields the rows."""
+        return iter(self.held)
+
+
+def predict_parts(
+    job: Job,
+    flow: Flow | None = None,
+    resume: bool = False,
+    progress: Callable[[Summary], None] = lambda done: None,
+) -> Summary:
+    """Predicts each row of many files, and writes the rows with their predictions in parts.
+
+    The columns are those of `scoring.score_table`. `parts.jsonl` in the folder says which parts are
+    done; its last line has `complete`.
+
+    Args:
+        job: The files, the model and the folder.
+        flow: Sends parts to the actors of a cluster, as `Cluster.flow` does; None to predict here.
+            Then all nodes see the files, the model and the folder under the same paths.
+        resume: Whether to go on after what an earlier call has done.
+        progress: Is called after each part.
+
+    Raises:
+        UsageError: If the folder has other files, or a column exists already.
+        InputError: If no file can be read. A file that cannot be read to its end is among the
+            `problems` if there are others.
+    """
+    log, summary = _Log(job), Summary(job.files)
+    parts: dict[int, set[int]] = {number: set() for number in range(len(job.files))}
+    ends: dict[int, int] = {}
+    for item in log.read(resume):
+        summary.add(item)
+        if item["number"] < 0:
+            ends[item["file"]] = item["parts"]
+        else:
+            parts[item["file"]].add(item["number"])
+    left = [(file, done) for file, done in parts.items() if ends.get(file) != len(done)]
+    with log.opened() as write:
+        for item in (flow or _here)(left, _Reader(job), _Scorer, (job,)):
+            if not item["problem"]:
+                write(item)
+            summary.add(item)
+            progress(summary)
+        if not summary.problems:
+            write({"complete": True, "rows": summary.rows, "parts": summary.parts})
+    return summary
+
+
+def _here(
+    items: Sequence[Any], read: Callable[[Any], Iterator[Item]], actor: type, arguments: tuple
+) -> Iterator[Item]:
+    score = actor(*arguments)
+    for item in items:
+        yield from map(score, read(item))
+
+
+class _Reader:
+    """Reads a file into items, one for each part that is missing, and one at its end."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def __call__(self, of: tuple[int, set[int]]) -> Iterator[Item]:
+        file, done = of
+        number = 0
+        try:
+            table = self.job.open(file)
+            for blocks in _grouped(table, self.job.rows):
+                if number not in done:
+                    yield _item(file, number, rows=len(blocks)) | {
+                        "content": pickle.dumps((table.names or ("text",), blocks))
+                    }
+                number += 1
+            yield _item(file, -1, table.counts, parts=number)
+        except InputError as error:
+            yield _item(file, -1, problem=str(error))
+
+
+def _item(
+    file: int,
+    number: int,
+    counts: Mapping[str, tuple[int, list[int]]] | None = None,
+    rows: int = 0,
+    parts: int = 0,
+    problem: str = "",
+) -> Item:
+    """Returns a part, or with the number -1 the end of a file that has so many `parts`."""
+    about = {"file": file, "number": number, "rows": rows, "parts": parts}
+    return about | {"counts": json.dumps(counts or {}), "problem": problem, "content": b""}
+
+
+def _grouped(table: Table, rows: int) -> Iterator[list[Block]]:
+    """Yields the blocks of a file that make up each part."""
+    group, size = [], 0
+    for block in table.blocks(min(_BLOCK, rows)):
+        group.append(block)
+        size += len(block.lines)
+        if size >= rows:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+class _Scorer:
+    """Writes the parts; an actor of a cluster is one."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.predictor = job, Predictor.load(job.model)
+
+    def __call__(self, item: Item) -> Item:
+        file, number = item["file"], item["number"]
+        if number < 0:
+            return dict(item)
+        try:
+            table = _Rows(self.job.files[file], *pickle.loads(item["content"]))
+            check_new_names(self.predictor, table.names)
+            size = sum(len(block.lines) for block in table.held)
+            with files.whole_file(self.job.part(file, number)) as partial:
+                self._write(table, partial)
+        except InputError as error:
+            return _item(file, -1, problem=str(error))
+        return _item(file, number, table.counts, size)
+
+    def _write(self, table: _Rows, path: Path) -> None:
+        new = new_names(self.predictor)
+        names, job = [*table.names, *new], self.job
+        answers = predictions(self.predictor, table)
+        if job.ending == ".parquet":
+            rows: list[Sequence[Any]] = []
+            for some in answers:
+                write_answers(rows.append, some, table, len(new))
+            _write_parquet(path, names, rows)
+            return
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            with row_writer(job.ending, file, names, False, job.keep_formulas) as write:
+                for some in answers:
+                    write_answers(write, some, table, len(new))
+
+
+def _write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Writes columns of the types of their values; those of several types become text."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = []
+    for place in range(len(names)):
+        values = [row[place] for row in rows]
+        try:
+            columns.append(pyarrow.array(values))
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+            texts = [None if value is None else str(value) for value in values]
+            columns.append(pyarrow.array(texts, pyarrow.string()))
+    pyarrow.parquet.write_table(pyarrow.table(columns, names=list(names)), path)
+
+
+class _Log:
+    """`parts.jsonl`: the job in its first line, then a line for each part and file that is done."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.path = job, job.out / _LOG
+
+    def read(self, resume: bool) -> list[Item]:
+        """Returns what an earlier call has done. A part that is not there any more is left out.
+
+        Raises:
+            UsageError: If the folder has something else, or there is nothing to `resume`.
+        """
+        folder = self.job.out
+        if folder.is_file():
+            raise UsageError(f"expected a folder. {str(folder)!r} is a file.", setting="out")
+        lines = self._lines()
+        if not lines:
+            if folder.exists() and any(folder.iterdir()):
+                raise UsageError(
+                    f"{str(folder)!r} has files already. Choose another folder.", setting="out"
+                )
+            return []
+        if not resume:
+            raise UsageError(
+                f"{str(folder)!r} holds {len(lines) - 1:,} parts of a command that was stopped, or "
+                f"all. Use --resume to go on, or delete it.",
+                setting="resume",
+            )
+        # JSON has no tuples.
+        about = json.loads(json.dumps(self.job.about()))
+        if different := [name for name in about if lines[0].get(name) != about[name]]:
+            raise UsageError(
+                f"{str(folder)!r} was begun with other {different[0]}. Choose another folder, or "
+                f"delete it to start anew.",
+                setting="resume",
+            )
+        found = {(line["file"], line["number"]): line for line in lines[1:] if "file" in line}
+        return [
+            line
+            for (file, number), line in found.items()
+            if number < 0 or self.job.part(file, number).is_file()
+        ]
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Callable[[Item], None]]:
+        """Yields a function that adds a line."""
+        kept = self._lines() or [self.job.about()]
+        self.job.out.mkdir(parents=True, exist_ok=True)
+        files.write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
+        with self.path.open("a", encoding="utf-8") as file:
+
+            def add(line: Item) -> None:
+                known = {name: value for name, value in line.items() if name != "content"}
+                file.write(f"{json.dumps(known)}\n")
+                file.flush()
+
+            yield add
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """Returns the lines. The last one, if a killed process has written half of it, is left."""
+        if not self.path.is_file():
+            return []
+        found = []
+        for line in self.path.read_text("utf-8").splitlines(keepends=True):
+            if line.endswith("\n"):
+                try:
+                    found.append(json.loads(line))
+                except ValueError:
+                    raise InputError(
+                        f"{self.path}: expected JSON Lines. Received: {line[:60]!r}"
+                    ) from None
+        return found
