@@ -120,7 +120,6 @@ def predict(
     in_parts = bool(out) and not out.lower().endswith((".csv", ".tsv", ".jsonl"))
     for name, value in (("form", form), ("part_rows", part_rows), ("engine", engine == "ray")):
         if value and not (in_parts and file not in (None, "-")):
-            name = "format" if name == "form" else name
             raise UsageError("expected --file, and --out with a folder.", setting=name)
     if in_parts and file not in (None, "-"):
         parts = {"ending": f".{form or 'csv'}", "keep_formulas": keep_formulas}

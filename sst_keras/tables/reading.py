@@ -66,9 +66,14 @@ class Source:
     data: DataConfig
     counts: dict[str, tuple[int, list[int]]]
 
+    @property
+    def unit(self) -> str:
+        """What rows are numbered by: `line`, or `row` in Parquet."""
+        return "row" if self.path.suffix.lower() == ".parquet" else "line"
+
     def place(self, line: int) -> str:
         """Returns where a row is, for messages."""
-        return f"{self.path}, line {line}"
+        return f"{self.path}, {self.unit} {line}"
 
     def count(self, what: str, *lines: int) -> None:
         """Counts rows that are unusual."""
@@ -85,7 +90,7 @@ class Source:
         return notes
 
     def _where(self, lines: Sequence[int]) -> str:
-        return f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
+        return f"{self.unit}{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
 
     def undo(self, texts: list[str], lines: Sequence[int]) -> None:
         """Undoes markup and Python's notation in place, and counts the texts that have it."""
@@ -127,18 +132,6 @@ class Table(Source):
     data: DataConfig
     counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     lenient: bool = False
-
-    @property
-    def unit(self) -> str:
-        """What its rows are numbered by: `line`, or `row` in Parquet."""
-        return "row" if self.format.kind == "parquet" else "line"
-
-    def place(self, line: int) -> str:
-        """Returns where a row is, for messages."""
-        return f"{self.path}, {self.unit} {line}"
-
-    def _where(self, lines: Sequence[int]) -> str:
-        return f"{self.unit}{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
 
     def size(self) -> int:
         """Returns how many lines it has, or rows if it is Parquet. It reads the file."""

@@ -374,7 +374,7 @@ LAYOUTS = [
     Case("an ending in capitals", {"X.CSV": csv(ROWS)}, READ, rows=ROWS),
     Case("other endings of JSON", {"x.ndjson": jsonl(ROWS)}, READ, rows=ROWS),
     Case("a spreadsheet", {"x.xlsx": b"PK\x03\x04" + bytes(100)}, refused("x.xlsx", "csv")),
-    Case("a columnar file", {"x.parquet": b"PAR1" + bytes(100)}, refused("x.parquet", "csv")),
+    Case("a columnar file", {"x.parquet": b"PAR1" + bytes(100)}, refused("x.parquet", "parquet")),
     Case("line breaks of an old system", {"x.csv": csv(ROWS, lineterminator="\r")}, READ,
          rows=ROWS),
     Case("line breaks of two systems",

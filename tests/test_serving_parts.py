@@ -1,0 +1,189 @@
+"""Predictions of many files in parts, with a model that counts letters."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner
+
+from sst_keras.cli import main
+from sst_keras.errors import InputError, UsageError
+from sst_keras.serving import parts
+from sst_keras.serving.parts import Job, predict_parts
+from sst_keras.serving.prediction import Prediction
+from sst_keras.settings import DataConfig
+
+
+class Letters:
+    """Says that a text is good if it has an even number of letters."""
+
+    class_names = ("bad", "good")
+
+    def predict(self, texts, explain=False):
+        assert not explain
+        labels = [int(len(text) % 2 == 0) for text in texts]
+        return [
+            Prediction(text, label, self.class_names[label], {"bad": 1.0 - label, "good": label})
+            for text, label in zip(texts, labels, strict=True)
+        ]
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Three files of 25, 10 and 1 rows, in parts of 10."""
+    monkeypatch.setattr(parts.Predictor, "load", lambda folder: Letters())
+    folder, names = tmp_path / "in", ("a.csv", "b.jsonl", "c.txt")
+    folder.mkdir()
+    rows = ["id,text", *(f"{n},{'x' * (n % 7)}" for n in range(25))]
+    (folder / "a.csv").write_text("\n".join(rows) + "\n")
+    objects = [json.dumps({"text": "y" * n, "more": [n]}) for n in range(1, 11)]
+    (folder / "b.jsonl").write_text("\n".join(objects) + "\n")
+    (folder / "c.txt").write_text("one\n")
+    files = tuple(folder / name for name in names)
+    return Job(files, DataConfig(), tmp_path / "model", "f", tmp_path / "out", rows=10)
+
+
+def written(job):
+    return {path.name: path.read_bytes() for path in sorted(job.out.glob("part-*"))}
+
+
+def test_every_row_is_in_one_part(job):
+    done = predict_parts(job)
+    assert (done.rows, done.parts, done.not_classified, done.problems) == (36, 5, 4, {})
+    assert done.notes() == ["a.csv: 4 rows could not be classified (lines 2, 9, 16, 23)."]
+    names = [f"part-00000-00000{n}.csv" for n in range(3)]
+    assert list(written(job)) == [*names, "part-00001-000000.csv", "part-00002-000000.csv"]
+    rows = [row for name in names for row in csv.DictReader((job.out / name).open())]
+    assert [row["id"] for row in rows] == [str(n) for n in range(25)]
+    assert rows[1]["predicted_class"] == "bad" and rows[2]["predicted_class"] == "good"
+    assert rows[0]["prediction_problem"] == "the text is blank"
+    (last,) = csv.DictReader((job.out / "part-00002-000000.csv").open())
+    assert (last["text"], last["predicted_class"]) == ("one", "bad")
+    log = [json.loads(line) for line in (job.out / "parts.jsonl").read_text().splitlines()]
+    assert log[0]["format"] == 1 and log[-1] == {"complete": True, "rows": 36, "parts": 5}
+
+
+@pytest.mark.parametrize("killed_after", range(1, 9))
+def test_a_killed_job_goes_on(job, killed_after):
+    predict_parts(job)
+    whole = written(job)
+    again, calls = replace(job, out=job.out.with_name("again")), []
+
+    def kill(done):
+        calls.append(done)
+        if len(calls) == killed_after:
+            raise KeyboardInterrupt
+
+    if killed_after < 9 - 1:
+        with pytest.raises(KeyboardInterrupt):
+            predict_parts(again, progress=kill)
+    else:
+        predict_parts(again)
+    before = {name: (again.out / name).stat().st_mtime_ns for name in written(again)}
+    with (again.out / "parts.jsonl").open("a") as log:
+        log.write('{"file": 2, "numb')  # as a killed process leaves it
+    done = predict_parts(again, resume=True)
+    assert (done.rows, done.parts, done.not_classified) == (36, 5, 4)
+    assert written(again) == whole
+    kept = [name for name in before if (again.out / name).stat().st_mtime_ns == before[name]]
+    assert len(kept) == len(before)  # nothing is predicted twice
+
+
+def test_a_part_that_was_deleted_is_made_again(job):
+    predict_parts(job)
+    whole = written(job)
+    job.part(0, 1).unlink()
+    assert predict_parts(job, resume=True).rows == 36
+    assert written(job) == whole
+
+
+def test_what_cannot_go_on(job):
+    predict_parts(job)
+    with pytest.raises(UsageError, match="Use --resume"):
+        predict_parts(job)
+    for other, what in (
+        ({"rows": 5}, "rows"), ({"fingerprint": "g"}, "model"), ({"ending": ".tsv"}, "ending"),
+        ({"data": DataConfig(markup="keep")}, "reading"), ({"files": job.files[:1]}, "files"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=f"other {what}"):
+            predict_parts(replace(job, **other), resume=True)
+    job.files[2].write_text("another\n")
+    with pytest.raises(UsageError, match="other files"):
+        predict_parts(job, resume=True)
+    (job.out / "parts.jsonl").write_text("not JSON\n")
+    with pytest.raises(InputError, match="parts.jsonl"):
+        predict_parts(job, resume=True)
+
+
+def test_folders_that_are_something_else(job):
+    job.out.mkdir()
+    (job.out / "mine.txt").write_text("")
+    with pytest.raises(UsageError, match="has files already"):
+        predict_parts(job)
+    with pytest.raises(UsageError, match="is a file"):
+        predict_parts(replace(job, out=job.files[0]))
+
+
+def test_a_damaged_file_does_not_stop_the_others(job):
+    job.files[1].write_bytes(b"PK\x03\x04" + bytes(100))
+    taken = job.files[2].with_suffix(".csv")
+    taken.write_text("text,predicted_class\na,b\n")
+    job = replace(job, files=(*job.files, taken))
+    done = predict_parts(job)
+    assert (done.rows, done.parts) == (26, 4)
+    assert set(done.problems) == {str(job.files[1]), str(taken)}
+    assert "has a column 'predicted_class'" in done.problems[str(taken)]
+    log = (job.out / "parts.jsonl").read_text()
+    assert "complete" not in log
+    again = predict_parts(job, resume=True)
+    assert (again.rows, set(again.problems)) == (26, set(done.problems))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_the_forms_of_parts(job, ending):
+    path = job.files[0].with_suffix(".parquet")
+    columns = {"text": ["=1+x", None], "n": [1, 2], "mixed": ["a", "b"]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    job = replace(job, files=(path,), ending=ending)
+    done = predict_parts(job)
+    made = job.part(0, 0)
+    if ending == ".parquet":
+        rows = pyarrow.parquet.read_table(made).to_pylist()
+    elif ending == ".jsonl":
+        rows = [json.loads(line) for line in made.read_text().splitlines()]
+    else:
+        delimiter = {".csv": ",", ".tsv": "\t"}[ending]
+        rows = list(csv.DictReader(made.open(newline=""), delimiter=delimiter))
+    is_text = ending in (".csv", ".tsv")
+    assert rows[0]["text"] == ("'=1+x" if is_text else "=1+x")
+    assert rows[0]["n"] == ("1" if is_text else 1) and rows[0]["predicted_class"] == "good"
+    assert rows[1]["prediction_problem"] == "the text is blank"
+    assert "a.parquet: 1 row could not be classified (row 2)." in done.notes()[0]
+
+
+def test_the_command(job, monkeypatch, served_folder):
+    monkeypatch.undo()
+    monkeypatch.chdir(job.out.parent)
+    command = ["predict", str(served_folder), "--out", "out", "--part-rows", "10", "--file"]
+    result = CliRunner().invoke(main, [*command, "in"])
+    assert result.exit_code == 0, result.output
+    assert "36 rows with their predictions, in 5 parts" in result.stdout
+    again = CliRunner().invoke(main, [*command, "in", "--resume", "--json"])
+    assert json.loads(again.stdout)["rows"] == 36
+    single = ["predict", str(served_folder), "--file", "in/a.csv", "--out", "a.csv"]
+    assert CliRunner().invoke(main, single).exit_code == 0
+    joined = [(Path("out") / f"part-00000-00000{n}.csv").read_text() for n in range(3)]
+    lines = [line for one in joined for line in one.splitlines(keepends=True)[1:]]
+    assert Path("a.csv").read_text().splitlines(keepends=True)[1:] == lines
+    for options, message in (
+        (["nowhere"], "no file or folder 'nowhere'"),
+        (["in/a.csv", "--format", "csv", "--out", "x.csv"], "--format: expected --file, and --out"),
+        (["in/*.x"], "no file or folder"),
+        (["in", "--cpus", "2"], "--cpus: expected --engine ray"),
+    ):
+        wrong = CliRunner().invoke(main, [*command, *options])
+        assert wrong.exit_code == 2 and message in wrong.stderr, wrong.output
