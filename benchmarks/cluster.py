@@ -1,0 +1,245 @@
+"""A Ray cluster of three nodes, which are processes of this machine: what is lost, and how fast.
+
+    python benchmarks/cluster.py sweep
+    python benchmarks/cluster.py predict --texts 2000000
+
+`sweep` trains 12 small runs by the local engine and on the cluster, then with a node that is killed
+while it trains, then with a command that is killed and started again. It compares the records.
+
+`predict` classifies texts in parts with one actor, then with one per core, with a command that is
+killed twice and started again. It checks that each text is in the parts once.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import records
+
+NAME = "cluster"
+PACKAGES = ("ray", "tensorflow", "keras")
+RUNS = 12
+_SWEEP = """
+description = "Small."
+pipeline = "lstm-attention"
+seeds = 3
+[base]
+data.dataset = "sample"
+training.epochs = 6
+model.units = 16
+[rows]
+attention = {}
+mean = { model.pooling = "mean" }
+both = { model.bidirectional = true }
+deep = { model.num_layers = 2 }
+"""
+_TIMES = ("seconds", "ended", "jobs", "cores")
+
+
+def command(*arguments: object) -> list[str]:
+    """Returns a command of this package."""
+    return [sys.executable, "-m", "sst_keras", *map(str, arguments)]
+
+
+def finish(arguments: Sequence[object], folder: Path) -> float:
+    """Runs a command in a folder, and returns its seconds."""
+    started = time.perf_counter()
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise click.ClickException(done.stderr[-2000:])
+    return time.perf_counter() - started
+
+
+def kill_when(arguments: Sequence[object], folder: Path, is_time: Callable[[], bool]) -> bool:
+    """Runs a command, and kills it when `is_time`. Returns whether it was killed."""
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        if is_time():
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def timeless(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the records in a folder by their files' names, without times."""
+    found = {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("[!.]*.json")}
+    return {
+        name: {key: value for key, value in record.items() if key not in _TIMES}
+        for name, record in found.items()
+    }
+
+
+@click.group()
+def main() -> None:
+    """Measure what a Ray cluster loses, and how fast it is."""
+
+
+@main.command()
+@click.option("--nodes", default=3, show_default=True)
+def sweep(nodes: int) -> None:
+    """Compare the records of a sweep on a cluster with those of the local engine."""
+    from ray.cluster_utils import Cluster
+
+    with tempfile.TemporaryDirectory(prefix="cluster-") as name:
+        folder = Path(name)
+        (folder / "sweep.toml").write_text(_SWEEP, "utf-8")
+        seconds = {"local": finish(["reproduce", "sweep.toml", "--records", "local"], folder)}
+        expected = timeless(folder / "local")
+        found: dict[str, dict[str, Any]] = {}
+        for case in ("undisturbed", "node killed", "command killed"):
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+            others = [cluster.add_node(num_cpus=1) for _ in range(nodes - 1)]
+            records_in = folder / case.replace(" ", "-")
+            arguments = ["reproduce", "sweep.toml", "--records", records_in.name]
+            arguments += ["--engine", "ray", "--address", cluster.address]
+
+            def done(at_least: int, place: Path = records_in) -> bool:
+                return len(list(place.glob("[!.]*.json"))) >= at_least
+
+            def lose(node: object = others[-1], of: Any = cluster, when: Any = done) -> None:
+                while not when(2):
+                    time.sleep(0.1)
+                of.remove_node(node, allow_graceful=False)
+
+            if case == "node killed":
+                threading.Thread(target=lose, daemon=True).start()
+            if case == "command killed" and not kill_when(arguments, folder, lambda: done(4)):
+                raise click.ClickException("The command ended before it could be killed.")
+            kept = {path: path.stat().st_mtime_ns for path in records_in.glob("[!.]*.json")}
+            seconds[case] = finish(arguments, folder)
+            again = [path.name for path, when in kept.items() if path.stat().st_mtime_ns != when]
+            found[case] = {
+                "records": len(timeless(records_in)),
+                "equal": sum(timeless(records_in).get(n) == r for n, r in expected.items()),
+                "before_the_kill": len(kept),
+                "of_these_run_again": len(again),
+            }
+            cluster.shutdown()
+    record = records.append(
+        NAME, PACKAGES, what="sweep", nodes=nodes, runs=RUNS, cases=found,
+        seconds={name: round(value, 1) for name, value in seconds.items()},
+    )  # fmt: skip
+    click.echo(json.dumps({name: record[name] for name in ("cases", "seconds")}, indent=1))
+
+
+def write_texts(folder: Path, texts: int, files: int) -> None:
+    """Writes numbered reviews made of sentences of the sample into some files."""
+    trees = Path(__file__).parents[1] / "data" / "sample" / "test.txt"
+    leaves = re.compile(r"\(\d ([^()]+)\)")
+    sentences = [" ".join(leaves.findall(tree)) for tree in trees.read_text("utf-8").splitlines()]
+    rng = random.Random(1)
+    for number in range(files):
+        with (folder / f"{number}.csv").open("w", encoding="utf-8") as file:
+            file.write("id,text\n")
+            for row in range(number, texts, files):
+                file.write(f'{row},"{rng.choice(sentences)} {rng.choice(sentences)}"\n')
+
+
+def ids_in(folder: Path) -> list[int]:
+    """Returns the numbers of the texts in all parts of a folder."""
+    found: list[int] = []
+    for path in sorted(folder.glob("part-*.csv")):
+        with path.open(encoding="utf-8") as file:
+            next(file)
+            found += [int(line.split(",", 1)[0]) for line in file]
+    return found
+
+
+def largest_worker() -> int:
+    """Returns the resident bytes of the largest process of an actor."""
+    largest = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if "ray::MapWorker" in (status.parent / "cmdline").read_text("utf-8", "replace"):
+                lines = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines())
+                largest = max(largest, int(lines["VmRSS"].split()[0]) * 1024)
+        except (OSError, KeyError, ValueError):
+            continue
+    return largest
+
+
+@main.command()
+@click.option("--texts", default=2_000_000, show_default=True)
+@click.option("--files", default=8, show_default=True)
+@click.option("--kills", default=2, show_default=True)
+def predict(texts: int, files: int, kills: int) -> None:
+    """Predict many texts in parts on all cores, with kills, and compare with one core."""
+    from sst_keras.engines.local import cores
+
+    with tempfile.TemporaryDirectory(prefix="cluster-") as name:
+        folder = Path(name)
+        (folder / "in").mkdir()
+        (folder / "few").mkdir()
+        write_texts(folder / "in", texts, files)
+        write_texts(folder / "few", max(texts // 20, 1), 1)
+        base = ["predict", "small", "--engine", "ray"]
+        alone = rate_of(folder, [*base, "--file", "few", "--out", "alone", "--cpus", cores()])
+        arguments = [*base, "--file", "in", "--out", "out", "--resume"]
+        memory: list[tuple[float, int]] = []
+        out, log, stop = folder / "out", folder / "out" / "parts.jsonl", threading.Event()
+
+        def parts_done() -> int:
+            return log.read_text("utf-8").count("\n") if log.is_file() else 0
+
+        def watch() -> None:
+            while not stop.wait(5):
+                memory.append((time.monotonic(), largest_worker()))
+
+        threading.Thread(target=watch, daemon=True).start()
+        rng, killed = random.Random(1), 0
+        for _ in range(kills):
+            due = parts_done() + rng.randint(3, 8)
+            killed += kill_when(arguments, folder, lambda due=due: parts_done() >= due)
+        before = parts_done()
+        rate = rate_of(folder, arguments)
+        stop.set()
+        found = ids_in(out)
+        record = records.append(
+            NAME, PACKAGES, what="predict", texts=texts, files=files, killed=killed,
+            cores=cores(), parts_before=before, rate=rate, rate_of_one_actor=alone,
+            texts_in_parts=len(found), once=sorted(found) == list(range(texts)),
+            worker_bytes=[size for _, size in memory],
+        )  # fmt: skip
+    shown = {name: value for name, value in record.items() if name != "machine"}
+    click.echo(json.dumps(shown, indent=1))
+
+
+def rate_of(folder: Path, arguments: Sequence[object]) -> dict[str, float]:
+    """Runs `predict` with its log of parts; returns texts, seconds, and texts per second.
+
+    The rate is that between the first part and the last one, so that it is without the start.
+    """
+    log = folder / str(arguments[list(arguments).index("--out") + 1]) / "parts.jsonl"
+    before = log.read_text("utf-8").count("\n") if log.is_file() else 1
+    process = subprocess.Popen(command(*arguments), cwd=folder, stderr=subprocess.DEVNULL)
+    times: list[tuple[float, int]] = []
+    while process.poll() is None:
+        lines = log.read_text("utf-8").splitlines() if log.is_file() else []
+        rows = sum(json.loads(line).get("rows", 0) for line in lines[before:] if '"file"' in line)
+        if rows and (not times or rows != times[-1][1]):
+            times.append((time.perf_counter(), rows))
+        time.sleep(0.05)
+    if process.returncode:
+        raise click.ClickException("predict failed.")
+    seconds, texts = times[-1][0] - times[0][0], times[-1][1] - times[0][1]
+    return {"texts": texts, "seconds": round(seconds, 1), "per_second": round(texts / seconds)}
+
+
+if __name__ == "__main__":
+    main()
