@@ -62,6 +62,7 @@ setup(
         "serve": ["starlette>=0.45", "uvicorn>=0.30", "prometheus-client>=0.20"],
         "parquet": ["pyarrow>=17"],
         "ray": ["ray[data]>=2.50", "pyarrow>=17"],
+        "search": ["optuna>=4"],
         "onnx": ["tf2onnx>=1.16", "onnx>=1.17"],
         "test": [
             "pytest>=8",
@@ -71,6 +72,7 @@ setup(
             "ruff>=0.9",
             "ray[data]>=2.50",  # a cluster of processes
             "pyarrow>=17",
+            "optuna>=4",
             "dill",  # TFDS tests builders with it
             "scikit-learn>=1.5",  # checks the metrics
             "starlette>=0.45",  # the server

@@ -190,7 +190,7 @@ def test_one_experiment_of_a_sweep_can_be_trained(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"expected a sweep, with \[rows\] or \[grid\]"),
+        ("", r"expected a sweep, with \[rows\], \[grid\]"),
         ("[model]\nunits = 3\n[rows]\na = {}", "no key 'model'"),
         ("sedes = 3\n[rows]\na = {}", "did you mean 'seeds'"),
         ("seeds = 0\n[rows]\na = {}", "seeds: expected a number of at least 1. Received: 0"),

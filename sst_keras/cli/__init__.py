@@ -16,8 +16,8 @@ from sst_keras.controls import visible
 from sst_keras.errors import InputError
 
 COMMANDS = (
-    "train", "reproduce", "report", "evaluate", "plot", "export", "predict", "explain", "runs",
-    "serve", "pipelines", "data", "vectors", "pretrain", "label", "ensemble",
+    "train", "reproduce", "search", "report", "evaluate", "plot", "export", "predict", "explain",
+    "runs", "serve", "pipelines", "data", "vectors", "pretrain", "label", "ensemble",
 )  # fmt: skip
 # Where a group of commands leaves the name of the command that runs, for error messages.
 SUBCOMMAND = "sst_keras.subcommand"

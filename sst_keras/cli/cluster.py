@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,7 @@ from sst_keras.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from sst_keras.engines.ray import Cluster
+    from sst_keras.experiments.running import Job
 
 # What a job that sees the same files needs to find them as this process does.
 _PLACES = ("SST_KERAS_DATA", "TFDS_DATA_DIR", "XDG_CACHE_HOME", "GENSIM_DATA_DIR")
@@ -107,3 +109,32 @@ def connect(
         except ValueError as error:
             raise UsageError(str(error), "cpus") from None
         yield cluster
+
+
+def for_sweep(
+    stack: contextlib.ExitStack,
+    request: Mapping[str, Any],
+    jobs: Sequence[Job],
+    data_dir: str | None,
+) -> tuple[Cluster, Sequence[Job], str | None]:
+    """Connects to a cluster until the stack is closed, with what the jobs of a sweep read.
+
+    Returns the cluster, the jobs as they run there, and the data folder where they run.
+    """
+    from sst_keras.engines.ray import LARGEST
+    from sst_keras.experiments import shipping
+
+    if request["shared_files"]:
+        return stack.enter_context(connect(**request)), jobs, data_dir
+    jobs = shipping.settle(jobs, data_dir)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
+    size = shipping.ship(jobs, folder, data_dir)
+    if size > LARGEST:
+        raise UsageError(
+            f"expected at most {LARGEST / 1e6:.0f} MB of data, vectors and earlier runs, of which "
+            f"each node gets a copy. Received {size / 1e6:,.0f} MB. Cut vectors with `sst-keras "
+            f"vectors subset`, or use --shared-files.",
+            setting="engine",
+        )
+    connection = connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
+    return stack.enter_context(connection), jobs, None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from sst_keras.errors import UsageError
 from sst_keras.history import shown
 
 if TYPE_CHECKING:
-    from sst_keras.engines.ray import Cluster
     from sst_keras.experiments.records import RunKey, RunRecord
     from sst_keras.experiments.running import Job
 
@@ -88,6 +86,11 @@ def reproduce(
     from sst_keras.files import to_json
 
     loaded = load_sweep(sweep)
+    if loaded.ranges:
+        raise UsageError(
+            f"expected a sweep with rows. `sst-keras search {sweep}` makes this search.",
+            setting="sweep",
+        )
     selected = [
         (experiment.changed(vectors, overrides), seed)
         for experiment, seed in loaded.select(rows, variants, seeds)
@@ -104,7 +107,7 @@ def reproduce(
     check_sources(pending, data_dir)
     with contextlib.ExitStack() as stack:
         if engine == "ray" and pending:
-            place, pending, data_dir = _on_ray(stack, request, pending, data_dir)
+            place, pending, data_dir = cluster.for_sweep(stack, request, pending, data_dir)
             where = f" on {place.nodes} {'node' if place.nodes == 1 else 'nodes'}"
         else:
             place = local.Machine(min(jobs or min(local.cores(), 8), max(1, len(pending))))
@@ -125,32 +128,6 @@ def reproduce(
         raise click.ClickException(
             f"{len(failed)} of the runs failed. Their records state why; --retry runs them again."
         )
-
-
-def _on_ray(
-    stack: contextlib.ExitStack,
-    request: Mapping[str, Any],
-    jobs: Sequence[Job],
-    data_dir: str | None,
-) -> tuple[Cluster, Sequence[Job], str | None]:
-    """Connects to a cluster, and returns it, the jobs, and the data folder where they run."""
-    from sst_keras.engines.ray import LARGEST
-    from sst_keras.experiments import shipping
-
-    if request["shared_files"]:
-        return stack.enter_context(cluster.connect(**request)), jobs, data_dir
-    jobs = shipping.settle(jobs, data_dir)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
-    size = shipping.ship(jobs, folder, data_dir)
-    if size > LARGEST:
-        raise UsageError(
-            f"expected at most {LARGEST / 1e6:.0f} MB of data, vectors and earlier runs, of which "
-            f"each node gets a copy. Received {size / 1e6:,.0f} MB. Cut vectors with `sst-keras "
-            f"vectors subset`, or use --shared-files.",
-            setting="engine",
-        )
-    connection = cluster.connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
-    return stack.enter_context(connection), jobs, None
 
 
 def _print_plan(

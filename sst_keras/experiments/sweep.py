@@ -21,8 +21,16 @@
     dev_checks = 4               # dev is scored four times per epoch; default: once
     embedding.trainable = false
 
-A sweep needs `[rows]`, `[grid]` or both. A grid without rows is one row per combination. `Sweep`
-describes the tables `[report]` and `[published]`; `pipelines/sweeps/paper.toml` has both.
+A sweep needs `[rows]`, `[grid]` or both. A grid without rows is one row per combination. A search
+has neither, but ranges:
+
+    [search]
+    model.units = { low = 64, high = 512, log = true }
+    training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
+    model.pooling = ["attention", "mean"]
+
+Its only row is `best`, with the settings that did best on dev. `Sweep` describes the tables
+`[report]` and `[published]`; `pipelines/sweeps/paper.toml` has both.
 """
 
 import fnmatch
@@ -32,7 +40,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +58,7 @@ _TABLES = {
     "description": str, "pipeline": str, "seeds": int, "base": dict,
     "rows": {"*": {"published": float, "pipeline": str, "*": object}},
     "grid": {"*": {"*": list}},
+    "search": {"*": {"*": object}},
     "variants": {"*": {**_VARIANT, "*": object}},
     "report": {"notes": [str], "curves": [str], "out": str, "html": str},
     "published": {"source": str, "short": str, "findings": [_FINDING], "readings": _READINGS},
@@ -112,6 +121,25 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Range:
+    """The values of a setting that are tried: choices, or all from `low` to `high`.
+
+    Attributes:
+        log: Whether the logarithm of the value is drawn evenly.
+    """
+
+    low: float | int = 0
+    high: float | int = 0
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The name of each choice → its value."""
+        return {_label(value): value for value in self.choices}
+
+
+@dataclass(frozen=True)
 class Finding:
     """A published claim: all else equal, one value of a setting (`section.key`) beats another."""
 
@@ -152,6 +180,7 @@ class Sweep:
         notes: What a reader of the results should know.
         curves: The rows whose learning curves the report draws.
         published: What a published source reports about the rows, if there is one.
+        ranges: Setting → its range, of a search.
     """
 
     name: str
@@ -163,6 +192,14 @@ class Sweep:
     notes: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     published: Published | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns settings that a search has drawn, with the values that the choices name."""
+        return {
+            name: self.ranges[name].labels[value] if self.ranges[name].choices else value
+            for name, value in drawn.items()
+        }
 
     def experiment(self, name: str) -> Experiment:
         """Returns the experiment of a row, or of a row and a variant: `V2.3`, `V2.3/frozen`.
@@ -190,13 +227,13 @@ class Sweep:
             UsageError: If a pattern matches nothing.
         """
         chosen = [item for item in self.experiments if bool(item.variant) == bool(variants)]
-        for field, patterns in (("row", rows), ("variant", variants)):
-            names = dict.fromkeys(getattr(item, field) for item in chosen)
+        for part, patterns in (("row", rows), ("variant", variants)):
+            names = dict.fromkeys(getattr(item, part) for item in chosen)
             for pattern in patterns:
                 if not fnmatch.filter(names, pattern):
-                    raise config.unknown("nothing matches", pattern, names, setting=f"{field}s")
+                    raise config.unknown("nothing matches", pattern, names, setting=f"{part}s")
             matched = {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
-            chosen = [item for item in chosen if not patterns or getattr(item, field) in matched]
+            chosen = [item for item in chosen if not patterns or getattr(item, part) in matched]
         jobs = [(item, seed + 1) for item in chosen for seed in range(seeds or item.seeds)]
         return sorted(jobs, key=lambda job: job[1])
 
@@ -221,10 +258,12 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
     tables = config.read_toml(path)
     if not _is_sweep(tables):
         raise UsageError(
-            f"{path}: expected a sweep, with [rows] or [grid]. `sst-keras train {path}` trains a "
-            f"single pipeline."
+            f"{path}: expected a sweep, with [rows], [grid] or [search]. `sst-keras train {path}` "
+            f"trains a single pipeline."
         )
     _check(tables, _TABLES, f"{path}")
+    if "search" in tables and not tables.keys().isdisjoint(("rows", "grid", "variants")):
+        raise UsageError(f"{path}: expected [search] alone. Received also rows, grid or variants.")
     experiments = _experiments(tables, path)
     report, variants = tables.get("report", {}), tables.get("variants", {})
     rows = [item.row for item in experiments.values()]
@@ -242,6 +281,7 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         notes=tuple(report.get("notes", ())),
         curves=tuple(report.get("curves", ())),
         published=published,
+        ranges=_ranges(tables, experiments),
     )
 
 
@@ -271,14 +311,15 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
 
 
 def _is_sweep(tables: Mapping[str, Any]) -> bool:
-    return "rows" in tables or "grid" in tables
+    return not tables.keys().isdisjoint(("rows", "grid", "search"))
 
 
 def _experiments(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
     """Returns each row at each point of the grid, then the variants, by name without the sweep."""
     points = _points(tables.get("grid", {}), f"{path}: grid")
     found: dict[str, Experiment] = {}
-    for row, table in (tables.get("rows") or {"": {}}).items():
+    nameless = "best" if "search" in tables else ""
+    for row, table in (tables.get("rows") or {nameless: {}}).items():
         start = table.get("pipeline", tables.get("pipeline", "lstm-attention"))
         if start.endswith(".toml"):  # relative to the sweep's file, as in `extends`
             start = path.parent / start
@@ -341,9 +382,47 @@ def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, An
     ]
 
 
+def _ranges(tables: Mapping[str, Any], experiments: Mapping[str, Experiment]) -> dict[str, Range]:
+    """Returns the ranges of a search, whose values fit its settings."""
+    found: dict[str, Range] = {}
+    for section, keys in tables.get("search", {}).items():
+        for key, given in keys.items():
+            name = f"{section}.{key}"
+            place = f"search.{name}"
+            (base,) = experiments.values()
+
+            def value(of: Any, name: str = name, base: Experiment = base) -> Any:
+                changed = config.with_settings(base.pipeline, {name: of}, f"search.{name}")
+                return changed.settings()[name]
+
+            if isinstance(given, list):
+                choices = tuple(map(value, given))
+                if len(set(map(_label, choices))) < max(2, len(choices)):
+                    raise UsageError(f"{place}: expected different values. Received: {given}")
+                found[name] = Range(choices=choices)
+                continue
+            if not isinstance(given, dict) or not given.keys() >= {"low", "high"}:
+                raise UsageError(
+                    f"{place}: expected {{ low = ..., high = ... }} or a list. Received: {given!r}"
+                )
+            if unknown := given.keys() - {"low", "high", "log"}:
+                raise config.unknown(
+                    f"{place}: there is no key", min(unknown), ["low", "high", "log"]
+                )
+            low, high, log = value(given["low"]), value(given["high"]), given.get("log", False)
+            is_number = type(low) in (int, float)
+            if not is_number or not low < high or not isinstance(log, bool) or (log and low <= 0):
+                raise UsageError(
+                    f"{place}: expected numbers, low below high, above 0 with log = true. "
+                    f"Received: {given!r}"
+                )
+            found[name] = Range(low, high, log)
+    return found
+
+
 def _label(value: Any) -> str:
     """Returns a value as a row's name has it."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "+".join(map(_label, value))
     return Path(value).name if isinstance(value, str) else str(value).lower()
 
