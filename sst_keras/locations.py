@@ -43,13 +43,14 @@ def data_dirs(data_dir: str | Path | None = None) -> tuple[Path, ...]:
 def bundled(name: str) -> Path:
     """Returns a folder that ships with the package: `pipelines`, `sample`, `behaviour`, `small`.
 
-    An installed wheel has them inside the package. A checkout has them beside it. `vectors` is in
-    the repository only.
+    An installed wheel has them inside the package. A checkout has them beside it, and only a
+    checkout has `word_vectors`.
     """
     installed = _PACKAGE / name
     if installed.is_dir():
         return installed
     places = {"pipelines": "pipelines", "small": "saved_models/small"}
+    places["word_vectors"] = "data/vectors"
     return _PACKAGE.parent / places.get(name, f"data/{name}")
 
 

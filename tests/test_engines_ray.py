@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from sst_keras.cli import main
 from sst_keras.engines.local import JobError
-from sst_keras.engines.ray import connected
+from sst_keras.engines.ray import NoRoom, connected
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -95,7 +95,7 @@ def test_a_job_whose_node_dies_starts_again(cluster, tmp_path):
 
 
 def test_more_than_a_node_has(cluster):
-    with pytest.raises(ValueError, match="no node has 9 cores"), connected(cluster.address, 9):
+    with pytest.raises(NoRoom, match="no node has 9 cores"), connected(cluster.address, 9):
         pass
 
 

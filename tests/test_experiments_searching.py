@@ -10,7 +10,7 @@ from sst_keras.cli import main
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments import searching
-from sst_keras.experiments.searching import JOURNAL, best, search
+from sst_keras.experiments.searching import TRIALS, Search, Trial
 from sst_keras.experiments.sweep import Range, load_sweep
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
@@ -37,45 +37,42 @@ def sweep(tmp_path):
 
 @pytest.fixture
 def formula(monkeypatch):
-    """Replaces training by a formula, which a trial's pruner watches as in training."""
+    """Replaces training by a formula, and by a pruner that stops at less than half of the best."""
 
-    def run(job, data_dir):
-        model = job.pipeline.model
+    def train(job, data_dir, lower_is_better, folder=None):
+        trial, pipeline, earlier = job
+        model = pipeline.model
+        assert trial.number not in [each.number for each in earlier]
         if model.units == 5:
             raise ValueError("five")
         score = 1 / (1 + abs(model.units - 20) + model.dropout)
-        study = optuna.create_study(
-            direction="maximize", pruner=optuna.pruners.MedianPruner(searching._UNPRUNED, 1)
-        )
-        study.add_trials(job.earlier)
-        trial, scores = study.ask(), []
-        for step in (1, 2, 3):
-            scores.append(score * step)
-            trial.report(scores[-1], step)
-            if trial.should_prune():
-                return scores, True
-        return scores, False
+        best_so_far = max((each.score(False) or 0 for each in earlier), default=0)
+        is_pruned = score < best_so_far / 8
+        return [score / 2] if is_pruned else [score / 2, score], is_pruned
 
-    monkeypatch.setattr(searching, "_run", run)
+    monkeypatch.setattr(searching, "_train", train)
 
 
-class Here:
+class Here(Machine):
     """An engine that runs jobs in this process, and is killed after some of them."""
 
-    slots, cpus = 2, 1
-
     def __init__(self, jobs=10**6):
-        self.left = jobs
+        super().__init__(2)
+        object.__setattr__(self, "left", jobs)
 
     def run(self, jobs, work):
         for job in jobs:
             if not self.left:
                 raise KeyboardInterrupt
-            self.left -= 1
+            object.__setattr__(self, "left", self.left - 1)
             try:
                 yield job, work(job)
             except ValueError as error:
                 yield job, JobError(f"ValueError: {error}", 1.0)
+
+
+def search(sweep, folder, engine, trials, **options):
+    return sorted(Search(sweep, folder, **options).run(trials, engine), key=lambda t: t.number)
 
 
 def test_ranges(sweep):
@@ -107,6 +104,7 @@ def test_ranges(sweep):
         ("model.pooling = ['mean']", "expected different values"),
         ("model.pooling = ['mean', 'mean']", "expected different values"),
         ("model.nothing = [1, 2]", "unknown setting"),
+        ("training.monitor = ['loss', 'accuracy']", "not be comparable"),
     ],
 )
 def test_ranges_that_do_not_fit(tmp_path, given, message):
@@ -122,61 +120,74 @@ def test_a_search_has_no_rows(tmp_path):
 
 
 def test_the_best_settings_are_found(sweep, tmp_path, formula):
-    trials = list(search(sweep, tmp_path, Here(), 30))
+    trials = search(sweep, tmp_path, Here(), 30)
     assert [trial.number for trial in trials] == list(range(30))
-    chosen = best(trials)
-    assert abs(chosen.settings["model.units"] - 20) <= 3 and not chosen.is_pruned
-    assert len({trial.settings["model.units"] for trial in trials}) > 8
-    pruned = [trial for trial in trials if trial.is_pruned]
-    assert pruned and all(len(trial.scores) < 3 for trial in pruned)
-    assert list(search(sweep, tmp_path, Here(0), 30)) == trials  # nothing is run again
+    plan = Search(sweep, tmp_path)
+    chosen = plan.best(trials)
+    assert abs(chosen.drawn["model.units"] - 20) <= 3 and not chosen.is_pruned
+    assert len({trial.drawn["model.units"] for trial in trials}) > 8
+    assert any(trial.is_pruned and len(trial.scores) == 1 for trial in trials)
+    assert search(sweep, tmp_path, Here(0), 30) == trials  # nothing is run again
+    found = plan.experiment(chosen)
+    assert found.row == f"trial-{chosen.number}" and found.pipeline.name == f"s/{found.row}"
+    assert found.pipeline.model.units == chosen.drawn["model.units"]
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("killed_after", [1, 4, 11])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("killed_after", [1, 6, 17])
 def test_a_killed_search_ends_with_the_same_trials(sweep, tmp_path, formula, batch, killed_after):
-    whole = list(search(sweep, tmp_path / "whole", Here(), 14, batch=batch))
+    whole = search(sweep, tmp_path / "whole", Here(), 22, batch=batch)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            list(search(sweep, tmp_path / "killed", Here(killed_after), 14, batch=batch))
-        if killed_after > 6:
-            break
-    assert list(search(sweep, tmp_path / "killed", Here(), 14, batch=batch)) == whole
-    other = list(search(sweep, tmp_path / "other", Here(), 14, seed=2, batch=batch))
-    assert [trial.settings for trial in other] != [trial.settings for trial in whole]
+            search(sweep, tmp_path / "killed", Here(min(killed_after, 9)), 22, batch=batch)
+    with (tmp_path / "killed" / TRIALS).open("a") as file:
+        file.write('{"number": 9, "dra')  # as a killed process leaves it
+    assert search(sweep, tmp_path / "killed", Here(), 22) == whole  # the batch is the file's
+    other = search(sweep, tmp_path / "other", Here(), 22, seed=2, batch=batch)
+    assert [trial.drawn for trial in other] != [trial.drawn for trial in whole]
 
 
-def test_a_search_goes_on_to_more_trials(sweep, tmp_path, formula):
-    few = list(search(sweep, tmp_path / "a", Here(), 4))
-    more = list(search(sweep, tmp_path / "a", Here(), 8))
-    assert more[:4] == few and more == list(search(sweep, tmp_path / "b", Here(), 8))
+@pytest.mark.parametrize("trials", [4, 14])
+def test_a_search_goes_on_to_more_trials(sweep, tmp_path, formula, trials):
+    few = search(sweep, tmp_path / "a", Here(), trials, batch=4)
+    more = search(sweep, tmp_path / "a", Here(), 26)
+    assert more[:trials] == few and more == search(sweep, tmp_path / "b", Here(), 26, batch=4)
 
 
 def test_a_trial_that_fails(tmp_path, formula):
     (tmp_path / "s.toml").write_text("[search]\nmodel.units = [5, 20]\n")
-    trials = list(search(load_sweep(tmp_path / "s.toml"), tmp_path, Here(), 8))
+    plan = Search(load_sweep(tmp_path / "s.toml"), tmp_path)
+    trials = list(plan.run(8, Here()))
     failed = [trial for trial in trials if trial.error]
     assert failed and {trial.error for trial in failed} == {"ValueError: five"}
-    assert best(trials).settings == {"model.units": 20}
+    assert plan.best(trials).drawn == {"model.units": "20"}
     with pytest.raises(InputError, match="all 1 trials failed. The first: ValueError: five"):
-        best(failed[:1])
+        plan.best(failed[:1])
     with pytest.raises(InputError, match="all 0 trials failed"):
-        best([])
+        plan.best([])
+    engine = Here(len(failed))
+    assert sorted(plan.run(8, engine, retry=True), key=lambda t: t.number) == trials
+    assert engine.left == 0  # those that failed, and no others
 
 
-def test_lower_losses_are_better():
-    trials = [searching.Trial(n, {}, (score,), score) for n, score in enumerate((0.5, 0.3, 0.3))]
-    assert best(trials, lower_is_better=True).number == 1 and best(trials).number == 0
+def test_lower_losses_are_better(tmp_path):
+    text = "[base]\ntraining.monitor = 'loss'\n[search]\nmodel.units = [1, 2]\n"
+    (tmp_path / "s.toml").write_text(text)
+    plan = Search(load_sweep(tmp_path / "s.toml"), tmp_path)
+    trials = [Trial(n, {}, (score, 9.0)) for n, score in enumerate((0.5, 0.3, 0.3))]
+    assert plan.best(trials).number == 1
+    assert Trial(0, {}, (0.5, 0.25)).score(lower_is_better=False) == 0.5
 
 
-def test_the_journal_of_another_search(sweep, tmp_path, formula):
-    list(search(sweep, tmp_path, Here(), 2))
+def test_the_trials_of_another_search(sweep, tmp_path, formula):
+    search(sweep, tmp_path, Here(), 2)
     for options, what in (({"seed": 2}, "seed"), ({"batch": 2}, "batch")):
         with pytest.raises(UsageError, match=f"other {what}"):
-            list(search(sweep, tmp_path, Here(), 2, **options))
-    (tmp_path / JOURNAL).write_text("not a journal\n")
-    with pytest.raises(InputError, match=JOURNAL):
-        list(search(sweep, tmp_path, Here(), 2))
+            search(sweep, tmp_path, Here(), 2, **options)
+    for content in ("not JSON\n", "{}\n[]\n", '{}\n{"number": "0"}\n'):
+        (tmp_path / TRIALS).write_text(content)
+        with pytest.raises(InputError, match=TRIALS):
+            search(sweep, tmp_path, Here(), 2)
 
 
 def test_usage_errors(sweep, tmp_path, monkeypatch):
@@ -186,6 +197,9 @@ def test_usage_errors(sweep, tmp_path, monkeypatch):
         (["search", "rows.toml"], "expected a sweep with [search]"),
         (["reproduce", "s.toml"], "`sst-keras search s.toml` makes this search"),
         (["search", "s.toml", "--cpus", "2"], "--cpus: expected --engine ray"),
+        (["search", "s.toml", "--set", "model.units=5"], "model.units is searched"),
+        (["search", "s.toml", "--vectors", "none"], "embedding.vectors is searched"),
+        (["train", "s.toml/best"], "s.toml is a search"),
     ):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 2 and message in result.stderr, result.output

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow
@@ -94,11 +95,20 @@ def test_a_killed_job_goes_on(job, killed_after):
 
 
 def test_a_part_that_was_deleted_is_made_again(job):
-    predict_parts(job)
-    whole = written(job)
+    first = predict_parts(job)
+    whole, log = written(job), (job.out / "parts.jsonl").read_text()
     job.part(0, 1).unlink()
-    assert predict_parts(job, resume=True).rows == 36
+    again = predict_parts(job, resume=True)
+    assert (again.rows, again.not_classified) == (36, 4) and again.notes() == first.notes()
     assert written(job) == whole
+    assert sorted((job.out / "parts.jsonl").read_text().splitlines()) == sorted(log.splitlines())
+
+
+def test_a_column_that_is_not_there(job):
+    data = DataConfig(text_column="review")
+    done = predict_parts(replace(job, data=data, as_tables=True))
+    assert done.rows == 0 and len(done.problems) == 3
+    assert "expected column 'review'" in done.problems[str(job.files[0])]
 
 
 def test_what_cannot_go_on(job):
@@ -124,7 +134,7 @@ def test_folders_that_are_something_else(job):
     (job.out / "mine.txt").write_text("")
     with pytest.raises(UsageError, match="has files already"):
         predict_parts(job)
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(UsageError, match="expected a folder. Received a file"):
         predict_parts(replace(job, out=job.files[0]))
 
 
@@ -146,7 +156,8 @@ def test_a_damaged_file_does_not_stop_the_others(job):
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_the_forms_of_parts(job, ending):
     path = job.files[0].with_suffix(".parquet")
-    columns = {"text": ["=1+x", None], "n": [1, 2], "mixed": ["a", "b"]}
+    columns = {"text": ["=1+x", None], "n": [1, 2], "at": [datetime(2020, 1, 1), None]}
+    columns |= {"hash": [b"\xff\x00", b"text"], "list": [[1], [2, 3]]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     job = replace(job, files=(path,), ending=ending)
     done = predict_parts(job)
@@ -162,6 +173,9 @@ def test_the_forms_of_parts(job, ending):
     assert rows[0]["text"] == ("'=1+x" if is_text else "=1+x")
     assert rows[0]["n"] == ("1" if is_text else 1) and rows[0]["predicted_class"] == "good"
     assert rows[1]["prediction_problem"] == "the text is blank"
+    assert rows[0]["hash"] == "ff00" and rows[1]["hash"] == "text"
+    assert rows[0]["at"] == "2020-01-01T00:00:00"
+    assert rows[1]["list"] == ([2, 3] if ending == ".jsonl" else "[2, 3]")
     assert "a.parquet: 1 row could not be classified (row 2)." in done.notes()[0]
 
 

@@ -68,6 +68,9 @@ def check(engine: str, given: Mapping[str, object], other: Mapping[str, object])
         given: Option → value, of those that Ray alone has.
         other: Option → value, of those that it does not have.
     """
+    gpus = given.get("gpus") or 1
+    if gpus > 1 and gpus != int(gpus):
+        raise UsageError(f"expected a whole number, or a share of 1. Received: {gpus}", "gpus")
     needed, unused = ("ray", given) if engine == "local" else ("local", other)
     for name, value in unused.items():
         if value:
@@ -88,7 +91,7 @@ def connect(
 
     With `shared_files`, jobs run in the present folder, and find data where this process does.
     """
-    from sst_keras.engines.ray import connected
+    from sst_keras.engines.ray import NoRoom, connected
 
     if shared_files:
         environment = {name: os.environ[name] for name in _PLACES if name in os.environ}
@@ -105,9 +108,11 @@ def connect(
             ) from None
         except ConnectionError as error:
             reason = str(error).strip().splitlines()[0]
-            raise InputError(f"there is no Ray cluster at {address}: {reason}", "address") from None
-        except ValueError as error:
-            raise UsageError(str(error), "cpus") from None
+            where = f" at {address}" if address else ""
+            message = f"there is no Ray cluster{where} to connect to: {reason}"
+            raise InputError(message, "address") from None
+        except NoRoom as error:
+            raise UsageError(str(error), "gpus" if gpus else "cpus") from None
         yield cluster
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OF_TABLES = ("text_column", "delimiter", "quoting", "header")
 _READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
@@ -198,7 +199,8 @@ def _predict_parts(
     data = _data(model, reading)
     folder = find_model(Path(model)).resolve()
     fingerprint = sha256(folder / "variables" / "variables.index")
-    job = Job(tuple(paths), data, folder, fingerprint, out, **parts)
+    as_tables = any(value for option, value in reading.items() if option in _OF_TABLES)
+    job = Job(tuple(paths), data, folder, fingerprint, out, as_tables, **parts)
     with contextlib.ExitStack() as stack:
         flow = None
         if engine == "ray":
@@ -267,7 +269,7 @@ def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(f"expected a file. {str(path)!r} {problem}.", setting="file")
     data = _data(model, reading)
-    given = {name for name, value in reading.items() if value} - {"encoding", "markup"}
+    given = any(value for option, value in reading.items() if option in _OF_TABLES)
     if not given and not is_table(path, data):
         return open_lines(path, data, lenient=True)
     return open_table(path, data, with_label=False, lenient=True)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sst_keras.engines.local import Machine
     from sst_keras.engines.ray import Cluster
     from sst_keras.experiments.records import RunRecord
-    from sst_keras.experiments.searching import Trial
+    from sst_keras.experiments.running import Job
+    from sst_keras.experiments.searching import Search, Trial
     from sst_keras.experiments.sweep import Experiment, Sweep
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
     type=click.IntRange(1),
     metavar="N",
     help="Trials at a time. They are drawn together, so others are drawn with another number.  "
-    "[default: one per core, at most 8]",
+    "[default: one per core, at most 8; that of a search that goes on]",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="That of the draws."
@@ -50,6 +51,7 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
 @click.option(
     "--records", metavar="DIR", help="Folder of trials and records.  [default: results/SWEEP]"
 )
+@click.option("--retry", is_flag=True, help="Make failed trials and runs again.")
 @options.as_json
 def search(
     sweep: str,
@@ -61,6 +63,7 @@ def search(
     vectors: tuple[str, ...],
     overrides: tuple[str, ...],
     records: str | None,
+    retry: bool,
     as_json: bool,
     **request: Any,
 ) -> None:
@@ -75,9 +78,9 @@ def search(
     """
     from sst_keras import files, locations
     from sst_keras.engines import local
-    from sst_keras.experiments import searching
     from sst_keras.experiments.records import read_records
     from sst_keras.experiments.running import check_sources, pending_jobs, run_sweep
+    from sst_keras.experiments.searching import Search
     from sst_keras.experiments.sweep import load_sweep
 
     loaded = load_sweep(sweep)
@@ -86,57 +89,70 @@ def search(
             f"expected a sweep with [search]. `sst-keras reproduce {sweep}` runs this one.",
             setting="sweep",
         )
+    given = {override.partition("=")[0].strip() for override in overrides}
+    if searched := loaded.ranges.keys() & (given | ({"embedding.vectors"} if vectors else set())):
+        raise UsageError(f"{min(searched)} is searched. Expected other settings.", "overrides")
     base = loaded.experiments[0].changed(vectors, overrides)
     loaded = replace(loaded, experiments=(base,))
     cluster.check(engine, request, {})
     locations.data_dirs(data_dir)
     folder = Path(records or f"results/{loaded.name}")
-    batch = min(jobs or min(local.cores(), 8), trials)
+    known = read_records(folder)
+    pending_jobs([(base, 1)], known)  # another sweep's records are an error before all trials
     every = [(item, 1) for item in _each_choice(loaded)]
     check_sources(every, data_dir)
     with contextlib.ExitStack() as stack:
-        place: Machine | Cluster = local.Machine(batch)
-        prepare, found_in = _as_it_is, data_dir
+        place: Machine | Cluster = local.Machine(jobs or min(local.cores(), 8))
+        settled, found_in = every, data_dir
         if engine == "ray":
-            place, _, found_in = cluster.for_sweep(stack, request, every, data_dir)
-            prepare = _settled(data_dir)
-        log.info(f"{loaded.name}: {trials} trials, {batch} at a time; trials in {folder}")
-        found = []
-        results = searching.search(loaded, folder, place, trials, seed, batch, found_in, prepare)
-        for trial in results:
-            found.append(trial)
-            click.echo(_line(trial, loaded), err=True)
-        lower = base.pipeline.training.monitor == "loss"
-        chosen = searching.best(found, lower)
-        from sst_keras.config import with_settings
+            place, settled, found_in = cluster.for_sweep(stack, request, every, data_dir)
 
-        pipeline = with_settings(base.pipeline, chosen.settings, "best trial")
-        files.write_text(folder / "best.toml", pipeline.to_toml())
-        winner = replace(base, pipeline=pipeline)
+        def prepare(experiment: Experiment) -> Experiment:
+            return _settled(experiment, every, settled)
+
+        plan = Search(loaded, folder, seed, jobs or (None if _has_trials(folder) else place.slots))
+        log.info(f"{loaded.name}: {trials} trials; they are kept in {folder}")
+        found = []
+        for trial in plan.run(trials, place, found_in, retry, prepare):
+            found.append(trial)
+            say(_line(trial, plan), err=True)
+        chosen = plan.best(found)
+        winner = plan.experiment(chosen)
+        files.write_text(folder / "best.toml", winner.pipeline.to_toml())
         runs = [(winner, number + 1) for number in range(winner.seeds)]
-        known = read_records(folder)
-        pending = [(prepare(item), number) for item, number in pending_jobs(runs, known)]
+        pending = [(prepare(item), number) for item, number in pending_jobs(runs, known, retry)]
         for record in run_sweep(pending, folder, place, found_in):
             known[record.key] = record
-            log.info(f"seed {record.key.seed}: {record.error or f'dev {record.best.dev:.1%}'}")
-    scored = [known[winner.key(number)] for _, number in runs]
-    _print(chosen, found, [record for record in scored if record.error is None], folder, as_json)
-    if failed := [record for record in scored if record.error is not None]:
+            scores = record.error or f"dev {record.best.dev:.1%}"
+            say(f"{record.key.row}, seed {record.key.seed}: {scores}", err=True)
+    scored = [known[item.key(number)] for item, number in runs]
+    good = [record for record in scored if record.error is None]
+    _print(plan, chosen, found, good, as_json)
+    if len(good) < len(scored):
         raise click.ClickException(
-            f"{len(failed)} of the {len(scored)} runs of the best settings failed: "
-            f"{failed[0].error}. `sst-keras search` again does not repeat them; delete their "
-            f"records to run them again."
+            f"{len(scored) - len(good)} of the {len(scored)} runs of the best settings failed. "
+            f"Their records state why; --retry runs them again."
         )
 
 
-def _as_it_is(experiment: Experiment) -> Experiment:
-    return experiment
+def _has_trials(folder: Path) -> bool:
+    from sst_keras.experiments.searching import TRIALS
+
+    return (folder / TRIALS).is_file()
 
 
-def _settled(data_dir: str | None) -> Any:
-    from sst_keras.experiments import shipping
-
-    return lambda experiment: shipping.settle([(experiment, 1)], data_dir)[0][0]
+def _settled(experiment: Experiment, every: Sequence[Job], settled: Sequence[Job]) -> Experiment:
+    """Returns an experiment with what was found for `auto`; `every` has each choice before that."""
+    pipeline = experiment.pipeline
+    for (before, _), (after, _) in zip(every, settled, strict=True):
+        if before.pipeline.embedding.vectors == pipeline.embedding.vectors:
+            pipeline = replace(
+                pipeline,
+                data=replace(pipeline.data, dataset=after.pipeline.data.dataset),
+                embedding=replace(pipeline.embedding, vectors=after.pipeline.embedding.vectors),
+            )
+            break
+    return replace(experiment, pipeline=pipeline)
 
 
 def _each_choice(sweep: Sweep) -> list[Experiment]:
@@ -152,14 +168,17 @@ def _each_choice(sweep: Sweep) -> list[Experiment]:
     return found
 
 
-def _line(trial: Trial, sweep: Sweep) -> str:
-    settings = ", ".join(f"{name}={_shown(value)}" for name, value in trial.settings.items())
+def _line(trial: Trial, plan: Search) -> str:
+    settings = ", ".join(f"{name}={_shown(value)}" for name, value in trial.drawn.items())
     if trial.error:
         return f"trial {trial.number:>3}  FAILED: {trial.error}; {settings}"
-    is_loss = sweep.experiments[0].pipeline.training.monitor == "loss"
-    score = f"loss {trial.score:.3f}" if is_loss else f"{trial.score:.1%}"
     end = f", stopped after {len(trial.scores)}" if trial.is_pruned else ""
-    return f"trial {trial.number:>3}  dev {score}{end}; {settings}"
+    return f"trial {trial.number:>3}  dev {_score(trial, plan)}{end}; {settings}"
+
+
+def _score(trial: Trial, plan: Search) -> str:
+    score = trial.score(plan.lower_is_better)
+    return f"loss {score:.3f}" if plan.lower_is_better else f"{score:.1%}"
 
 
 def _shown(value: Any) -> str:
@@ -167,23 +186,29 @@ def _shown(value: Any) -> str:
 
 
 def _print(
-    chosen: Trial, trials: Sequence[Trial], runs: Sequence[RunRecord], folder: Path, as_json: bool
+    plan: Search,
+    chosen: Trial,
+    trials: Sequence[Trial],
+    runs: Sequence[RunRecord],
+    as_json: bool,
 ) -> None:
     from sst_keras.files import to_json
 
     dev, test = [run.best.dev for run in runs], [run.best.test for run in runs]
+    pipeline, settings = plan.folder / "best.toml", plan.sweep.settings(chosen.drawn)
     if as_json:
+        score = chosen.score(plan.lower_is_better)
         answer: Mapping[str, Any] = {
-            "pipeline": str(folder / "best.toml"),
-            "best": {"trial": chosen.number, "dev": chosen.score, "settings": chosen.settings},
-            "trials": [vars(trial) for trial in trials],
+            "pipeline": str(pipeline),
+            "best": {"trial": chosen.number, "dev": score, "settings": settings},
+            "trials": [vars(trial) for trial in sorted(trials, key=lambda trial: trial.number)],
             "dev": dev,
             "test": test,
         }
         say(to_json(answer))
         return
-    say(f"Best: trial {chosen.number} of {len(trials)}. {folder / 'best.toml'} has its settings:")
-    for name, value in chosen.settings.items():
+    say(f"Best: trial {chosen.number} of {len(trials)}. {pipeline} has its settings:")
+    for name, value in settings.items():
         say(f"  {name} = {_shown(value)}")
     if runs:
         say(f"With seeds 1 to {len(runs)}: dev {_mean(dev)}, test {_mean(test)}")

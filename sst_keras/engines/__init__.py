@@ -1,1 +1,1 @@
-"""Where jobs run: on this machine or on a Ray cluster. Imports nothing else of the package."""
+"""Where jobs run: on this machine or on a Ray cluster. Imports leaves of the package only."""

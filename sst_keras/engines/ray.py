@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sst_keras.engines.local import JobError
+from sst_keras.errors import InputError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -22,6 +23,10 @@ _RETRIES = 3  # times that a job starts again after its node or its process died
 _ACTORS_OF_A_READER = 8  # which reads faster than these predict
 _POLL_SECONDS = 1.0  # how long Ctrl-C may wait
 LARGEST = 450_000_000  # bytes of files that Ray takes to its nodes; it refuses 500 MiB
+
+
+class NoRoom(Exception):
+    """No node of a cluster has what a job needs."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,7 @@ class Cluster:
                     try:
                         result, error, seconds = ray.get(reference)
                     except ray.exceptions.RayError as failure:
-                        cause = getattr(failure, "cause", None) or failure
-                        error = f"{type(cause).__name__}: {str(cause).strip().splitlines()[0]}"
+                        error = _reason(failure)
                         seconds = time.perf_counter() - started
                     yield job, JobError(error, seconds) if error else result
         finally:
@@ -92,14 +96,20 @@ class Cluster:
         Ray Data reads a few items at a time, and keeps what waits for an actor within bounds. What
         a node that dies was doing is done again by another one.
 
+        A process that dies is started again, up to three times.
+
         Args:
             items: Things to read, such as the names of files. They are pickled.
             read: Yields what is in an item: dictionaries of numbers, strings and bytes.
             actor: A class. Each actor makes an instance of it, and calls that with one dictionary
                 at a time. It returns another one.
             arguments: Those of the class.
+
+        Raises:
+            InputError: If an actor raises an exception, or its process dies too often.
         """
         from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy, from_items
+        from ray.exceptions import RayError
 
         if not items:
             return
@@ -116,8 +126,18 @@ class Cluster:
         )
         resources = {"num_cpus": self.cpus} | ({"num_gpus": self.gpus} if self.gpus else {})
         pool = ActorPoolStrategy(min_size=1, max_size=self.slots)
-        done = reading.map(actor, fn_constructor_args=arguments, compute=pool, **resources)
-        yield from done.iter_rows()
+        done = reading.map(
+            actor,
+            fn_constructor_args=arguments,
+            compute=pool,
+            max_restarts=_RETRIES,
+            max_task_retries=_RETRIES,
+            **resources,
+        )
+        try:
+            yield from done.iter_rows()
+        except RayError as error:
+            raise InputError(f"the cluster stopped: {_reason(error)}") from None
 
 
 @contextmanager
@@ -142,8 +162,8 @@ def connected(
 
     Raises:
         ModuleNotFoundError: If Ray is not installed.
-        ConnectionError: If there is no cluster at the address.
-        ValueError: If no node has what a job needs.
+        ConnectionError: If there is no cluster at the address, or one of another version.
+        NoRoom: If no node has what a job needs.
     """
     # What Ray would tell its makers, and lines that it prints about itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -152,18 +172,23 @@ def connected(
     import ray
 
     threads = {"TF_NUM_INTRAOP_THREADS": str(cpus), "TF_NUM_INTEROP_THREADS": str(cpus)}
+    if not gpus:
+        threads["CUDA_VISIBLE_DEVICES"] = "-1"  # Ray leaves all GPUs to jobs that ask for none
     setting: dict[str, Any] = {"env_vars": threads | dict(environment or {})}
     if folder:
         setting["working_dir"] = str(folder)
     try:
-        ray.init(
-            # Without any, Ray would take a cluster that runs here by chance.
-            address=address or "local",
-            runtime_env=setting,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                # Without any, Ray would take a cluster that runs here by chance.
+                address=address or "local",
+                runtime_env=setting,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (RuntimeError, ValueError) as error:  # other versions; a malformed address
+            raise ConnectionError(str(error)) from None
         yield _described(ray, cpus, gpus, run_in)
     finally:
         ray.shutdown()
@@ -178,11 +203,18 @@ def _described(ray: Any, cpus: int, gpus: float, run_in: str) -> Cluster:
     if not slots:
         largest = max((resources.get("CPU", 0) for resources in nodes), default=0)
         most = max((resources.get("GPU", 0) for resources in nodes), default=0)
-        raise ValueError(
+        raise NoRoom(
             f"no node has {cpus} cores and {gpus:g} GPUs. The largest has {largest:g} cores and "
             f"{most:g} GPUs."
         )
     return Cluster(len(nodes), slots, cpus, gpus, run_in)
+
+
+def _reason(failure: BaseException) -> str:
+    """Returns what Ray's error is about, in a line."""
+    while cause := getattr(failure, "cause", None) or failure.__cause__:
+        failure = cause
+    return f"{type(failure).__name__}: {(str(failure).strip().splitlines() or [''])[0]}"
 
 
 def _do(work: Callable[[Job], Result], job: Job, folder: str) -> tuple[Result | None, str, float]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine, cores
@@ -82,16 +82,15 @@ def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> No
         InputError: If one cannot be found.
     """
     from sst_keras.datasets.sst5 import source
+    from sst_keras.experiments.shipping import vectors_of
     from sst_keras.pretrained import LanguageModelRun
     from sst_keras.pseudo_labels import PseudoLabels
     from sst_keras.runs import is_run, open_run
     from sst_keras.vectors import sets
 
     pipelines = [experiment.pipeline for experiment, _ in jobs]
-    needing = [pipeline for pipeline in pipelines if not is_run(pipeline.model.init or "/")]
-    for name in {name for pipeline in needing for name in pipeline.embedding.vectors}:
-        if name not in ("auto", "none"):
-            sets.find_vectors(name, data_dir)
+    for name in vectors_of(pipelines):
+        sets.find_vectors(name, data_dir)
     for name in {pipeline.model.init for pipeline in pipelines} - {""}:
         open_run(name) if is_run(name) else LanguageModelRun.find(name)
     for name in {pipeline.data.pseudo_labels for pipeline in pipelines} - {""}:
@@ -161,7 +160,7 @@ def run_sweep(
         if isinstance(engine, Machine):  # which removes what killed jobs leave
             work = partial(work, folder=Path(scratch))
         else:
-            work = partial(_run_elsewhere, work=work, version=metadata.version("sst-keras"))
+            work = elsewhere(partial(work, cpus=engine.cpus))
         with contextlib.closing(engine.run(jobs, work)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, JobError):
@@ -178,8 +177,12 @@ def run_sweep(
                 yield record
 
 
-def _run_elsewhere(job: Job, work: Callable[[Job], RunRecord], version: str) -> RunRecord:
-    """Does a job on another machine, if that has the same version of this package."""
+def elsewhere(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns what does the same on another machine, if that has this version of the package."""
+    return partial(_run_elsewhere, work=work, version=metadata.version("sst-keras"))
+
+
+def _run_elsewhere(job: Any, work: Callable[[Any], Any], version: str) -> Any:
     if (here := metadata.version("sst-keras")) != version:
         raise UsageError(
             f"{platform.node()} has sst_keras {here}, and the sweep was started with {version}. "
@@ -194,12 +197,14 @@ def run_job(
     data_dir: str | Path | None = None,
     processes: int = 1,
     keep: str | Path | None = None,
+    cpus: int | None = None,
 ) -> RunRecord:
     """Trains one experiment with one seed and returns its record.
 
     The run's files are in a temporary folder, in `folder` if that is given, or stay below `keep`.
     There, a training that was killed goes on. The record states that `processes` runs were in
-    progress. Whatever `training.train` raises passes.
+    progress, and the job had `cpus` cores, by default all that the process may use. Whatever
+    `training.train` raises passes.
     """
     from sst_keras.runs import RunDirectory, new_run
     from sst_keras.training import train
@@ -231,7 +236,7 @@ def run_job(
         seconds=result.seconds,
         ended=_now(),
         jobs=processes,
-        cores=cores(),
+        cores=cpus or cores(),
         epochs=epochs,
         last=scores(epochs, result.last),
         best=scores(result.best_epoch, result.best),

@@ -4,38 +4,43 @@ Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework",
 are drawn by its tree-structured Parzen estimator (Bergstra et al., "Algorithms for Hyper-Parameter
 Optimization", NeurIPS 2011). A trial that is below the median of earlier ones is stopped early.
 
-The trials of a batch run at the same time. They know those of earlier batches only, so that the
-same seed gives the same trials, however long each takes and however often the search is killed.
+The trials of a batch run at the same time. Each is drawn with a seed of its own from the trials of
+earlier batches, and known to nothing else. So the same search makes the same trials, however long
+each takes and however often it is killed. Optuna's own storages do not promise that, because they
+draw from what has ended by then; so the trials are kept in a file of ours, a line each.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sst_keras import files
 from sst_keras.config import with_settings
-from sst_keras.engines.local import JobError
+from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
+from sst_keras.experiments.running import elsewhere
 from sst_keras.experiments.sweep import Experiment, Sweep
 from sst_keras.history import SCORES
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
-    import optuna
-
-    from sst_keras.engines.local import Machine
     from sst_keras.engines.ray import Cluster
 
-JOURNAL = "trials.journal"
-_FORMAT = 1  # of what the journal says about the search
-_UNPRUNED = 5  # trials that are never stopped early, and the first from which others can be
+TRIALS = "trials.jsonl"
+_FORMAT = 1  # of that file
+_UNPRUNED = 5  # trials that end before any is stopped early
 _SEEDS = 1_000_003  # keeps the random numbers of trials and of searches apart
+_FIELDS = {
+    "number": int, "drawn": dict, "scores": list, "is_pruned": bool, "error": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,98 +49,192 @@ class Trial:
 
     Attributes:
         number: The number, from 0.
-        settings: Setting → value, of those that are searched.
+        drawn: Setting → value, of those that are searched. A choice is named by its label.
         scores: The score on dev at each check.
-        score: The best of them; None if training failed.
         is_pruned: Whether it was stopped early.
         error: Why it failed.
     """
 
     number: int
-    settings: Mapping[str, Any]
+    drawn: Mapping[str, Any]
     scores: tuple[float, ...] = ()
-    score: float | None = None
     is_pruned: bool = False
     error: str = ""
 
+    def score(self, lower_is_better: bool) -> float | None:
+        """Returns the best score on dev; None if training failed."""
+        if self.error or not self.scores:
+            return None
+        return min(self.scores) if lower_is_better else max(self.scores)
+
 
 @dataclass(frozen=True)
-class _Job:
-    number: int
-    pipeline: Pipeline
-    earlier: tuple[optuna.trial.FrozenTrial, ...]
-    lower_is_better: bool
+class Search:
+    """A search, and the folder that has its trials.
 
-
-def search(
-    sweep: Sweep,
-    folder: Path,
-    engine: Machine | Cluster,
-    trials: int,
-    seed: int = 1,
-    batch: int = 1,
-    data_dir: str | Path | None = None,
-    prepare: Callable[[Experiment], Experiment] = lambda experiment: experiment,
-) -> Iterator[Trial]:
-    """Yields the trials, the earlier ones of a search that goes on first.
-
-    Only dev is looked at. A search that was stopped or killed goes on from `trials.journal` in the
-    folder, and ends with the same trials.
-
-    Args:
+    Attributes:
         sweep: A sweep with ranges.
-        folder: The folder of the journal.
-        engine: Where trainings run.
-        trials: How many are made in all.
-        seed: That of the drawn settings. Each training has the pipeline's own.
-        batch: How many trials are drawn at a time.
-        data_dir: As `locations.data_dirs` takes it, where the trainings run.
-        prepare: Changes the experiment of a trial before it runs.
-
-    Raises:
-        UsageError: If Optuna is not installed, or the folder has the journal of another search.
-        InputError: If the journal is damaged.
+        folder: Where `trials.jsonl` is.
+        seed: That of the draws. Each training has the pipeline's own.
+        batch: How many trials are drawn at a time; None for that of the file, or else 1.
     """
-    optuna = _optuna()
-    (base,) = sweep.experiments
-    lower = base.pipeline.training.monitor == "loss"
-    study = _study(sweep, folder, seed, batch, lower)
-    for trial in study.get_trials():
-        if trial.state.is_finished():
-            yield _found(trial, sweep)
-    while (start := _first_unfinished(study)) < trials:
-        start -= start % batch
-        earlier = tuple(t for t in study.get_trials() if t.number < start and t.values)
-        numbers = range(start, min(start + batch, trials))
-        for number in range(len(study.get_trials()), numbers.stop):
-            study.sampler = optuna.samplers.TPESampler(seed=(seed * _SEEDS + number) % 2**32)
-            study.ask(_distributions(sweep))
-        waiting = [study.get_trials()[number] for number in numbers]
-        waiting = [trial for trial in waiting if not trial.state.is_finished()]
-        jobs = []
-        for trial in waiting:
-            settings = sweep.settings(trial.params)
-            pipeline = with_settings(base.pipeline, settings, f"trial {trial.number}")
-            item = prepare(replace(base, pipeline=pipeline))
-            jobs.append(_Job(trial.number, item.pipeline, earlier, lower))
-        work = partial(_run, data_dir=data_dir)
-        results = {job.number: result for job, result in engine.run(jobs, work)}
-        for trial in waiting:
-            yield _tell(study, trial.number, results[trial.number], sweep)
 
+    sweep: Sweep
+    folder: Path
+    seed: int = 1
+    batch: int | None = None
 
-def best(trials: Sequence[Trial], lower_is_better: bool = False) -> Trial:
-    """Returns the trial with the best score; of several, the first.
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the score on dev is a loss."""
+        return self.sweep.experiments[0].pipeline.training.monitor == "loss"
 
-    Raises:
-        InputError: If all trials failed.
-    """
-    scored = [trial for trial in trials if trial.score is not None]
-    if not scored:
-        reason = f" The first: {trials[0].error}" if trials else ""
-        raise InputError(f"all {len(trials)} trials failed.{reason}")
-    sign = 1 if lower_is_better else -1
-    return min(scored, key=lambda trial: (sign * trial.score, trial.number))
+    def best(self, trials: Sequence[Trial]) -> Trial:
+        """Returns the trial with the best score; of several, the first.
+
+        Raises:
+            InputError: If all trials failed.
+        """
+        sign = 1 if self.lower_is_better else -1
+        scored = [trial for trial in trials if trial.score(self.lower_is_better) is not None]
+        if not scored:
+            reason = f" The first: {trials[0].error}" if trials else ""
+            raise InputError(f"all {len(trials)} trials failed.{reason} --retry makes them again.")
+        return min(
+            scored, key=lambda trial: (sign * trial.score(self.lower_is_better), trial.number)
+        )
+
+    def experiment(self, trial: Trial) -> Experiment:
+        """Returns the experiment with a trial's settings. Its row is named after the trial."""
+        (base,) = self.sweep.experiments
+        settings = self.sweep.settings(trial.drawn)
+        pipeline = with_settings(base.pipeline, settings, f"trial {trial.number}")
+        found = replace(base, row=f"trial-{trial.number}", pipeline=pipeline)
+        return replace(found, pipeline=replace(pipeline, name=found.name))
+
+    def run(
+        self,
+        trials: int,
+        engine: Machine | Cluster,
+        data_dir: str | Path | None = None,
+        retry: bool = False,
+        prepare: Callable[[Experiment], Experiment] = lambda experiment: experiment,
+    ) -> Iterator[Trial]:
+        """Yields the trials, those of an earlier call first. Only dev is looked at.
+
+        Each is in the file before it is yielded. A search that was killed makes those again that
+        were running.
+
+        Args:
+            trials: How many are made in all.
+            engine: Where trainings run.
+            data_dir: As `locations.data_dirs` takes it, where the trainings run.
+            retry: Whether trials that failed are made again.
+            prepare: Changes the experiment of a trial before it runs.
+
+        Raises:
+            UsageError: If Optuna is not installed, the folder has the trials of another search, or
+                another process searches there.
+            InputError: If the file is damaged.
+        """
+        optuna = _optuna()
+        with files.locked(self.folder, "records"), contextlib.ExitStack() as stack:
+            batch, known = self._read()
+            known = {n: trial for n, trial in known.items() if not (retry and trial.error)}
+            self._write(batch, known)
+            yield from (known[number] for number in sorted(known))
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
+            work = partial(_train, data_dir=data_dir, lower_is_better=self.lower_is_better)
+            if isinstance(engine, Machine):
+                work = partial(work, folder=scratch)
+            else:
+                work = elsewhere(work)
+            for start in range(0, trials, batch):
+                earlier = [known[number] for number in range(start)]
+                numbers = range(start, min(start + batch, trials))
+                missing = [
+                    Trial(number, self._draw(optuna, number, earlier))
+                    for number in numbers
+                    if number not in known
+                ]
+                jobs = [
+                    (trial, prepare(self.experiment(trial)).pipeline, earlier) for trial in missing
+                ]
+                for (trial, *_), result in engine.run(jobs, work):
+                    if isinstance(result, JobError):
+                        trial = replace(trial, error=str(result))
+                    else:
+                        scores, is_pruned = result
+                        trial = replace(trial, scores=tuple(scores), is_pruned=is_pruned)
+                    known[trial.number] = trial
+                    with (self.folder / TRIALS).open("a", encoding="utf-8") as file:
+                        file.write(f"{json.dumps(asdict(trial))}\n")
+                    yield trial
+
+    def _draw(self, optuna: Any, number: int, earlier: Sequence[Trial]) -> dict[str, Any]:
+        """Draws the settings of a trial."""
+        ranges = self._distributions(optuna)
+        study = _study(optuna, earlier, self.lower_is_better, ranges)
+        study.sampler = optuna.samplers.TPESampler(seed=(self.seed * _SEEDS + number) % 2**32)
+        return study.ask(ranges).params
+
+    def _distributions(self, optuna: Any) -> dict[str, Any]:
+        kinds = optuna.distributions
+        found: dict[str, Any] = {}
+        for name, one in self.sweep.ranges.items():
+            if one.choices:
+                found[name] = kinds.CategoricalDistribution(tuple(one.labels))
+            elif isinstance(one.low, int):
+                found[name] = kinds.IntDistribution(one.low, one.high, log=one.log)
+            else:
+                found[name] = kinds.FloatDistribution(one.low, one.high, log=one.log)
+        return found
+
+    def _about(self, batch: int) -> dict[str, Any]:
+        (base,) = self.sweep.experiments
+        about = {
+            "format": _FORMAT,
+            "settings": base.pipeline.settings(),
+            "ranges": {name: asdict(one) for name, one in self.sweep.ranges.items()},
+            "seed": self.seed,
+            "batch": batch,
+        }
+        return json.loads(json.dumps(about))  # JSON has no tuples
+
+    def _read(self) -> tuple[int, dict[int, Trial]]:
+        """Returns the batch, and the trials that have ended, by number."""
+        path = self.folder / TRIALS
+        content = path.read_text("utf-8") if path.is_file() else ""
+        # A killed process may have written half of the last line.
+        lines = [line for line in content.splitlines(keepends=True) if line.endswith("\n")]
+        if not lines:
+            return self.batch or 1, {}
+        try:
+            known, *rows = map(json.loads, lines)
+            trials = {}
+            for row in rows:
+                if not all(type(row[name]) is kind for name, kind in _FIELDS.items()):
+                    raise ValueError(row)
+                trials[row["number"]] = Trial(**row | {"scores": tuple(row["scores"])})
+            batch = self.batch or int(known["batch"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: expected the trials of a search ({error!s:.100}). Delete it to start "
+                f"anew."
+            ) from None
+        about = self._about(batch)
+        if different := [name for name in about if known.get(name) != about[name]]:
+            raise UsageError(
+                f"{path} is of a search with other {different[0]}. Choose another folder, or "
+                f"delete it to start anew.",
+                setting="jobs" if different[0] == "batch" else "records",
+            )
+        return batch, trials
+
+    def _write(self, batch: int, trials: Mapping[int, Trial]) -> None:
+        rows = [self._about(batch), *(asdict(trials[number]) for number in sorted(trials))]
+        content = "".join(f"{json.dumps(row)}\n" for row in rows)
+        files.write_text(self.folder / TRIALS, content)
 
 
 def _optuna() -> Any:
@@ -149,140 +248,71 @@ def _optuna() -> Any:
     return optuna
 
 
-def _study(sweep: Sweep, folder: Path, seed: int, batch: int, lower: bool) -> optuna.Study:
-    """Opens or begins the study of a folder, and checks that it is of this search."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / JOURNAL
-    (base,) = sweep.experiments
-    about = {
-        "format": _FORMAT,
-        "settings": base.pipeline.settings(),
-        "ranges": {name: vars(one) for name, one in sweep.ranges.items()},
-        "seed": seed,
-        "batch": batch,
-    }
-    about = json.loads(json.dumps(about))  # JSON has no tuples
-    try:
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
-            study_name=sweep.name,
-            direction="minimize" if lower else "maximize",
-            load_if_exists=True,
-        )
-        known = study.user_attrs.get("about")
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(
-            f"{path}: expected the journal of a search ({error}). Delete it to start anew."
-        ) from None
-    if known is None:
-        study.set_user_attr("about", about)
-    elif different := [name for name in about if known.get(name) != about[name]]:
-        raise UsageError(
-            f"{path} is of a search with other {different[0]}. Choose another folder, or delete it "
-            f"to start anew.",
-            setting="records",
+def _study(
+    optuna: Any,
+    trials: Sequence[Trial],
+    lower_is_better: bool,
+    distributions: Mapping[str, Any] | None = None,
+) -> Any:
+    """Returns a study in memory that knows some trials."""
+    study = optuna.create_study(
+        direction="minimize" if lower_is_better else "maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=1),
+    )
+    states = optuna.trial.TrialState
+    for trial in trials:
+        if trial.error:
+            continue
+        study.add_trial(
+            optuna.create_trial(
+                state=states.PRUNED if trial.is_pruned else states.COMPLETE,
+                value=trial.score(lower_is_better),
+                params=dict(trial.drawn) if distributions else {},
+                distributions=distributions or {},
+                intermediate_values=dict(enumerate(trial.scores, start=1)),
+            )
         )
     return study
 
 
-def _first_unfinished(study: optuna.Study) -> int:
-    trials = study.get_trials(deepcopy=False)
-    numbers = [trial.number for trial in trials if not trial.state.is_finished()]
-    return min(numbers, default=len(trials))
-
-
-def _distributions(sweep: Sweep) -> dict[str, Any]:
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    found: dict[str, Any] = {}
-    for name, one in sweep.ranges.items():
-        if one.choices:
-            found[name] = CategoricalDistribution(tuple(one.labels))
-        elif isinstance(one.low, int):
-            found[name] = IntDistribution(one.low, one.high, log=one.log)
-        else:
-            found[name] = FloatDistribution(one.low, one.high, log=one.log)
-    return found
-
-
-def _tell(study: optuna.Study, number: int, result: Any, sweep: Sweep) -> Trial:
-    """Writes a trial's result into the journal, and returns it."""
-    import optuna
-
-    trial = study.get_trials()[number]
-    live = optuna.trial.Trial(study, trial._trial_id)
-    if isinstance(result, JobError):
-        live.set_user_attr("error", str(result))
-        study.tell(number, state=optuna.trial.TrialState.FAIL)
-    else:
-        scores, is_pruned = result
-        known = trial.intermediate_values
-        for step, score in enumerate(scores, start=1):
-            if step not in known:  # a search that was killed here has told some
-                live.report(score, step)
-        state = optuna.trial.TrialState
-        if is_pruned:
-            study.tell(number, state=state.PRUNED)
-        else:
-            study.tell(number, _best_of(scores, study.direction.name == "MINIMIZE"))
-    return _found(study.get_trials()[number], sweep)
-
-
-def _best_of(scores: Sequence[float], lower: bool) -> float:
-    return min(scores) if lower else max(scores)
-
-
-def _found(trial: optuna.trial.FrozenTrial, sweep: Sweep) -> Trial:
-    scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
-    lower = sweep.experiments[0].pipeline.training.monitor == "loss"
-    return Trial(
-        trial.number,
-        sweep.settings(trial.params),
-        scores,
-        _best_of(scores, lower) if scores else None,
-        trial.state.name == "PRUNED",
-        trial.user_attrs.get("error", ""),
-    )
-
-
-def _run(job: _Job, data_dir: str | Path | None) -> tuple[list[float], bool]:
+def _train(
+    job: tuple[Trial, Pipeline, Sequence[Trial]],
+    data_dir: str | Path | None,
+    lower_is_better: bool,
+    folder: Path | None = None,
+) -> tuple[list[float], bool]:
     """Trains a trial's pipeline; returns the scores on dev, and whether it was stopped early."""
-    import optuna
-
     from sst_keras.runs import new_run
     from sst_keras.runtime import keras
     from sst_keras.training import train
 
     logging.getLogger("sst_keras").addHandler(logging.NullHandler())
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # A study of its own, so that a trial needs nothing but what is in its job.
-    study = optuna.create_study(
-        direction="minimize" if job.lower_is_better else "maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=1),
-    )
-    study.add_trials(job.earlier)
-    trial, scores = study.ask(), []
-    monitor = job.pipeline.training.monitor
+    _, pipeline, earlier = job
+    watched = _study(_optuna(), earlier, lower_is_better).ask()
+    monitor = pipeline.training.monitor
     column = "val_loss" if monitor == "loss" else f"val_{SCORES[monitor]}"
+    scores: list[float] = []
 
-    class Prune(keras.callbacks.Callback):
+    class Ended(Exception):  # before test is scored
+        pass
+
+    class Pruned(Ended):
+        pass
+
+    class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
             scores.append(float(logs[column]))
-            trial.report(scores[-1], len(scores))
-            if trial.should_prune():
-                raise optuna.TrialPruned
+            watched.report(scores[-1], len(scores))
+            if watched.should_prune():
+                raise Pruned
 
-    with tempfile.TemporaryDirectory(prefix="sst_keras-") as folder:
+        def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+            raise Ended
+
+    with tempfile.TemporaryDirectory(prefix="sst_keras-", dir=folder) as place:
+        run = new_run(pipeline, Path(place) / "run")
         try:
-            train(job.pipeline, new_run(job.pipeline, Path(folder) / "run"), data_dir, [Prune()])
-        except optuna.TrialPruned:
-            return scores, True
-    return scores, False
+            train(pipeline, run, data_dir, [Watch()])
+        except Ended as end:
+            return scores, isinstance(end, Pruned)
+    raise AssertionError("Training did not end.")

@@ -13,11 +13,12 @@ from sst_keras.pretrained import LanguageModelRun
 from sst_keras.pseudo_labels import PseudoLabels
 from sst_keras.runs import RUNS_DIR, is_run, open_run
 from sst_keras.settings import Pipeline
-from sst_keras.vectors import sets
+from sst_keras.vectors import archives, sets
 
-_DATA, _PREPARED = "data", "tensorflow_datasets"
+_DATA, _PREPARED, _GENSIM = "data", "tensorflow_datasets", "gensim-data"
 # Where the jobs find what was shipped. They run in the folder.
-ENVIRONMENT = {"SST_KERAS_DATA": _DATA, "TFDS_DATA_DIR": _PREPARED}
+ENVIRONMENT = {"SST_KERAS_DATA": _DATA, "TFDS_DATA_DIR": _PREPARED, "GENSIM_DATA_DIR": _GENSIM}
+_NOT_SHIPPED = (".gitignore", ".rayignore")  # Ray would leave out what they name
 _NOT_FILES = ("auto", "none", "sample")
 
 
@@ -65,20 +66,31 @@ def ship(
         UsageError: If a path does not lie below the present folder.
     """
     pipelines = {repr(item.pipeline): item.pipeline for item, _ in jobs}.values()
+    (folder / _DATA).mkdir(parents=True)
     for name in {pipeline.data.dataset for pipeline in pipelines} - {"sample"}:
         if name == "sst5":
             _ship_sst5(folder, data_dir)
         else:
             _copy(Path(name), folder / _below_here(name, "data.dataset"))
-    for name in {name for pipeline in pipelines for name in pipeline.embedding.vectors}:
-        if name not in _NOT_FILES:
-            _ship_vectors(name, folder, data_dir)
+    for name in vectors_of(pipelines):
+        _ship_vectors(name, folder, data_dir)
     for name in {pipeline.model.init for pipeline in pipelines} - {""}:
         found = open_run(name) if is_run(name) else LanguageModelRun.find(name)
         _ship_run(found.path, name, folder, "model.init")
     for name in {pipeline.data.pseudo_labels for pipeline in pipelines} - {""}:
         _ship_run(PseudoLabels.find(name).path, name, folder, "data.pseudo_labels")
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def vectors_of(pipelines: Iterable[Pipeline]) -> set[str]:
+    """Returns the names of the sets that pipelines read. A run that they start from has its own."""
+    needing = [pipeline for pipeline in pipelines if not is_run(pipeline.model.init or "/")]
+    return {
+        name
+        for pipeline in needing
+        for name in pipeline.embedding.vectors
+        if name not in _NOT_FILES
+    }
 
 
 def _ship_sst5(folder: Path, data_dir: str | Path | None) -> None:
@@ -94,12 +106,21 @@ def _ship_sst5(folder: Path, data_dir: str | Path | None) -> None:
 
 
 def _ship_vectors(name: str, folder: Path, data_dir: str | Path | None) -> None:
-    path = sets.find_vectors(name, data_dir)
-    if Path(name).exists():
+    path, place = sets.find_vectors(name, data_dir), Path(name)
+    if archives.is_file(place):
         to = folder / _below_here(name, "embedding.vectors")
+    elif path.parent.name == path.name.removesuffix(".gz"):  # as gensim's downloader lays it out
+        to = folder / _GENSIM / path.parent.name / path.name
     else:
         to = folder / _DATA / "vectors" / path.name
-    for file in (path, *path.parent.glob(f"{path.name}.*.np[yz]"), sets.facts_file(path)):
+    if member := archives.split_member(path):
+        path, name_in_zip = member
+        if not archives.is_file(place):
+            to = folder / _DATA / "vectors" / path.name
+        else:
+            to = to.parents[len(Path(name_in_zip).parts) - 1]
+    _copy(path, to)
+    for file in (*path.parent.glob(f"{path.name}.*.np[yz]"), sets.facts_file(path)):
         if file.is_file():
             _copy(file, to.with_name(file.name))
 
@@ -128,6 +149,7 @@ def _below_here(name: str, setting: str) -> Path:
 def _copy(path: Path, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
-        shutil.copytree(path, to, dirs_exist_ok=True)
+        ignored = shutil.ignore_patterns(*_NOT_SHIPPED)
+        shutil.copytree(path, to, dirs_exist_ok=True, ignore=ignored)
     else:
         shutil.copyfile(path, to)

@@ -29,8 +29,8 @@ has neither, but ranges:
     training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
     model.pooling = ["attention", "mean"]
 
-Its only row is `best`, with the settings that did best on dev. `Sweep` describes the tables
-`[report]` and `[published]`; `pipelines/sweeps/paper.toml` has both.
+`searching` makes it. Its only row, `best`, has the settings that it starts from. `Sweep` describes
+the tables `[report]` and `[published]`; `pipelines/sweeps/paper.toml` has both.
 """
 
 import fnmatch
@@ -66,6 +66,11 @@ _TABLES = {
 _REQUIRED = ("source", *_FINDING)
 _NAMES = {str: "text", list: "a list", dict: "a table"}
 _NAMES |= {int: "a number of at least 1", float: "an accuracy in percent"}
+# Settings that change what a score on dev means, or what a trial is: not for a search.
+_NOT_SEARCHED = {
+    "data.dataset", "data.text_column", "data.label_column", "data.group_column", "data.labels",
+    "data.split_seed", "training.checks_per_epoch", "training.monitor", "training.seed",
+}  # fmt: skip
 _MOST_POINTS = 10_000  # of a grid
 _MOST_BYTES = 150  # of the names of a row and a variant together, which become names of files
 
@@ -302,6 +307,11 @@ def find_pipeline(name_or_path: str, overrides: Iterable[str] = ()) -> Pipeline:
     if not is_sweep:
         return config.load_pipeline(name_or_path, overrides)
     sweep = load_sweep(file)
+    if sweep.ranges:
+        raise UsageError(
+            f"{file} is a search. `sst-keras search {file}` writes the pipeline with the settings "
+            f"that do best on dev, best.toml."
+        )
     if not place:
         raise UsageError(
             f"{file} is a sweep of several pipelines. `sst-keras reproduce {file}` runs them; "
@@ -390,6 +400,8 @@ def _ranges(tables: Mapping[str, Any], experiments: Mapping[str, Experiment]) ->
             name = f"{section}.{key}"
             place = f"search.{name}"
             (base,) = experiments.values()
+            if name in _NOT_SEARCHED:
+                raise UsageError(f"{place}: scores on dev would not be comparable.")
 
             def value(of: Any, name: str = name, base: Experiment = base) -> Any:
                 changed = config.with_settings(base.pipeline, {name: of}, f"search.{name}")

@@ -8,8 +8,10 @@ nodes died, goes on with the parts that are missing, and no text is predicted in
 import contextlib
 import json
 import pickle
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.prediction import Predictor
 from sst_keras.serving.scoring import (
+    CLASS,
     NOT_CLASSIFIED,
+    PROBLEM,
     check_new_names,
     new_names,
     predictions,
@@ -25,6 +29,7 @@ from sst_keras.serving.scoring import (
     write_answers,
 )
 from sst_keras.settings import DataConfig
+from sst_keras.tables import parquet
 from sst_keras.tables.reading import Block, Source, Table, is_table, open_lines, open_table
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -32,6 +37,11 @@ ROWS = 50_000  # of a part, about
 _SHOWN = 5  # lines that a note names
 _BLOCK = 8192  # rows that are predicted at a time
 _LOG = "parts.jsonl"
+# Arrow's types of columns that parts in Parquet keep.
+_KEPT = {
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float",
+    "double",
+}  # fmt: skip
 _FORMAT = 1  # of the log
 
 Item = dict[str, Any]
@@ -48,9 +58,11 @@ class Job:
         model: The folder of the SavedModel.
         fingerprint: What tells the model from another.
         out: The folder of the parts.
+        as_tables: Whether all files are tables, or JSON; otherwise that is found for each.
         ending: That of the parts, of `ENDINGS`.
         rows: About how many rows a part has.
         keep_formulas: As `scoring.score_table` takes it.
+        version: That of this package, which the nodes of a cluster must have, too.
     """
 
     files: tuple[Path, ...]
@@ -58,9 +70,11 @@ class Job:
     model: Path
     fingerprint: str
     out: Path
+    as_tables: bool = False
     ending: str = ".csv"
     rows: int = ROWS
     keep_formulas: bool = False
+    version: str = metadata.version("sst-keras")
 
     def about(self) -> dict[str, Any]:
         """Returns what must be the same when the job goes on."""
@@ -71,7 +85,7 @@ class Job:
                 [str(path), stat.st_size, stat.st_mtime_ns]
                 for path, stat in zip(self.files, stats, strict=True)
             ],
-            "reading": str(self.data),
+            "reading": f"{self.data}, {self.as_tables}",
             "model": self.fingerprint,
             "ending": self.ending,
             "rows": self.rows,
@@ -85,7 +99,7 @@ class Job:
     def open(self, file: int) -> Table:
         """Opens a file, whose bad rows become problems of its blocks."""
         path = self.files[file]
-        if is_table(path, self.data):
+        if self.as_tables or is_table(path, self.data):
             return open_table(path, self.data, with_label=False, lenient=True)
         return open_lines(path, self.data, lenient=True)
 
@@ -123,7 +137,7 @@ class Summary:
         self.parts += item["number"] >= 0
         if item["problem"]:
             self.problems[str(self.files[file])] = item["problem"]
-        of_file = self._counts.setdefault(file, _Rows(self.files[file], (), []))
+        of_file = self._counts.setdefault(file, _Rows(self.files[file], (), {}, []))
         for what, (number, lines) in json.loads(item["counts"]).items():
             before, first = of_file.counts.get(what, (0, []))
             of_file.counts[what] = before + number, sorted([*first, *lines])[:_SHOWN]
@@ -131,10 +145,15 @@ class Summary:
 
 @dataclass
 class _Rows(Source):
-    """Rows of a file that are held in memory; `predictions` takes it as a table."""
+    """Rows of a file that are held in memory; `predictions` takes it as a table.
+
+    Attributes:
+        types: Column → Arrow's name of its type, if the file is Parquet.
+    """
 
     path: Path
     names: tuple[str, ...]
+    types: dict[str, str]
     held: list[Block]
     counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
 
@@ -166,18 +185,39 @@ def predict_parts(
         InputError: If no file can be read. A file that cannot be read to its end is among the
             `problems` if there are others.
     """
+    if job.ending == ".parquet":
+        parquet.require()
     log, summary = _Log(job), Summary(job.files)
-    parts: dict[int, set[int]] = {number: set() for number in range(len(job.files))}
-    ends: dict[int, int] = {}
-    for item in log.read(resume):
+    with files.locked(job.out, "out"):
+        return _predict_parts(job, log, summary, flow or _here, resume, progress)
+
+
+def _predict_parts(
+    job: Job,
+    log: "_Log",
+    summary: Summary,
+    flow: Flow,
+    resume: bool,
+    progress: Callable[[Summary], None],
+) -> Summary:
+    """Predicts what is missing, into a locked folder."""
+    items = log.read(resume)
+    done: dict[int, set[int]] = {number: set() for number in range(len(job.files))}
+    for item in items:
+        if item["number"] >= 0:
+            done[item["file"]].add(item["number"])
+    complete = {
+        item["file"]
+        for item in items
+        if item["number"] < 0 and item["parts"] == len(done[item["file"]])
+    }
+    # Files that are not complete are read again, and what was unusual in them is counted again.
+    kept = [item for item in items if item["number"] >= 0 or item["file"] in complete]
+    for item in kept:
         summary.add(item)
-        if item["number"] < 0:
-            ends[item["file"]] = item["parts"]
-        else:
-            parts[item["file"]].add(item["number"])
-    left = [(file, done) for file, done in parts.items() if ends.get(file) != len(done)]
-    with log.opened() as write:
-        for item in (flow or _here)(left, _Reader(job), _Scorer, (job,)):
+    left = [(file, parts) for file, parts in done.items() if file not in complete]
+    with log.opened(kept) as write:
+        for item in flow(left, _Reader(job), _Scorer, (job,)):
             if not item["problem"]:
                 write(item)
             summary.add(item)
@@ -206,10 +246,12 @@ class _Reader:
         number = 0
         try:
             table = self.job.open(file)
+            is_parquet = table.format.kind == "parquet"
+            types = parquet.column_types(table.path) if is_parquet else {}
             for blocks in _grouped(table, self.job.rows):
                 if number not in done:
                     yield _item(file, number, rows=len(blocks)) | {
-                        "content": pickle.dumps((table.names or ("text",), blocks))
+                        "content": pickle.dumps((table.names or ("text",), types, blocks))
                     }
                 number += 1
             yield _item(file, -1, table.counts, parts=number)
@@ -247,6 +289,11 @@ class _Scorer:
     """Writes the parts; an actor of a cluster is one."""
 
     def __init__(self, job: Job) -> None:
+        if (here := metadata.version("sst-keras")) != job.version:
+            raise UsageError(
+                f"{platform.node()} has sst_keras {here}, and the command has {job.version}. "
+                f"Install the same version on every node."
+            )
         self.job, self.predictor = job, Predictor.load(job.model)
 
     def __call__(self, item: Item) -> Item:
@@ -271,7 +318,7 @@ class _Scorer:
             rows: list[Sequence[Any]] = []
             for some in answers:
                 write_answers(rows.append, some, table, len(new))
-            _write_parquet(path, names, rows)
+            _write_parquet(path, names, rows, table.types, len(new))
             return
         with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
             with row_writer(job.ending, file, names, False, job.keep_formulas) as write:
@@ -279,20 +326,37 @@ class _Scorer:
                     write_answers(write, some, table, len(new))
 
 
-def _write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Writes columns of the types of their values; those of several types become text."""
+def _write_parquet(
+    path: Path,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    types: Mapping[str, str],
+    new: int,
+) -> None:
+    """Writes rows, of which the last `new` columns are those of predictions.
+
+    Numbers and truth values of Parquet keep their types. Other columns are strings, with JSON for
+    what is none, so that all parts of a file have the same types.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    columns = []
-    for place in range(len(names)):
+    columns = {}
+    for place, name in enumerate(names):
         values = [row[place] for row in rows]
-        try:
-            columns.append(pyarrow.array(values))
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
-            texts = [None if value is None else str(value) for value in values]
-            columns.append(pyarrow.array(texts, pyarrow.string()))
-    pyarrow.parquet.write_table(pyarrow.table(columns, names=list(names)), path)
+        if place >= len(names) - new:
+            is_text = name in (CLASS, PROBLEM)
+            kind = pyarrow.string() if is_text else pyarrow.float64()
+        elif types.get(name) in _KEPT:
+            kind = pyarrow.type_for_alias(types[name])
+        else:
+            kind = pyarrow.string()
+            values = [
+                value if value is None or isinstance(value, str) else json.dumps(value)
+                for value in values
+            ]
+        columns[name] = pyarrow.array(values, kind)
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
 class _Log:
@@ -308,8 +372,6 @@ class _Log:
             UsageError: If the folder has something else, or there is nothing to `resume`.
         """
         folder = self.job.out
-        if folder.is_file():
-            raise UsageError(f"expected a folder. {str(folder)!r} is a file.", setting="out")
         lines = self._lines()
         if not lines:
             if folder.exists() and any(folder.iterdir()):
@@ -317,10 +379,11 @@ class _Log:
                     f"{str(folder)!r} has files already. Choose another folder.", setting="out"
                 )
             return []
+        parts = sum(line.get("number", -1) >= 0 for line in lines)
         if not resume:
             raise UsageError(
-                f"{str(folder)!r} holds {len(lines) - 1:,} parts of a command that was stopped, or "
-                f"all. Use --resume to go on, or delete it.",
+                f"{str(folder)!r} holds {parts:,} parts of an earlier command. Use --resume to go "
+                f"on with it, or delete the folder.",
                 setting="resume",
             )
         # JSON has no tuples.
@@ -339,11 +402,10 @@ class _Log:
         ]
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Callable[[Item], None]]:
-        """Yields a function that adds a line."""
-        kept = self._lines() or [self.job.about()]
-        self.job.out.mkdir(parents=True, exist_ok=True)
-        files.write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
+    def opened(self, kept: Sequence[Item]) -> Iterator[Callable[[Item], None]]:
+        """Writes what is kept of an earlier call, and yields a function that adds a line."""
+        lines = [self.job.about(), *kept]
+        files.write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
         with self.path.open("a", encoding="utf-8") as file:
 
             def add(line: Item) -> None:

@@ -27,7 +27,7 @@ _FORMULA_LIKE = re.compile(
     r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 )
 _OURS = (NOT_CLASSIFIED, _FORMULA)  # counts that scoring adds
-_CLASS, _PROBABILITY, _PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
+CLASS, _PROBABILITY, PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
 _FORMAT = 1  # of what a stopped command leaves
 _CHUNK = 1 << 16  # bytes
 _LONGEST_LINE = 1 << 28  # bytes
@@ -283,7 +283,7 @@ def _parts(out: Path) -> tuple[Path, Path]:
 def new_names(predictor: Predictor) -> list[str]:
     """Returns the names of the columns that predictions take."""
     classes = (f"probability_{name}" for name in predictor.class_names)
-    return [_CLASS, _PROBABILITY, *classes, _PROBLEM]
+    return [CLASS, _PROBABILITY, *classes, PROBLEM]
 
 
 def _job(table: Table | Lines, model: str, keep_formulas: bool) -> dict[str, Any]:

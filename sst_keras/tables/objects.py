@@ -123,6 +123,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 def text_of(value: Any, name: str, place: str) -> str:
     """Returns a text. A list of strings is a text that is cut into tokens."""
+    if isinstance(value, parquet.Binary):
+        raise InputError(f"{place}: expected text in UTF-8 in {name!r}. Received bytes.")
     if isinstance(value, str):
         return value
     if value is None:

@@ -25,6 +25,16 @@ def column_names(path: Path) -> tuple[str, ...]:
         return tuple(file.schema_arrow.names)
 
 
+class Binary(str):
+    """Bytes that are no text, in hexadecimal digits."""
+
+
+def column_types(path: Path) -> dict[str, str]:
+    """Returns the name of each column → Arrow's name of its type; errors as in `read_rows`."""
+    with _opened(path) as file:
+        return {field.name: str(field.type) for field in file.schema_arrow}
+
+
 def count_rows(path: Path) -> int:
     """Returns the number of rows that the file says it has; errors are those of `read_rows`."""
     with _opened(path) as file:
@@ -34,7 +44,8 @@ def count_rows(path: Path) -> int:
 def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yields the rows, column → value, as JSON would have them.
 
-    Times and decimals become strings, numbers that are not finite None, bytes text in UTF-8.
+    Times and decimals become strings, numbers that are not finite None, and bytes text in UTF-8 or
+    `Binary`.
 
     Raises:
         UsageError: If pyarrow is not installed.
@@ -48,22 +59,34 @@ def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 names, columns = batch.schema.names, batch.columns
                 values = [list(map(_plain, column.to_pylist())) for column in columns]
                 yield from (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
+        except _errors() as error:
             raise _damaged(path, error) from None
 
 
 def _opened(path: Path) -> Any:
-    try:
-        import pyarrow.parquet
-    except ModuleNotFoundError:
-        raise UsageError(
-            f"{path}: Parquet needs pyarrow. Install it with `pip install 'sst-keras[parquet]'`, "
-            f"or write the file as CSV."
-        ) from None
+    require()
+    import pyarrow.parquet
+
     try:
         return pyarrow.parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
+    except _errors() as error:
         raise _damaged(path, error) from None
+
+
+def require() -> None:
+    """Raises a `UsageError` if pyarrow is not installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ModuleNotFoundError:
+        raise UsageError(
+            "Parquet needs pyarrow. Install it with `pip install 'sst-keras[parquet]'`, or use CSV."
+        ) from None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    import pyarrow
+
+    return OSError, ValueError, pyarrow.ArrowException
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
@@ -76,7 +99,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return Binary(value.hex())
     if isinstance(value, datetime.date | datetime.time | datetime.datetime):
         return value.isoformat()
     if isinstance(value, decimal.Decimal | datetime.timedelta):

@@ -56,7 +56,7 @@ def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     folders = [folder / "vectors" for folder in locations.data_dirs(data_dir)]
-    for folder in (*folders, locations.bundled("vectors")):
+    for folder in (*folders, locations.bundled("word_vectors")):
         for ending in _ENDINGS:
             for path in sorted(folder.glob(f"[!.]*{ending}")):
                 found.setdefault(set_name(path), path)
@@ -310,7 +310,8 @@ def write_subset(
     `subset_of` is the fingerprint of the complete file.
 
     Raises:
-        UsageError: If `out` does not end in .txt, .vec, .txt.gz or .vec.gz, or is `path`.
+        UsageError: If `out` does not end in .txt, .vec, .txt.gz or .vec.gz, or is `path`, or
+            something else is where its facts would be.
         InputError: If the file cannot be read, or has a word that text cannot hold.
     """
     path, out = Path(path), Path(out)
@@ -321,7 +322,10 @@ def write_subset(
     vectors = read_vectors(path, wanted_words(tokens), most_frequent, key_pattern)
     if decimals is not None:
         vectors = replace(vectors, vectors=vectors.vectors.round(decimals))
-    facts = training_facts(path)
+    facts, there = training_facts(path), facts_file(out)
+    if there.exists() and not training_facts(out):
+        message = f"{str(there)!r} is in the way. Choose another name"
+        raise UsageError(message, setting="out")
     with files.whole_file(out) as partial:
         write_vectors(partial, vectors.words, vectors.vectors)
         written = read_vectors(partial)
@@ -330,9 +334,11 @@ def write_subset(
             raise InputError(f"{path}: expected words that text can hold. Received: {lost}.")
         if facts:
             about = {"file": out.name, "words": len(vectors.words)}
-            about |= {"subset_of": fingerprint(path), "decimals": decimals}
+            about |= {"subset_of": fingerprints(path)[-1], "decimals": decimals}
             facts |= about | {"fingerprint": fingerprint(partial)}
-            files.write_json(facts_file(out), facts)
+            files.write_json(there, facts)
+        else:
+            there.unlink(missing_ok=True)  # of another set of this name
     return vectors
 
 
