@@ -1,6 +1,7 @@
 """`checkpoint.npz`: the state of a training, from which it goes on after it was killed."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -133,7 +134,7 @@ class Checkpoint:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint after a check of dev, if the last one is at least `SECONDS` old.
+    """Saves a checkpoint after the first check of dev, and when the last is `SECONDS` old.
 
     It must be after the callbacks whose state it saves. `started` is when the training started, by
     `time.perf_counter`, less the seconds that it took before it was killed.
@@ -153,8 +154,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.logger, self.best, self.averaged = logger, best, averaged
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock."""
-        self._saved = time.perf_counter()
+        """Makes a checkpoint due unless training goes on from one."""
+        self._saved = time.perf_counter() if self.path.is_file() else -math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves a checkpoint if one is due."""

@@ -169,6 +169,10 @@ def _lock(folder: Path, setting: str) -> int | None:
         os.close(handle)  # it was removed, and perhaps made again, before it was locked
 
 
+# TensorFlow's names of errors of the system.
+_TENSORFLOW = ("PermissionDeniedError", "FailedPreconditionError", "NotFoundError")
+
+
 @contextmanager
 def named_errors(path: str | Path, written: Path | None = None) -> Iterator[None]:
     """Names `path` in errors that do not say where they happened, as those of a full disk.
@@ -185,6 +189,9 @@ def named_errors(path: str | Path, written: Path | None = None) -> Iterator[None
         if is_full or (code is None and _NUMPY_FULL.search(str(error))):
             about = os.strerror(errno.ENOSPC) + _room(path, written or path)
             raise OSError(errno.ENOSPC, about, str(path)) from error
+        if type(error).__name__ in _TENSORFLOW:  # a folder that may not be written to
+            reason = (str(error).splitlines() or [""])[0]
+            raise OSError(errno.EACCES, f"it cannot be written: {reason}", str(path)) from error
         if code is None or error.filename:
             raise
         raise OSError(code, error.strerror, str(path)) from error

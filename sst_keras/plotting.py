@@ -23,7 +23,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from sst_keras import files
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.history import History
 from sst_keras.runs import RunDirectory
 from sst_keras.treebank import Tree
@@ -61,7 +61,7 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
     if not histories:
         raise ValueError("Expected a history to plot. Received none")
     figure = new_figure("", "", width=10, height=6.2)
-    axes = figure.subplots(2, 2, sharex=True)
+    axes = figure.subplots(2, 2, sharex=True, sharey="col")
     handles, labels = {}, {}
     for axis, (column, title) in zip(axes.flat, PANELS.items(), strict=True):
         style_axis(axis, column)
@@ -341,7 +341,13 @@ def save_plots(runs: Sequence[RunDirectory], out: str | Path | None = None) -> l
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path, dpi: int) -> list[Path]:
-    """Writes figures to the files `<name>.png` of a folder; returns the files."""
+    """Writes figures to the files `<name>.png` of a folder; returns the files.
+
+    A folder that is a link raises a `UsageError`: what it points to may be anything.
+    """
+    if folder.is_symlink():
+        message = f"expected a folder to write plots to. {str(folder)!r} is a link."
+        raise UsageError(message, setting="out")
     paths = {folder / f"{name}.png": figure for name, figure in figures.items()}
     # Class names may have letters that matplotlib's own font lacks.
     installed = set(get_font_names())
@@ -421,8 +427,10 @@ def _column_names(names: Sequence[str], cell: float) -> tuple[list[str], bool]:
 
 
 def _cut(name: str) -> str:
+    """Shortens a long name in its middle: names often differ at their ends."""
     name = " ".join(name.split())
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
+    half = (_LONGEST_NAME - 1) // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
 
 
 def _readable_on(colour: Sequence[float]) -> str:

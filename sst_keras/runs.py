@@ -92,6 +92,7 @@ class RunDirectory:
     behaviour_file = file_of("behaviour.json", "What it says of clear cases, if it was asked.")
     plots_dir = file_of("plots", "The plots.")
     logs_dir = file_of("logs", "TensorBoard's event files, if they were asked for.")
+    replaced_dir = file_of(".replaced", "A finished run, while another one replaces it.")
     saved_model_dir = file_of(
         "saved_model/1", "The SavedModel; TensorFlow Serving needs the number."
     )
@@ -114,39 +115,84 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Keeps other processes from training into the folder.
 
+        A finished run that was set aside comes back if the new one does not get to its end.
+
         Raises:
             UsageError: If one does, or has finished meanwhile.
         """
         with files.locked(self.path, "run_dir"):
+            is_whole = (self.replaced_dir / self.metrics_file.name).is_file()
+            is_begun = self.is_finished or self.checkpoint_file.is_file()
+            if self.replaced_dir.is_dir() and not (is_whole and is_begun):
+                self._bring_back()  # the one that was to replace it was killed
             if self.is_finished and not self.replaces:
                 raise UsageError(
                     f"{str(self.path)!r} holds a finished run. Choose another folder, or "
                     f"overwrite it.",
                     setting="run_dir",
                 )
-            yield
+            try:
+                yield
+            except BaseException:
+                if self.replaced_dir.is_dir() and not self.is_finished:
+                    self._bring_back()
+                raise
 
     def begin(self, goes_on: bool = False) -> None:
-        """Removes what an earlier run has left, or only halves of files if the run `goes_on`."""
-        made = (
-            self.metrics_file, self.pipeline_file, self.vocabulary_file, self.history_file,
-            self.model_file, self.model_summary_file, self.environment_file,
-            self.training_texts_file, self.checkpoint_file, self.behaviour_file,
-            self.checksums_file,
-        )  # fmt: skip
+        """Removes what an earlier run has left, or only halves of files if the run `goes_on`.
+
+        A finished run that is replaced is set aside, and comes back unless the new one is finished.
+        """
+        if self.replaces and self.is_finished:
+            self._set_aside()
+        self._remove(goes_on)
+
+    def _made(self) -> tuple[list[Path], list[Path]]:
+        """Returns the files and the folders that a run may have; the scores are the last file."""
+        made = [
+            self.pipeline_file, self.vocabulary_file, self.history_file, self.model_file,
+            self.model_summary_file, self.environment_file, self.training_texts_file,
+            self.checkpoint_file, self.behaviour_file, self.checksums_file, self.metrics_file,
+        ]  # fmt: skip
+        exports = [self.saved_model_dir.parent, self.path / "onnx", self.path / "litert"]
+        return made, [self.plots_dir, self.logs_dir, *exports]
+
+    def _remove(self, goes_on: bool) -> None:
+        made, folders = self._made()
         for file in made:
             files.remove_partial(file)
             if not goes_on or file == self.checksums_file:  # the model will be another
                 file.unlink(missing_ok=True)
-        exports = (self.saved_model_dir.parent, self.path / "onnx", self.path / "litert")
-        if not goes_on:
-            for folder in (self.plots_dir, self.logs_dir, *exports):
-                shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders if not goes_on else ():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _set_aside(self) -> None:
+        """Moves the run into `replaced_dir`, the scores last: without them, it is not complete."""
+        shutil.rmtree(self.replaced_dir, ignore_errors=True)
+        self.replaced_dir.mkdir()
+        made, folders = self._made()
+        for path in (*folders, *made):
+            if path.exists():
+                path.rename(self.replaced_dir / path.name)
+
+    def _bring_back(self) -> None:
+        """Puts the run in `replaced_dir` back in place of what there is of another one."""
+        if (self.replaced_dir / self.metrics_file.name).is_file():
+            self._remove(goes_on=False)
+        for path in self.replaced_dir.iterdir():
+            path.rename(self.path / path.name)
+        self.replaced_dir.rmdir()
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Writes the checksums of what training made, and the scores, which make it finished."""
         self.seal()
         self.write_metrics(metrics)
+        if self.replaced_dir.is_dir():
+            # In one step: half of it must not be taken for a run that was being set aside.
+            deleted = self.replaced_dir.with_name(".deleted")
+            shutil.rmtree(deleted, ignore_errors=True)
+            self.replaced_dir.rename(deleted)
+            shutil.rmtree(deleted, ignore_errors=True)
 
     def seal(self) -> None:
         """Writes the checksums of what training made."""
@@ -198,7 +244,9 @@ class RunDirectory:
             InputError: If it is missing, damaged, or has changed since training.
         """
         self.verify(self.history_file)
-        return read_history(self.history_file, self.pipeline.training.monitor)
+        has_settings = self.pipeline_file.is_file()
+        monitor = self.pipeline.training.monitor if has_settings else "accuracy"
+        return read_history(self.history_file, monitor)
 
     def sources(self) -> dict[str, Any]:
         """Returns what the run learned from besides its data, as `environment.json` has it."""

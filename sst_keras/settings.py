@@ -204,7 +204,7 @@ class ModelConfig:
         "that have it", choices=("float32", "bfloat16"), needs=_LSTM)
     filters: int = _setting(100, "convolution filters of each width", low=1, needs=_CNN)
     kernel_sizes: tuple[int, ...] = _setting(
-        (3, 4, 5), "widths of the convolutions in tokens, ascending", low=1, needs=_CNN)
+        (3, 4, 5), "widths of the convolutions in tokens", low=1, needs=_CNN)
     dropout: float = _setting(
         0.5, "share dropped between layers and before the classifier", low=0.0, high=0.95)
 

@@ -139,7 +139,7 @@ class Inputs:
             pipeline,
             data=replace(
                 data,
-                dataset=corpus.name,
+                dataset=_lasting_dataset(corpus.name),
                 labels=corpus.class_names,
                 ordinal=data.ordinal if corpus.ordered else "no",
                 pseudo_labels=labels.lasting_name if labels else "",
@@ -177,6 +177,11 @@ class Inputs:
             "notes": [*corpus.notes, *lexicon.notes],
         }
         return found | {name: run.to_dict() for name, run in self._runs().items()}
+
+
+def _lasting_dataset(name: str) -> str:
+    """Returns what finds a data set from any folder: its name, or the full path of a file."""
+    return name if name in ("sst5", "sample") else str(Path(name).resolve())
 
 
 def _seen_before(earlier: EarlierRun, corpus: Corpus) -> tuple[str, ...]:

@@ -34,7 +34,42 @@ def test_a_finished_run_is_replaced_only_on_request(run_copy):
     assert sorted(run_copy.path.iterdir()) == before  # until it begins
     with run.locked():
         run.begin()
-    assert [path.name for path in run.path.iterdir()] == ["mine.txt"]
+        assert sorted(path.name for path in run.path.iterdir()) == [".replaced", "mine.txt"]
+        run.model_file.write_text("new")
+        run.write_metrics({})
+        shutil.rmtree(run.replaced_dir)
+
+
+@pytest.mark.parametrize("moment", ["error", "killed", "killed as it set the run aside"])
+def test_a_finished_run_comes_back(run_copy, moment):
+    def content():
+        return {
+            path.relative_to(run_copy.path).as_posix(): path.read_bytes()
+            for path in run_copy.path.rglob("*")
+            if path.is_file()
+        }
+
+    before = content()
+    run = new_run(PIPELINE, run_copy.path, overwrite=True)
+    if moment == "error":
+        with pytest.raises(KeyboardInterrupt), run.locked():
+            run.begin()
+            run.model_file.write_text("half")
+            run.history_file.write_text("half")
+            raise KeyboardInterrupt
+    elif moment == "killed":
+        run.begin()
+        run.model_file.write_text("half")
+    else:
+        run.replaced_dir.mkdir()
+        for path in (run.plots_dir, run.pipeline_file):
+            if path.exists():
+                path.rename(run.replaced_dir / path.name)
+    if moment != "error":
+        with pytest.raises(UsageError, match="holds a finished run"):
+            with RunDirectory(run.path).locked():
+                pass
+    assert content() == before
 
 
 def test_an_unfinished_run_may_begin_again(run_copy):

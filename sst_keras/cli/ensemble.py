@@ -54,20 +54,21 @@ def ensemble(
     from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export
 
+    if not as_json:  # first: what follows may fail, for example because the disk is full
+        print_evaluation(result.scores["test"])
+        for member in members:
+            scores = member.metrics()
+            say(
+                f"{member.name}: dev {scores['dev']['accuracy']:.1%}, test "
+                f"{scores['test']['accuracy']:.1%}"
+            )
+        dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
+        say(f"All together: dev {dev:.1%}, test {test:.1%}\n")
     with files.locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))
         return
-    print_evaluation(result.scores["test"])
-    for member in members:
-        scores = member.metrics()
-        say(
-            f"{member.name}: dev {scores['dev']['accuracy']:.1%}, test "
-            f"{scores['test']['accuracy']:.1%}"
-        )
-    dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
-    say(f"All together: dev {dev:.1%}, test {test:.1%}\n")
     say(f"The run {run.path}")
     for path in (run.metrics_file, run.model_file, *made):
         say(f"  {path.relative_to(run.path)}")

@@ -1,6 +1,7 @@
 """`sst-keras pipelines`: lists the pipelines and sweeps."""
 
 import json
+import textwrap
 
 import click
 
@@ -53,10 +54,15 @@ def pipelines(settings: bool, as_json: bool) -> None:
     for sweep in sweeps:
         say(sweep.name, bold=True, nl=False)
         names = [experiment.row for experiment in sweep.experiments if not experiment.variant]
-        say(f" (sweep)\n    {sweep.description}\n    {', '.join(names)}")
+        say(f" (sweep)\n    {sweep.description}\n{_wrapped(', '.join(names))}")
         if sweep.questions:
             variant = next(item.name for item in sweep.experiments if item.variant)
-            say(f"    variants, such as {variant}: {', '.join(sweep.questions)}")
+            say(_wrapped(f"variants, such as {variant}: {', '.join(sweep.questions)}"))
+
+
+def _wrapped(text: str) -> str:
+    indent = {"initial_indent": "    ", "subsequent_indent": "    "}
+    return textwrap.fill(text, 100, **indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _as_toml(value: object) -> str:

@@ -81,7 +81,13 @@ def reproduce(
     from sst_keras import locations
     from sst_keras.engines import local
     from sst_keras.experiments.records import read_records
-    from sst_keras.experiments.running import check_sources, pending_jobs, run_sweep, seconds_left
+    from sst_keras.experiments.running import (
+        check_sources,
+        equal_experiments,
+        pending_jobs,
+        run_sweep,
+        seconds_left,
+    )
     from sst_keras.experiments.sweep import load_sweep
     from sst_keras.files import to_json
 
@@ -95,6 +101,11 @@ def reproduce(
         (experiment.changed(vectors, overrides), seed)
         for experiment, seed in loaded.select(rows, variants, seeds)
     ]
+    for one, other in equal_experiments(selected):
+        log.warning(
+            f"{one.short_name} and {other.short_name} train the same model: it does not read the "
+            f"settings in which they differ."
+        )
     locations.data_dirs(data_dir)  # a missing folder is one error here, not one per run
     folder = Path(records or f"results/{loaded.name}")
     found = read_records(folder)

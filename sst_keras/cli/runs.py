@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,7 +42,7 @@ def runs(folder: str, as_json: bool) -> None:
         say(f"No runs below {folder}/. Train one with `sst-keras train`.")
     for row in rows:
         say(row["run"], bold=True)  # on its own line, so that it can be copied
-        scores = "unfinished"
+        scores = _unfinished(RunDirectory(Path(row["path"]))) if not row["finished"] else ""
         if row["finished"]:
             scores = f"dev {row['dev']['accuracy']:.1%}, test {row['test']['accuracy']:.1%}, "
             if row["epochs"] is not None:  # not an ensemble
@@ -60,6 +61,20 @@ def runs(folder: str, as_json: bool) -> None:
         say(row["run"], bold=True)
         found = f"{row['sentences']:,} sentences" if row["finished"] else "unfinished"
         say(f"    pseudo-labels, {row['corpus']}, by {', '.join(row['teachers'])}: {found}")
+
+
+def _unfinished(run: RunDirectory) -> str:
+    """Returns how far a run came that was stopped, and how it goes on."""
+    try:
+        history = run.history()
+    except InputError:
+        return "unfinished"
+    scores = dict(zip(history.column("epoch"), history.column("dev_accuracy"), strict=True))
+    found = f"unfinished, epoch {shown(history.rows[-1]['epoch'])}"
+    if best := history.best_epoch:
+        found += f", dev {scores[best]:.1%} at best"
+    goes_on = run.checkpoint_file.is_file()
+    return f"{found}; sst-keras train --resume goes on" if goes_on else found
 
 
 def _summaries(

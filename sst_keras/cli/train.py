@@ -76,8 +76,11 @@ def train(
     perhaps with other classes. PIPELINE then says only how it is trained.
 
     With --resume, a run that was stopped or killed goes on after its last check of dev, with its
-    own settings. It is saved after a check, but at most once a minute. The same command with the
-    same --run-dir goes on, too.
+    own settings. It is saved after the first check, then at most once a minute. The same command
+    with the same --run-dir goes on, too.
+
+    With --overwrite, the finished run in --run-dir comes back if the new one does not get to its
+    end.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
@@ -114,15 +117,28 @@ def train(
     from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export
 
+    if not as_json:  # first: what follows may fail, for example because the disk is full
+        _print_scores(result)
     with files.locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))
         return
 
-    from sst_keras.cli.evaluate import print_evaluation
     from sst_keras.cli.predict import print_predictions
     from sst_keras.serving.prediction import Predictor
+
+    say(f"The run {run.path}")
+    for path in (run.history_file, run.metrics_file, run.model_file, *made):
+        say(f"  {path.relative_to(run.path)}")
+    if run.pipeline.data.dataset in ("sst5", "sample"):  # the example is about a film
+        say("")
+        print_predictions([Predictor.load(made[0])(_EXAMPLE)])
+    say(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
+
+
+def _print_scores(result: TrainingResult) -> None:
+    from sst_keras.cli.evaluate import print_evaluation
 
     dev, test = result.best["dev"].metrics, result.best["test"].metrics
     print_evaluation(result.best["test"])
@@ -132,12 +148,6 @@ def train(
         f"{test.majority:.1%}), dev {dev.accuracy:.1%} ({epochs}, the best on dev), "
         f"{result.seconds:.0f} s.\n"
     )
-    say(f"The run {run.path}")
-    for path in (run.history_file, run.metrics_file, run.model_file, *made):
-        say(f"  {path.relative_to(run.path)}")
-    say("")
-    print_predictions([Predictor.load(made[0])(_EXAMPLE)])
-    say(f'\nTry your own: sst-keras predict {run.path} "A text of yours."')
 
 
 def _train(
@@ -157,7 +167,7 @@ def _train(
         return train_pipeline(settings, run, data_dir, callbacks)
     except KeyboardInterrupt:
         if run.is_finished:
-            log.warning(f"Stopped before the training began. {run.path} is as it was.")
+            log.warning(f"Stopped. {run.path} is as it was.")
         elif run.model_file.is_file():
             folder = shlex.quote(str(run.path))
             log.warning(

@@ -4,7 +4,9 @@ To continue a sweep that was stopped, run the jobs that `pending_jobs` returns.
 """
 
 import contextlib
+import errno
 import logging
+import os
 import platform
 import re
 import statistics
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine, cores
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments.records import (
     RunKey,
     RunRecord,
@@ -28,12 +30,14 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.sweep import Experiment
+from sst_keras.settings import is_read
 
 if TYPE_CHECKING:
     from sst_keras.engines.ray import Cluster
 
 Job = tuple[Experiment, int]  # and a seed
 
+_FULL = os.strerror(errno.ENOSPC)
 # What a run may learn or start from, in its environment.
 _EARLIER = ("language_model", "pseudo_labels", "earlier_run")
 # The columns of a history that a record keeps; the others are times and learning rates.
@@ -73,6 +77,19 @@ def pending_jobs(
                 setting="records",
             )
     return pending
+
+
+def equal_experiments(jobs: Iterable[Job]) -> list[tuple[Experiment, Experiment]]:
+    """Returns pairs of experiments that differ only in settings that their model does not read."""
+    known: dict[tuple, Experiment] = {}
+    found = []
+    for experiment in dict.fromkeys(experiment for experiment, _ in jobs):
+        settings = experiment.pipeline.settings()
+        read = tuple((name, value) for name, value in settings.items() if is_read(name, settings))
+        read += (("dev_checks", experiment.dev_checks),)
+        if (other := known.setdefault(read, experiment)) is not experiment:
+            found.append((other, experiment))
+    return found
 
 
 def check_sources(jobs: Iterable[Job], data_dir: str | Path | None = None) -> None:
@@ -164,6 +181,11 @@ def run_sweep(
         with contextlib.closing(engine.run(jobs, work)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, JobError):
+                    if _FULL in str(record):  # and so would all others
+                        raise InputError(
+                            f"{experiment.key(seed)} stopped: {record}. Free some space, and give "
+                            f"the same command again."
+                        )
                     record = RunRecord(
                         experiment.key(seed),
                         recorded_settings(experiment.pipeline) | {"training.seed": seed},
