@@ -357,6 +357,7 @@ def save_figures(figures: Mapping[str, Figure], folder: Path, dpi: int) -> list[
         for path, figure in paths.items():
             for text in figure.findobj(Text):
                 text.set_fontfamily(families)
+            files.remove_partial(path)
             with files.whole_file(path) as partial:
                 figure.savefig(partial, dpi=dpi)
     if any("missing from font" in str(each.message) for each in caught):

@@ -59,6 +59,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     # As variables, they are attributes of the loaded SavedModel.
     module.class_names = tf.Variable(tf.constant(classifier.class_names), trainable=False)
     module.format = tf.Variable(FORMAT, trainable=False)
+    files.remove_abandoned(folder.parent, f".{folder.name}.*")
     # Written beside it and renamed: a server that looks for new versions never finds a part.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
