@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +120,16 @@ def test_an_encoder_and_a_part_of_its_vectors_are_a_start(
     ]  # fmt: skip
     with pytest.raises(UsageError, match="exists already"):
         export_encoder(language_model, again)
+
+
+def test_the_encoder_of_the_repository_reads_its_vectors():
+    run = LanguageModelRun(Path(__file__).parents[1] / "saved_models/language-model/imdb_reviews")
+    path = sets.find_vectors("imdb_reviews-skip-gram-300.sst5")
+    assert run.is_finished and run.about()["vectors"]["fingerprint"] in sets.fingerprints(path)
+    shapes = {name: array.shape for name, array in run.weights().items()}
+    assert shapes["forward/kernel"] == (300, 4 * run.units)
+    assert shapes["backward/recurrent_kernel"] == (run.units, 4 * run.units)
+    assert "terrible" in sets.load_vectors(path, ["terrible"]).words
 
 
 def test_weights_that_float16_does_not_reach(tmp_path, language_model):
