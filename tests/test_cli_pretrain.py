@@ -67,9 +67,6 @@ def test_a_classifier_starts_from_a_language_model(place):
 
     encoder = run("export", "language-model/films", "--format", "encoder").stdout.strip()
     assert encoder == "saved_models/language-model/films/encoder"
-    settings = [f"model.init={encoder}", *settings[1:]]
-    arguments = [*arguments[:7], "again", *(part for one in settings for part in ("--set", one))]
-    assert json.loads(run("train", "teacher", *arguments, "--json").stdout)["finished"]
     wrong = run("export", "language-model/films", code=2)
     assert "is a language model. Expected --format encoder." in wrong.stderr
     assert "is no language model" in run("export", "run", "--format", "encoder", code=2).stderr

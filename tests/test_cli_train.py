@@ -37,7 +37,7 @@ def test_a_run_from_start_to_end(train, tree_folder):
             for split in ("dev", "test")
         ),
     }
-    assert "Test accuracy" in result.stdout and "attention:" in result.stdout
+    assert "Test accuracy" in result.stdout and "Try your own" in result.stdout
     assert "Epoch  1/1" in result.stderr
     assert "BUNDLED SAMPLE" not in result.output
 

@@ -141,7 +141,7 @@ def test_predictions_in_parts(cluster, tmp_path, monkeypatch):
     for path in parts:
         assert (Path("ray") / path.name).read_bytes() == path.read_bytes()
     Path("ray", parts[3].name).unlink()
-    again = CliRunner().invoke(main, [*command, "ray", *on_ray, "--resume"])
+    again = CliRunner().invoke(main, [*command, "ray", "--resume"])  # without the cluster
     assert again.exit_code == 0 and "60 rows" in again.stdout
     assert Path("ray", parts[3].name).read_bytes() == parts[3].read_bytes()
 

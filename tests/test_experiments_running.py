@@ -309,7 +309,7 @@ def children_of(process):
 def test_killed_and_started_again(sweep, tmp_path):
     """A killed sweep leaves no processes, and then has the scores of an undisturbed one."""
     command = [sys.executable, "-m", "sst_keras", "reproduce", str(tmp_path / "own.toml")]
-    command += ["--rows", "[ab]", "--jobs", "1"]
+    command += ["--rows", "a", "--jobs", "1"]
     killed, complete = tmp_path / "killed", tmp_path / "complete"
     process = subprocess.Popen([*command, "--records", str(killed)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
@@ -323,7 +323,7 @@ def test_killed_and_started_again(sweep, tmp_path):
             time.sleep(0.05)
         assert not os.path.exists(f"/proc/{child}")
     first = read_records(killed)
-    assert 1 <= len(first) < 4
+    assert len(first) == 1
 
     for folder in (killed, complete):
         done = subprocess.run([*command, "--records", str(folder)], capture_output=True, text=True)
@@ -335,5 +335,5 @@ def test_killed_and_started_again(sweep, tmp_path):
             for key, record in read_records(folder).items()
         }
 
-    assert scores(killed) == scores(complete) and len(scores(killed)) == 4
+    assert scores(killed) == scores(complete) and len(scores(killed)) == 2
     assert all(read_records(killed)[key] == record for key, record in first.items())

@@ -227,10 +227,9 @@ def test_how_often_an_epoch_has_an_example():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("examples", ["sentences", "unique-phrases"])
-def test_padding_is_a_small_part_of_an_epoch(real_data, examples):
-    data = DataConfig(examples=examples)
-    split = load_corpus(data, real_data).training_split(examples)
+def test_padding_is_a_small_part_of_an_epoch(real_data):
+    data = DataConfig()
+    split = load_corpus(data, real_data).train
     dataset = training_batches(split, TokenEncoder(VOCABULARY, True), data, 1)
     steps = sum(inputs["token_ids"].numpy().size for inputs, _ in dataset)
     assert len(split.tokens.flat_values) > 0.92 * steps

@@ -141,7 +141,7 @@ def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch, lo
     whole = run_pipeline(tmp_path / "whole", *settings)
     parts = len(whole.history.rows)
     assert parts == (3 if longer == 1 else 6)  # four texts are one batch
-    for stop in range(parts - 1):
+    for stop in (0, 1) if longer == 1 else (1, 3):
         with pytest.raises(RuntimeError):
             run_pipeline(tmp_path / f"{stop}", *settings, callbacks=[Stop()])
         again = run_pipeline(tmp_path / f"{stop}", *settings)

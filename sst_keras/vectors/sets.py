@@ -51,14 +51,12 @@ _FRESH = 2.0  # seconds in which a file may change again without a new modificat
 def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
     """Returns name → file of the sets that are known by name.
 
-    They are those in the data folders' `vectors/`, those that gensim has fetched, and those that
-    a checkout has in `data/vectors/`.
+    They are those in the data folders' `vectors/`, and those that gensim has fetched.
     """
     found: dict[str, Path] = {}
-    folders = [folder / "vectors" for folder in locations.data_dirs(data_dir)]
-    for folder in (*folders, locations.bundled("word_vectors")):
+    for folder in locations.data_dirs(data_dir):
         for ending in _ENDINGS:
-            for path in sorted(folder.glob(f"[!.]*{ending}")):
+            for path in sorted((folder / "vectors").glob(f"[!.]*{ending}")):
                 found.setdefault(set_name(path), path)
     downloads = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
     for folder in sorted(downloads.glob("*/")):
@@ -71,9 +69,9 @@ def available_vectors(data_dir: str | Path | None = None) -> dict[str, Path]:
 def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -> Path:
     """Returns the file of a set of vectors.
 
-    The set is a path; `sample`, which is bundled; or a name from `available_vectors`, with or
-    without its file's extension. The path of a zip's member is the zip's, then the member's:
-    `glove.6B.zip/glove.6B.300d.txt`.
+    The set is a path; `sample`, which is bundled; a name from `available_vectors`, with or without
+    its file's extension; or the name of one that a checkout has in `data/vectors/`. The path of a
+    zip's member is the zip's, then the member's: `glove.6B.zip/glove.6B.300d.txt`.
 
     Raises:
         UsageError: If there is no such set; the message lists the sets.
@@ -86,7 +84,8 @@ def find_vectors(name_or_path: str | Path, data_dir: str | Path | None = None) -
         return Path(name)
     available = available_vectors(data_dir)
     with_extension = (path.parent / name for path in available.values())
-    for path in (available.get(name), *with_extension):
+    of_checkout = locations.bundled("word_vectors") / f"{name}.txt.gz"
+    for path in (available.get(name), *with_extension, of_checkout):
         if path and archives.is_file(path):
             return path
     if Path(name).is_absolute():
