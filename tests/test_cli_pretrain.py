@@ -17,6 +17,7 @@ def place(tmp_path, monkeypatch):
     """A folder with a file of 400 sentences."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sst_keras.pretraining.language_model.PARTS", 5)  # each costs time
     lines = [
         f"The film is {what} and the plot was {how}."
         for what in ("good", "bad", "dull", "great", "not bad")
