@@ -16,15 +16,14 @@ train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 # The steps of the flagship. Each goes on where it was stopped, and is done once. Without a network,
 # name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
 GLOVE ?= glove-wiki-gigaword-50
-IMDB := imdb_reviews-skip-gram-300
-LM := saved_models/language-model/flagship
 TEACHERS := $(foreach seed,1 2 3 4 5,saved_models/teacher/seed$(seed))
 LABELS := saved_models/pseudo-labels/flagship
 FLAGSHIP := saved_models/flagship/seed1
 # bfloat16 is faster on CPUs that have it, and much slower on others. To go on with what another CPU
 # began, give its type: make flagship DTYPE=bfloat16.
 DTYPE ?= $(shell grep -qsw -e avx512_bf16 -e bf16 /proc/cpuinfo && echo bfloat16 || echo float32)
-SETTINGS = --vectors $(IMDB) --vectors $(GLOVE) --set model.matmul_dtype=$(DTYPE) --run-dir $(@D)
+SETTINGS = --vectors imdb_reviews-skip-gram-300.sst5 --vectors $(GLOVE) \
+	--set model.matmul_dtype=$(DTYPE) --run-dir $(@D)
 
 RUN := $(FLAGSHIP)/metrics.json
 flagship: $(VENV)/installed $(if $(wildcard $(RUN)),,$(RUN))  ## Train the flagship, and first all that it learns from.
@@ -33,23 +32,18 @@ flagship: $(VENV)/installed $(if $(wildcard $(RUN)),,$(RUN))  ## Train the flags
 
 flagship-vectors: $(VENV)/installed
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
-	$(BIN)/sst-keras vectors train imdb_reviews --out $(IMDB)
 
-$(LM)/metrics.json: | flagship-vectors
-	$(BIN)/sst-keras pretrain imdb_reviews --vectors $(IMDB) --units 512 --matmul-dtype $(DTYPE) \
-		--run-dir $(LM)
-
-saved_models/teacher/seed%/metrics.json: | flagship-vectors $(LM)/metrics.json
+saved_models/teacher/seed%/metrics.json: | flagship-vectors
 	$(BIN)/sst-keras train teacher --seed $* $(SETTINGS)
 
 $(LABELS)/sentences.npz: | $(TEACHERS:%=%/metrics.json)
-	$(BIN)/sst-keras label imdb_reviews $(TEACHERS:%=--teacher %) --out $(LABELS)
+	$(BIN)/sst-keras label imdb_reviews --document-labels $(TEACHERS:%=--teacher %) --out $(LABELS)
 
 $(RUN): | $(LABELS)/sentences.npz
 	$(BIN)/sst-keras train flagship --seed 1 $(SETTINGS)
 
 # Make would delete what a stopped command has finished.
-.PRECIOUS: $(LM)/metrics.json $(TEACHERS:%=%/metrics.json) $(LABELS)/sentences.npz $(RUN)
+.PRECIOUS: $(TEACHERS:%=%/metrics.json) $(LABELS)/sentences.npz $(RUN)
 .NOTPARALLEL:
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sst_keras.classifier import Classifier
 from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus, read_phrases
 from sst_keras.error_analysis import ErrorAnalysis
 from sst_keras.errors import InputError, UsageError
-from sst_keras.metrics import Metrics, compute_metrics
+from sst_keras.metrics import Metrics, PairedDifference, compute_metrics, paired_difference
 from sst_keras.runs import RunDirectory
 from sst_keras.settings import DataConfig
 
@@ -44,6 +45,7 @@ class Evaluation:
         uncalibrated: The run's `temperature` and, without it, `loss` and
             `expected_calibration_error`, if they were measured.
         errors: Where it is wrong, if that was asked for.
+        against: Name of another run → its accuracy on the same texts, and how this run differs.
     """
 
     dataset: str
@@ -55,6 +57,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     uncalibrated: Mapping[str, float] | None = None
     errors: ErrorAnalysis | None = None
+    against: Mapping[str, tuple[float, PairedDifference]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the scores by name, for JSON."""
@@ -67,6 +70,11 @@ class Evaluation:
         more = {"uncalibrated": self.uncalibrated} if self.uncalibrated else {}
         if self.errors:
             more["errors"] = self.errors.to_dict()
+        if self.against:
+            more["against"] = [
+                {"run": name, "accuracy": accuracy} | asdict(difference)
+                for name, (accuracy, difference) in self.against.items()
+            ]
         return {**head, **scores, **more, "warnings": self.warnings()}
 
     @property
@@ -107,6 +115,7 @@ def evaluate(
     dataset: str | None = None,
     data_dir: str | Path | None = None,
     errors: bool = False,
+    against: Sequence[RunDirectory] = (),
     **reading: Any,
 ) -> Evaluation:
     """Scores a run's classifier.
@@ -118,10 +127,11 @@ def evaluate(
         dataset: A data set with the same classes, to score instead of the run's own.
         data_dir: The folder that has `sst/`, instead of the environment's.
         errors: Whether to find out where the classifier is wrong, too.
+        against: Runs with the same classes to compare it with, on the same texts.
         reading: Settings of `data` that say how another data set's files are read.
 
     Raises:
-        UsageError: If there is no such split or data set.
+        UsageError: If there is no such split or data set, or other runs have other classes.
         InputError: If a file cannot be read, or the data set's classes are not the run's.
     """
     if split not in (None, *SPLITS):
@@ -137,7 +147,13 @@ def evaluate(
         if not is_own_data:
             notes = _other_names(corpus.class_names, own.labels)
             notes += _trained_on(run, corpus.split(split or "test"))
-    evaluation = score(classifier, corpus, split or "test", errors)
+    others = {other.name: _other_classifier(other, run, classifier) for other in against}
+    if len(others) < len(against):
+        raise UsageError("expected different runs with different names.", setting="against")
+    for other in against:
+        if other.environment().get("data_fingerprint") != corpus.fingerprint():
+            notes += _trained_on(other, corpus.split(split or "test"), other.name)
+    evaluation = score(classifier, corpus, split or "test", errors, others)
     if errors:
         data = replace(run.pipeline.data, dataset=corpus.name)
         if labelled := read_phrases(data, split or "test", data_dir):
@@ -230,20 +246,51 @@ def _other_names(found: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return (f"Classes of the data set and the model's classes: {', '.join(renamed)}.",)
 
 
-def _trained_on(run: RunDirectory, examples: Split) -> tuple[str, ...]:
+def _other_classifier(other: RunDirectory, run: RunDirectory, own: Classifier) -> Classifier:
+    """Returns the classifier of a run that is compared with `run`."""
+    found = Classifier.load(other)
+    names = [[name.casefold() for name in each.class_names] for each in (own, found)]
+    if other.path.resolve() == run.path.resolve() or names[0] != names[1]:
+        raise UsageError(
+            f"expected another run with the classes {', '.join(own.class_names)}. Received: "
+            f"{other.name}, with {', '.join(found.class_names)}.",
+            setting="against",
+        )
+    return found
+
+
+def _trained_on(run: RunDirectory, examples: Split, name: str = "The model") -> tuple[str, ...]:
     """Returns a note if a run was trained on some of the texts."""
     count = int(np.isin(examples.texts.keys(), run.training_texts()).sum())
     if not count:
         return ()
-    return (f"The model was trained on {count:,} of these {len(examples):,} texts.",)
+    return (f"{name} was trained on {count:,} of these {len(examples):,} texts.",)
 
 
-def score(classifier: Classifier, corpus: Corpus, split: str, errors: bool = False) -> Evaluation:
-    """Scores a classifier on a split of a data set, and perhaps finds where it is wrong."""
+def score(
+    classifier: Classifier,
+    corpus: Corpus,
+    split: str,
+    errors: bool = False,
+    others: Mapping[str, Classifier] = MappingProxyType({}),
+) -> Evaluation:
+    """Scores a classifier on a split of a data set.
+
+    It perhaps also finds where it is wrong, and how it differs from others, which are named.
+    """
     examples = corpus.split(split)
     probabilities = classifier.probabilities(examples)
     found = error_analysis.analyse(corpus, examples, probabilities) if errors else None
-    return replace(_evaluation(corpus, split, probabilities), errors=found)
+    hits, against = _hits(examples, probabilities), {}
+    for name, other in others.items():
+        other_hits = _hits(examples, other.probabilities(examples))
+        against[name] = float(other_hits.mean()), paired_difference(hits, other_hits)
+    return replace(_evaluation(corpus, split, probabilities), errors=found, against=against)
+
+
+def _hits(examples: Split, probabilities: np.ndarray) -> np.ndarray:
+    """Returns bool[examples], whether the most probable class is the true one."""
+    return probabilities.argmax(axis=1) == examples.labels
 
 
 def _evaluation(corpus: Corpus, split: str, probabilities: np.ndarray) -> Evaluation:
@@ -283,5 +330,5 @@ def calibrate(
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
     """Adds an evaluation on the run's own data to its `metrics.json`."""
-    scores = replace(evaluation, errors=None).to_dict()
+    scores = replace(evaluation, errors=None, against={}).to_dict()
     run.write_metrics({**run.metrics(), evaluation.split: scores})

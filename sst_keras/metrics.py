@@ -1,4 +1,4 @@
-"""The scores of a classifier in NumPy: labels and probabilities → `Metrics`.
+"""The scores of a classifier in NumPy: labels and probabilities → `Metrics`; two compared.
 
 Some scores measure distances between classes. They mean something only if the order of the classes
 is a scale; otherwise `sst_keras.evaluation` replaces them by None.
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import bdtr
 
 from sst_keras.errors import InputError
 
@@ -161,6 +162,49 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     half = math.sqrt(z2_n * share * (1 - share) + z2_n**2 / 4) / (1 + z2_n)
     # Rounding must not leave an end outside.
     return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How two classifiers differ on the same texts; the result of `paired_difference`.
+
+    Attributes:
+        difference: The accuracy of the first minus that of the second, from -1 to 1.
+        interval: Lower and upper end of the difference's 95 % interval.
+        only_first: Number of texts that only the first gets right.
+        only_second: Number of texts that only the second gets right.
+        p_value: The probability of so unequal numbers, or more unequal ones, if both were right
+            equally often.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference:
+    """Compares two classifiers by whether each is right about each text, bool[n] and bool[n].
+
+    The interval is the adjusted Wald interval of Bonett and Price, "Adjusted Wald Confidence
+    Interval for a Difference of Binomial Proportions Based on Paired Data", Journal of Educational
+    and Behavioral Statistics 37 (2012). The p-value is that of the exact, two-sided test of
+    McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions or
+    Percentages", Psychometrika 12 (1947). Both are about the choice of texts, not of seeds.
+
+    Raises:
+        ValueError: If the shapes are not the same [n].
+    """
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(f"Expected two of shape [n]. Received: {first.shape}, {second.shape}")
+    n, ahead, behind = len(first), int((first & ~second).sum()), int((second & ~first).sum())
+    high, low = (ahead + 1) / (n + 2), (behind + 1) / (n + 2)
+    middle = high - low
+    half = _QUANTILE * math.sqrt((high + low - middle**2) / (n + 2))
+    interval = max(middle - half, -1.0), min(middle + half, 1.0)
+    both_tails = 2 * float(bdtr(min(ahead, behind), ahead + behind, 0.5))
+    return PairedDifference((ahead - behind) / n, interval, ahead, behind, min(both_tails, 1.0))
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -96,6 +97,30 @@ def test_errors_and_behaviour(run_copy, tmp_path):
     report = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
     assert json.loads(run_copy.behaviour_file.read_text("utf-8")) == {"format": 1} | report
     assert {each["cases"] for each in report["capabilities"]} == {40, 42}
+
+
+@pytest.mark.slow
+def test_another_run_is_compared_on_the_same_texts(run_copy, trained_run, tmp_path):
+    other = tmp_path / "saved_models" / "other"
+    shutil.copytree(trained_run.path, other)
+    command = ["evaluate", str(run_copy.path), "--against", str(other)]
+    table = CliRunner().invoke(main, command)
+    assert table.exit_code == 0, table.output
+    accuracy = f"{run_copy.metrics()['test']['accuracy']:.1%}"
+    assert f"against other, {accuracy} on the same texts" in table.stdout
+    assert "+0.0 points (-1.1 to +1.1, 95 % interval; p = 1.000" in table.stdout
+    assert "0 texts are right only here, 0 only there" in table.stdout
+    assert "against" not in run_copy.metrics()["test"]
+
+    trees = tmp_path / "own.csv"
+    trees.write_text("text,label\nNot bad.,positive\nDull.,negative\n", "utf-8")
+    found = CliRunner().invoke(main, [*command, "--dataset", str(trees), "--json"])
+    (row,) = json.loads(found.stdout)["against"]
+    assert row["run"] == "other" and row["difference"] == 0 and row["p_value"] == 1
+
+    for wrong in ([*command, "--against", str(other)], command[:3] + [str(run_copy.path)]):
+        result = CliRunner().invoke(main, wrong)
+        assert result.exit_code == 2 and "--against" in result.stderr, result.output
 
 
 def test_behaviour_takes_no_other_options(run_copy):

@@ -3,11 +3,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from sst_keras.metrics import (
     CALIBRATION_BINS,
     compute_metrics,
     confusion_matrix,
+    paired_difference,
     polarity_accuracy,
     quadratic_weighted_kappa,
     wilson_interval,
@@ -152,6 +154,31 @@ def test_the_interval_of_the_accuracy(hits, n, low, high):
     predicted = np.eye(2)[(np.arange(n) >= hits).astype(int)]
     metrics = compute_metrics(np.zeros(n, int), predicted)
     assert metrics.accuracy_interval == list(wilson_interval(hits, n))
+
+
+def test_two_classifiers_on_the_same_texts():
+    # Approval of a prime minister, asked twice: Agresti, "An Introduction to Categorical Data
+    # Analysis", table 8.1. Its Wald interval is 0.020 to 0.060.
+    first = np.repeat([True, True, False, False], [794, 150, 86, 570])
+    second = np.repeat([True, False, True, False], [794, 150, 86, 570])
+    found = paired_difference(first, second)
+    assert found.difference == pytest.approx(0.04)
+    assert found.interval == pytest.approx((0.0212, 0.0587), abs=1e-4)
+    assert (found.only_first, found.only_second) == (150, 86)
+    assert found.p_value == pytest.approx(binomtest(86, 236).pvalue)
+    back = paired_difference(second, first)
+    assert back.difference == -found.difference and back.p_value == found.p_value
+    assert back.interval == pytest.approx((-found.interval[1], -found.interval[0]))
+
+
+def test_equal_classifiers_do_not_differ():
+    hits = np.array([True] * 3)
+    found = paired_difference(hits, hits)
+    assert found.difference == 0 and found.p_value == 1
+    assert found.interval[0] == -found.interval[1] < 0
+    assert -1 <= paired_difference(~hits, hits).interval[0]
+    with pytest.raises(ValueError, match=r"shape \[n\]"):
+        paired_difference(hits, hits[:2])
 
 
 def test_metrics_are_json():

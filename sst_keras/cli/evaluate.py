@@ -35,6 +35,12 @@ _SHOWN = 3  # failures of each capability
 @click.option(
     "--behaviour", is_flag=True, help="Show how many clear cases it gets wrong, without a data set."
 )
+@click.option(
+    "--against",
+    metavar="RUN",
+    multiple=True,
+    help="Another run, to compare RUN with on the same texts; may be repeated.",
+)
 @options.dataset
 @options.data_dir
 @options.reading()
@@ -44,6 +50,7 @@ def evaluate(
     split: str | None,
     errors: bool,
     behaviour: bool,
+    against: tuple[str, ...],
     dataset: str | None,
     data_dir: str | None,
     as_json: bool,
@@ -57,13 +64,16 @@ def evaluate(
     With --behaviour, RUN answers sentences whose sentiment is clear, such as negated ones, and
     nothing else is scored. What it fails is kept in its folder.
 
+    With --against, the difference from another run follows, with a 95 % interval and the p-value of
+    McNemar's exact test.
+
     With --dataset, RUN is scored on another data set with the same classes and nothing is kept. All
     texts of a file are scored, unless it is the file that RUN was trained on.
     """
     directory = open_run(run)
     reading = {name: value for name, value in reading.items() if value not in (None, ())}
     if behaviour:
-        if reading or errors or split or dataset or data_dir:
+        if reading or errors or split or dataset or data_dir or against:
             raise UsageError("expected no other options but --json.", setting="behaviour")
         _check_behaviour(directory, as_json)
         return
@@ -76,7 +86,8 @@ def evaluate(
         raise UsageError("expected a data set to read with these options.", setting="dataset")
     changed = options.changed(Pipeline(), reading).data
     reading = {name: getattr(changed, name) for name in reading}
-    evaluation = evaluate_run(directory, split, dataset, data_dir, errors, **reading)
+    others = [open_run(other) for other in against]
+    evaluation = evaluate_run(directory, split, dataset, data_dir, errors, others, **reading)
     for note in evaluation.notes:
         log.warning(note)
     if as_json:
@@ -85,6 +96,8 @@ def evaluate(
         print_evaluation(evaluation)
         if evaluation.errors:
             _print_errors(evaluation.errors)
+        if evaluation.against:
+            _print_differences(evaluation)
     # After printing: the scores are seen even if the folder cannot be written to.
     if evaluation.is_own_data and directory.is_finished:
         save_evaluation(directory, evaluation)
@@ -171,6 +184,18 @@ def _print_errors(errors: ErrorAnalysis) -> None:
         say(f"\n{confusion.true} taken for {confusion.predicted}: {confusion.n:,} texts", bold=True)
         for text, probability in confusion.examples:
             say(f"  {probability:.0%}  {text}")
+
+
+def _print_differences(evaluation: Evaluation) -> None:
+    for name, (accuracy, found) in evaluation.against.items():
+        low, high = (100 * end for end in found.interval)
+        p_value = "< 0.001" if found.p_value < 0.001 else f"= {found.p_value:.3f}"
+        say(f"against {name}, {accuracy:.1%} on the same texts:", bold=True)
+        say(
+            f"  {100 * found.difference:+.1f} points ({low:+.1f} to {high:+.1f}, 95 % interval; p "
+            f"{p_value} by McNemar's exact test)"
+        )
+        say(f"  {found.only_first:,} texts are right only here, {found.only_second:,} only there")
 
 
 def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
