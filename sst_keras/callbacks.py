@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -15,7 +16,7 @@ from sst_keras.errors import InputError
 from sst_keras.history import SCORES, rank, write_history
 from sst_keras.input_pipeline import TrainingParts
 from sst_keras.metrics import Metrics
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, tf, uses_tensorflow
 
 
 class TrainingDiverged(InputError):
@@ -23,27 +24,42 @@ class TrainingDiverged(InputError):
 
 
 class PartLengths(keras.callbacks.Callback):
-    """Tells the callbacks after it how many batches there are until the next check of dev.
+    """Ends a part after its last batch, and tells the callbacks after it how many there are.
 
     It sets `params["steps"]`, and `params["checks_per_epoch"]`. Keras would expect as many batches
-    in each part.
+    in each part, and where they run out, one more step moves weights that decay.
     """
 
     def __init__(self, parts: TrainingParts) -> None:
         super().__init__()
-        self.parts = parts
+        self.parts, self._ended = parts, False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Sets the parameters, which all callbacks share."""
+        """Sets the parameters, which all callbacks share, and goes to the part's place.
+
+        Keras may have read a batch before, to see what batches are like.
+        """
+        self.parts.skip(epoch)
         self.params["steps"] = self.parts.steps(epoch)
         self.params["checks_per_epoch"] = self.parts.per_pass
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Ends the part after its last batch."""
+        if _batches_done(self, batch) == self.params["steps"] and not self.model.stop_training:
+            self.model.stop_training = self._ended = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Lets the next part begin."""
+        if self._ended:
+            self.model.stop_training = self._ended = False
 
 
 class AveragedWeights(keras.callbacks.Callback):
     """Lets checks of dev, and what is saved, see a moving average of the weights.
 
-    After each execution of `s` batches, `a ← m^s a + (1 - m^s) w` for each trained weight `w`. This
-    is the average with momentum `m` per batch, as if `w` had its last value in all `s` batches.
+    After `s` batches, `every` or an execution of them, `a ← m^s a + (1 - m^s) w` for each trained
+    weight `w`. This is the average with momentum `m` per batch, as if `w` had its last value in all
+    `s` batches.
     After `t` batches, `m = min(momentum, (1 + t) / (10 + t))`, as in TensorFlow's
     ExponentialMovingAverage: the random first weights are forgotten soon, so that the first checks
     mean something. Training goes on with the weights themselves. Source: Polyak and Juditsky,
@@ -57,19 +73,26 @@ class AveragedWeights(keras.callbacks.Callback):
     # embeddings, starts from the first weights with full momentum, and does not work with its
     # MultiOptimizer, nor does its SwapEMAWeights.
 
-    def __init__(self, momentum: float) -> None:
+    def __init__(self, momentum: float, every: int = 1) -> None:
         super().__init__()
-        self.momentum, self.steps = momentum, 0  # the batches so far
-        self.averages: list[tf.Variable] = []
+        self.momentum, self.every, self.steps = momentum, every, 0  # the batches so far
+        self.averages: list[keras.Variable] = []
+        if uses_tensorflow():
+            self._update = tf.function(self._update)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Starts from the first weights, unless `restore` was called."""
         self._weights, self._apart = self.model.trainable_variables, True
-        self.averages = self.averages or [tf.Variable(weight.value) for weight in self._weights]
+        if not self.averages:  # copies: JAX takes the first weights' memory for the next ones
+            self._set([keras.ops.convert_to_numpy(weight.value) for weight in self._weights])
 
     def restore(self, averages: Sequence[np.ndarray], steps: int) -> None:
         """Goes on from the averages after so many batches."""
-        self.averages, self.steps = [tf.Variable(average) for average in averages], steps
+        self._set(averages)
+        self.steps = steps
+
+    def _set(self, averages: Sequence[np.ndarray]) -> None:
+        self.averages = [keras.Variable(average, trainable=False) for average in averages]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Puts the weights themselves back into the model, after that of the averages was saved."""
@@ -79,15 +102,18 @@ class AveragedWeights(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Updates the averages."""
         done = _batches_done(self, batch)
+        if done % self.every and done < self.params["steps"]:
+            return
         new, self._done = done - self._done, done
         self.steps += new
         momentum = min(self.momentum, (1 + self.steps) / (10 + self.steps))
-        self._update(tf.constant(1 - momentum**new, tf.float32))
+        if hasattr(self.model, "jax_state_sync"):  # JAX's weights are elsewhere in an epoch
+            self.model.jax_state_sync()
+        self._update(keras.ops.convert_to_tensor(1 - momentum**new, "float32"))
 
-    @tf.function
-    def _update(self, share: tf.Tensor) -> None:
+    def _update(self, share: Any) -> None:
         for average, weight in zip(self.averages, self._weights, strict=True):
-            average.assign_add(share * (weight.value - average))
+            average.assign(average + share * (keras.ops.stop_gradient(weight.value) - average))
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Puts the averages into the model, before dev is scored."""

@@ -28,6 +28,7 @@ _OTHERS = {
     "language_model": "the language model is another",
     "pseudo_labels": "the pseudo-labels are different",
     "earlier_run": "the run that it starts from is another",
+    "backend": "Keras computes with another backend (KERAS_BACKEND)",
 }
 
 
@@ -42,6 +43,7 @@ class Task:
         language_model: The fingerprint of the language model that the classifier starts from.
         pseudo_labels: The fingerprint of the pseudo-labels that it learns from.
         earlier_run: The fingerprint of the run that it starts from.
+        backend: What Keras computes with.
     """
 
     settings: Mapping[str, Any]
@@ -50,6 +52,7 @@ class Task:
     language_model: str | None = None
     pseudo_labels: str | None = None
     earlier_run: str | None = None
+    backend: str = "tensorflow"
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """Returns what is different in a task that was saved as JSON."""
@@ -63,7 +66,9 @@ class Task:
             for name in {**old, **new}
             if old.get(name) != new.get(name)
         ]
-        return found + [what for name, what in _OTHERS.items() if mine[name] != other.get(name)]
+        # It also lacked some of the inputs.
+        old = {name: other.get(name, getattr(Task, name, None)) for name in _OTHERS}
+        return found + [what for name, what in _OTHERS.items() if mine[name] != old[name]]
 
 
 @dataclass(frozen=True)

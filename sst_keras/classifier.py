@@ -12,12 +12,12 @@ import sst_keras.layers
 import sst_keras.recurrent  # noqa: F401
 from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.input_pipeline import evaluation_batches
 from sst_keras.models import ATTENTION, vocabulary_size
 from sst_keras.packed import check_zip
 from sst_keras.runs import RunDirectory, open_run
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, tf, uses_tensorflow
 from sst_keras.serving.prediction import Predictor
 from sst_keras.settings import DataConfig
 from sst_keras.tokenizer import tokenize
@@ -52,7 +52,7 @@ class Classifier(tf.Module):
         # found the models, which are hidden from it in an object that TensorFlow does not know.
         forward = keras.Model(model.input, outputs)
         self._keras = SimpleNamespace(model=model, forward=forward)
-        self._weights = [variable.value for variable in model.variables]
+        self._weights = [variable.value for variable in model.variables if uses_tensorflow()]
 
     @classmethod
     def load(cls, run: RunDirectory | str | Path) -> Self:
@@ -130,7 +130,15 @@ class Classifier(tf.Module):
           that sum to 1.
 
         No texts give outputs of batch 0 and time 0.
+
+        Raises:
+            UsageError: If Keras does not compute with TensorFlow.
         """
+        if not uses_tensorflow():
+            raise UsageError(
+                f"expected Keras with TensorFlow. Received: KERAS_BACKEND="
+                f"{keras.backend.backend()}. Load the run in a process without this variable."
+            )
         signatures = {"serving_default": self.classify}
         return signatures | ({"explain": self.explain} if self._has_attention else {})
 

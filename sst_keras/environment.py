@@ -4,19 +4,21 @@ import logging
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import sst_keras
-from sst_keras.runtime import is_bfloat16_slow, keras, tf
+from sst_keras.runtime import is_bfloat16_slow, keras, tf, uses_tensorflow
 
 log = logging.getLogger(__name__)
 
 
 def describe_environment() -> dict[str, Any]:
     """Returns the versions of what computes, the machine, and the commit of a checkout."""
+    backend = keras.backend.backend()
     return {
         "versions": {
             "sst_keras": sst_keras.__version__,
@@ -24,6 +26,7 @@ def describe_environment() -> dict[str, Any]:
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,
+            backend: sys.modules[backend].__version__,
         },
         "machine": {
             "system": platform.platform(),
@@ -36,8 +39,11 @@ def describe_environment() -> dict[str, Any]:
 
 
 def warn_of_slow_bfloat16(matmul_dtype: str) -> None:
-    """Logs a warning if matrix products in `bfloat16` are slow on this machine."""
-    if matmul_dtype == "bfloat16" and is_bfloat16_slow():
+    """Logs a warning if matrix products in `bfloat16` are slow on this machine, or do not exist."""
+    if matmul_dtype == "bfloat16" and not uses_tensorflow():
+        backend = keras.backend.backend()
+        log.warning(f"model.matmul_dtype = bfloat16 has no effect with KERAS_BACKEND={backend}.")
+    elif matmul_dtype == "bfloat16" and is_bfloat16_slow():
         log.warning(
             "This CPU has no bfloat16 instructions, so they are emulated, and float32 is much "
             "faster. Set matmul_dtype to float32."

@@ -9,13 +9,15 @@ import numpy as np
 
 from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
-from sst_keras.runtime import read_ahead, tf
+from sst_keras.runtime import read_ahead, tf, uses_tensorflow
 from sst_keras.settings import DataConfig
 from sst_keras.texts import Texts, batch_sizes
 
 # The most batches that are sorted by length together. More would need less padding, but would mix
 # the examples less.
 _POOL = 64
+# Texts are padded to a multiple of so many tokens for JAX, which compiles for each new shape.
+_JAX_MULTIPLE = 8
 
 
 class TrainingParts:
@@ -259,9 +261,12 @@ def _read_rows(
 ) -> tf.data.Dataset:
     """Maps batches of row numbers to prefetched batches of padded texts, labels and weights."""
     columns = (labels,) if weights is None else (labels, weights)
+    multiple = 1 if uses_tensorflow() else _JAX_MULTIPLE
 
     def read(batch: tf.Tensor) -> tuple:
         token_ids = tf.gather(ids, batch).to_tensor()  # [batch, time], 0 at padding
+        if multiple > 1:
+            token_ids = tf.pad(token_ids, [[0, 0], [0, -tf.shape(token_ids)[1] % multiple]])
         return {"token_ids": token_ids}, *(tf.gather(column, batch) for column in columns)
 
     return read_ahead(rows.map(read))

@@ -8,7 +8,7 @@ output, and a row of only padding gives finite numbers.
 
 from typing import Any
 
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, tf, uses_tensorflow
 
 ops = keras.ops
 _PACKAGE = "sst_keras"
@@ -37,7 +37,8 @@ class Embedding(keras.layers.Embedding):
     def call(self, inputs: Any) -> Any:
         """Returns float32[batch, time, output_dim] for ids int32[batch, time]."""
         matrix = self.embeddings
-        if not isinstance(matrix, keras.Variable):  # quantized, or with a LoRA adapter
+        is_stock = not isinstance(matrix, keras.Variable)  # quantized, or with a LoRA adapter
+        if is_stock or not uses_tensorflow():
             return super().call(inputs)
         return ops.cast(tf.gather(matrix.value, ops.cast(inputs, "int32")), self.compute_dtype)
 

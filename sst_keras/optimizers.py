@@ -4,14 +4,17 @@ Constants are PyTorch's where Keras's differ, because most published learning ra
 Adagrad's accumulator starts at 0, and epsilons are small.
 
 Adam and Adagrad run one TensorFlow operation per weight instead of Keras's dozen. `adagrad` and
-`lazy-adam` update only the rows of an embedding that a batch uses.
+`lazy-adam` update only the rows of an embedding that a batch uses. With JAX or PyTorch, gradients
+are dense: `adagrad` gives the same result then, and there is no `lazy-adam`. The same is true of
+several devices that share each batch.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from sst_keras.errors import UsageError
 from sst_keras.models import EMBEDDING
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, tf, uses_tensorflow
 from sst_keras.settings import OPTIMIZERS, EmbeddingConfig, TrainingConfig
 
 _Optimizer = keras.optimizers.Optimizer
@@ -23,6 +26,9 @@ class Adam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one weight."""
+        if not uses_tensorflow():
+            super().update_step(gradient, variable, learning_rate)
+            return
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -78,9 +84,15 @@ class Adagrad(keras.optimizers.Adagrad):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one weight."""
+        accumulator = self._accumulators[self._get_variable_index(variable)]
+        if not uses_tensorflow():
+            accumulator.assign(accumulator + gradient * gradient)
+            change = learning_rate * gradient / (keras.ops.sqrt(accumulator) + self.epsilon)
+            variable.assign(variable - change)
+            return
         arguments = {
             "var": variable.handle,
-            "accum": self._accumulators[self._get_variable_index(variable)].value.handle,
+            "accum": accumulator.value.handle,
             "lr": tf.cast(learning_rate, variable.dtype),
             "epsilon": self.epsilon,
         }
@@ -121,29 +133,57 @@ def make_optimizer(
 
     Raises:
         ValueError: If the name is unknown.
+        UsageError: If it is `lazy-adam`, and Keras does not compute with TensorFlow on one device.
     """
     if name not in _CLASSES:
         raise ValueError(f"Expected one of {', '.join(OPTIMIZERS)}. Received: name={name!r}")
+    if name == "lazy-adam" and (replicas() > 1 or not uses_tensorflow()):
+        raise UsageError(
+            "lazy-adam needs sparse gradients, which only TensorFlow on one device has. Expected "
+            "another optimizer, such as adam."
+        )
     base, constants = _CLASSES[name]
 
     class Optimizer(base):
         """`base` with clipping, L2, and the slices of a repeated row added up."""
 
         def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+            if not uses_tensorflow():
+                super().apply(grads, trainable_variables)
+                return
+            if replicas() > 1:
+                replica = tf.distribute.get_replica_context()
+                grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(map(_dense, grads)))
             # Keras's clipping would square each slice of a row and make the gradient dense.
             grads = [_summed_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
             if clip_norm:
                 grads, _ = tf.clip_by_global_norm(grads, clip_norm)
             super().apply(grads, trainable_variables)
 
+        def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+            return grads_and_vars  # they are: clipping needs the sums over all devices
+
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             if l2:
-                gradient = tf.convert_to_tensor(gradient) + l2 * tf.convert_to_tensor(variable)
+                gradient = _dense(gradient) + l2 * _dense(variable)
             super().update_step(gradient, variable, learning_rate)
 
     Optimizer.__name__ = base.__name__
+    if clip_norm and not uses_tensorflow():
+        constants = {**constants, "global_clipnorm": clip_norm}
     # A decay of None saves a pass over all weights.
     return Optimizer(learning_rate=learning_rate, weight_decay=weight_decay or None, **constants)
+
+
+def replicas() -> int:
+    """Returns how many devices share the batches of what is built here."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _dense(value: Any) -> Any:
+    """Returns a variable or a gradient, perhaps of single rows, as a tensor."""
+    convert = tf.convert_to_tensor if uses_tensorflow() else keras.ops.convert_to_tensor
+    return convert(value)
 
 
 def _summed_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:

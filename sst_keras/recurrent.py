@@ -4,14 +4,15 @@ Faster because each kernel's gradient is one matrix product over all time steps 
 step, because the forward pass saves gate activations, and because masks cost nothing per step.
 The two halves of a batch run on separate cores. A single chain of small products would make the
 cores wait for each other at each step. This works best if TensorFlow runs two operations at a time,
-each on half of the cores. With a GPU, the stock layer and cuDNN do the work.
+each on half of the cores. With a GPU, the stock layer and cuDNN do the work; with JAX or PyTorch in
+place of TensorFlow, the stock layer does.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, tf, uses_tensorflow
 
 _Weights = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # kernel, recurrent kernel, bias
 _MIN_PACKED_BATCH = 16  # for prediction, packing pays off from this many rows
@@ -33,12 +34,13 @@ class LSTM(keras.layers.LSTM):
 
     `matmul_dtype` is `"float32"`, or `"bfloat16"` to round the factors and results of matrix
     products to 8 bits of precision, which is faster on CPUs with bfloat16 instructions. States and
-    weights stay float32. It has no effect on a GPU.
+    weights stay float32. It has no effect on a GPU, or with JAX or PyTorch.
 
     `weight_dropout` is the share of the recurrent kernel's entries that each batch drops in
     training, the same ones at all steps; the others are scaled up: Merity, Keskar and Socher,
     "Regularizing and Optimizing LSTM Language Models", ICLR 2018. A frozen layer drops none. The
-    stock layer cannot drop weights, so the fast code then runs on a GPU, too.
+    stock layer cannot drop weights, so the fast code then runs on a GPU, too, and training with JAX
+    or PyTorch raises a `ValueError`.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class LSTM(keras.layers.LSTM):
         self.matmul_dtype, self.weight_dropout = matmul_dtype, weight_dropout
         if weight_dropout:
             self.seed_generator = keras.random.SeedGenerator()
-        self.supports_jit = False  # XLA slows loops down on a CPU, and lacks TensorArrays
+        # TensorFlow's XLA slows loops down on a CPU, and lacks TensorArrays. JAX needs it.
+        self.supports_jit = not uses_tensorflow()
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
@@ -159,7 +162,8 @@ class LSTM(keras.layers.LSTM):
 
     def _is_fast(self) -> bool:
         return (
-            (self.weight_dropout or not tf.config.get_visible_devices("GPU"))
+            uses_tensorflow()
+            and (self.weight_dropout or not tf.config.get_visible_devices("GPU"))
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias

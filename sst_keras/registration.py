@@ -31,11 +31,11 @@ class _Finder:
 
 
 def register() -> None:
-    """Imports the layers, if Keras is loaded, and with TensorFlow as its backend."""
+    """Imports the layers, if Keras is loaded."""
     keras, runtime = (sys.modules.get(name) for name in _AWAITED)
     if runtime is not None and not hasattr(runtime, "keras"):
         return  # The runtime itself is importing Keras; this runs again after it.
-    if keras is not None and keras.config.backend() == "tensorflow":
+    if keras is not None:
         importlib.import_module("sst_keras.layers")
         importlib.import_module("sst_keras.recurrent")
 

@@ -9,6 +9,7 @@ TensorFlow reads them when it runs its first operation. It may be imported befor
 then shows its messages, but it must not run before.
 """
 
+import importlib.util
 import math
 import os
 import re
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from sst_keras.engines.local import cores
-from sst_keras.errors import InputError
+from sst_keras.errors import InputError, UsageError
+
+_BACKENDS = ("tensorflow", "jax", "torch")  # what Keras may compute with
 
 
 @contextmanager
@@ -37,6 +40,17 @@ def _silent_stderr() -> Iterator[None]:
         os.close(silence)
 
 
+def _check_backend() -> None:
+    """Raises a `UsageError` if Keras cannot compute with what the environment names."""
+    name = os.environ.get("KERAS_BACKEND") or _BACKENDS[0]
+    if name not in _BACKENDS or importlib.util.find_spec(name) is None:
+        problem = "is not installed" if name in _BACKENDS else "is unknown here"
+        raise UsageError(
+            f"KERAS_BACKEND={name}: {name} {problem}. Expected one of {', '.join(_BACKENDS)}."
+        )
+
+
+_check_backend()  # TensorFlow's own import loads Keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
@@ -55,6 +69,13 @@ def __getattr__(name: str) -> Any:
 
     globals()["keras"] = keras
     return keras
+
+
+def uses_tensorflow() -> bool:
+    """Returns whether Keras computes with TensorFlow, and not with JAX or PyTorch."""
+    import keras
+
+    return keras.backend.backend() == "tensorflow"
 
 
 def read_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

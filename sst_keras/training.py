@@ -6,7 +6,6 @@ score on dev, and scores it on dev and test. The rest of the package is what it 
 
 import logging
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from sst_keras.callbacks import (
 )
 from sst_keras.checkpoints import Checkpoint, Checkpoints, Task
 from sst_keras.classifier import Classifier
-from sst_keras.corpora import SPLITS, Corpus, Split, load_corpus
+from sst_keras.corpora import SPLITS, Corpus, load_corpus
 from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import UsageError
 from sst_keras.evaluation import Evaluation, calibrate, score
@@ -38,11 +37,12 @@ from sst_keras.lexicon import Lexicon
 from sst_keras.losses import LOSSES, Accuracy, MacroF1
 from sst_keras.metrics import Metrics
 from sst_keras.models import LOGITS, build_model, quantize_vectors, summarized
-from sst_keras.optimizers import pipeline_optimizer
+from sst_keras.optimizers import pipeline_optimizer, replicas
 from sst_keras.pretrained import LanguageModelRun, start_from
 from sst_keras.pseudo_labels import PseudoLabels
+from sst_keras.replication import ReplicatedModel, mirrored, spread
 from sst_keras.runs import RunDirectory, is_run
-from sst_keras.runtime import keras, tf
+from sst_keras.runtime import keras, tf, uses_tensorflow
 from sst_keras.settings import DataConfig, Pipeline
 from sst_keras.texts import Texts
 from sst_keras.vocabulary import UNKNOWN_ID
@@ -108,6 +108,7 @@ class Inputs:
     @classmethod
     def read(cls, pipeline: Pipeline, data_dir: str | Path | None) -> Self:
         """Reads what the settings name; errors are those of `train`."""
+        _check_backend(pipeline)
         corpus = load_corpus(pipeline.data, data_dir)
         _report(pipeline, corpus)
         start = _start(pipeline)
@@ -152,7 +153,10 @@ class Inputs:
         """Returns the task that a checkpoint must belong to."""
         vectors = [source.fingerprint for source in self.lexicon.sources]
         runs = {name: run.fingerprint for name, run in self._runs().items()}
-        return Task(pipeline.settings(), self.corpus.fingerprint(), vectors, **runs)
+        backend = keras.backend.backend()
+        return Task(
+            pipeline.settings(), self.corpus.fingerprint(), vectors, **runs, backend=backend
+        )
 
     def _runs(self) -> dict[str, LanguageModelRun | EarlierRun | PseudoLabels]:
         """Returns the earlier work that the run starts or learns from, by attribute."""
@@ -246,6 +250,7 @@ def train(
     data_dir: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     dev_checks: int = 1,
+    strategy: str = "",
 ) -> TrainingResult:
     """Trains a pipeline into the folder of a run; see `runs.new_run`.
 
@@ -261,6 +266,7 @@ def train(
         dev_checks: How many times per epoch dev is scored for `TrainingResult.checks`, which
             changes nothing else. `training.checks_per_epoch` must be 1 for that, and there are no
             checkpoints.
+        strategy: `mirrored` to share each batch among all GPUs; see `sst_keras.replication`.
 
     Raises:
         UsageError: If the data set, the vectors, the run or language model to start from, or the
@@ -276,7 +282,7 @@ def train(
             setting="training.checks_per_epoch",
         )
     with run.locked():
-        return _train(pipeline, run, data_dir, callbacks, dev_checks)
+        return _train(pipeline, run, data_dir, callbacks, dev_checks, strategy)
 
 
 def _train(
@@ -285,9 +291,11 @@ def _train(
     data_dir: str | Path | None,
     callbacks: Sequence[keras.callbacks.Callback],
     dev_checks: int,
+    strategy: str,
 ) -> TrainingResult:
     """Trains a pipeline into a locked run."""
     started = time.perf_counter()
+    devices = mirrored() if strategy else None
     tf.config.experimental.enable_op_determinism()
     inputs = Inputs.read(pipeline, data_dir)
     pipeline, corpus = inputs.found(pipeline), inputs.corpus
@@ -301,12 +309,16 @@ def _train(
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
     parts = _training_parts(pipeline, inputs, weights)
-    model = _compiled_model(pipeline, inputs, parts.batches(pipeline.training.epochs))
+    with devices.scope() if devices else nullcontext():
+        model = _compiled_model(pipeline, inputs, parts.batches(pipeline.training.epochs))
     run.begin(goes_on=checkpoint is not None)
     _write_inputs(run, pipeline, inputs, model, weights)
 
-    classifier = Classifier(model, inputs.lexicon.encoder, corpus.class_names, data.batch_tokens)
-    averaged = AveragedWeights(pipeline.training.average) if pipeline.training.average else None
+    # Without the strategy, which is only for training.
+    bare = keras.Model(model.input, model.output, name=model.name) if devices else model
+    classifier = Classifier(bare, inputs.lexicon.encoder, corpus.class_names, data.batch_tokens)
+    momentum = pipeline.training.average
+    averaged = AveragedWeights(momentum, STEPS_PER_EXECUTION) if momentum else None
     logger = HistoryLogger(run.history_file, parts)
     patience, monitor = pipeline.training.patience, pipeline.training.monitor
     best = BestModel(run.model_file, patience * parts.per_pass, monitor)
@@ -318,12 +330,17 @@ def _train(
     checks = DevChecks(score_dev, dev_checks)
     checkpoints = Checkpoints(run.checkpoint_file, task, started, logger, best, averaged)
     if checkpoint:
-        checkpoints.restore(model, checkpoint)
+        with devices.scope() if devices else nullcontext():
+            checkpoints.restore(model, checkpoint)
         parts.skip(best.checks)
     watching = [PartLengths(parts), averaged, StopOnNaN(), logger, best]
     watching += [checks if dev_checks > 1 else checkpoints, *callbacks]
     try:
-        _fit(pipeline, parts, corpus.dev, classifier, best, list(filter(None, watching)))
+        dev = evaluation_batches(corpus.dev, classifier.encoder, data.batch_size, data.batch_tokens)
+        batches = parts.dataset, dev[0]
+        if devices:
+            batches = tuple(spread(each, devices) for each in batches)
+        _fit(model, *batches, pipeline, parts, best, list(filter(None, watching)))
     except TrainingDiverged:
         run.checkpoint_file.unlink(missing_ok=True)  # from there, it would diverge again
         raise
@@ -344,6 +361,16 @@ def _train(
     run.finish(result.to_dict())
     run.checkpoint_file.unlink(missing_ok=True)
     return result
+
+
+def _check_backend(pipeline: Pipeline) -> None:
+    """Raises a `UsageError` if a setting needs TensorFlow, and Keras does not compute with it."""
+    if pipeline.model.weight_dropout and not uses_tensorflow():
+        raise UsageError(
+            f"expected 0, because only TensorFlow can drop recurrent weights here. Received: "
+            f"{pipeline.model.weight_dropout}, with KERAS_BACKEND={keras.backend.backend()}.",
+            setting="model.weight_dropout",
+        )
 
 
 def _report(pipeline: Pipeline, corpus: Corpus) -> None:
@@ -412,6 +439,8 @@ def _compiled_model(pipeline: Pipeline, inputs: Inputs, steps: int) -> keras.Mod
     sizes = len(lexicon.vocabulary), len(inputs.corpus.class_names)
     units = start.units if start else None
     model = build_model(pipeline.model, pipeline.embedding, *sizes, lexicon.matrix, units)
+    if replicas() > 1:
+        model = ReplicatedModel(model.input, model.output, name=model.name)
     if inputs.language_model:
         start_from(inputs.language_model, model, pipeline.model, lexicon)
     if inputs.earlier_run:
@@ -425,8 +454,10 @@ def _compiled_model(pipeline: Pipeline, inputs: Inputs, steps: int) -> keras.Mod
         optimizer=pipeline_optimizer(training, pipeline.embedding, model, steps),
         loss=LOSSES[training.loss](label_smoothing=training.label_smoothing),
         metrics=metrics,
-        jit_compile=False,  # On a CPU, XLA makes a recurrent layer several times slower.
-        steps_per_execution=STEPS_PER_EXECUTION,
+        # On a CPU, TensorFlow's XLA makes a recurrent layer several times slower.
+        jit_compile=False if uses_tensorflow() else "auto",
+        # Only TensorFlow on one device runs several steps as one function.
+        steps_per_execution=STEPS_PER_EXECUTION if uses_tensorflow() and replicas() == 1 else 1,
     )
     return model
 
@@ -478,28 +509,25 @@ def _training_parts(
 
 
 def _fit(
+    model: keras.Model,
+    training: Any,
+    dev: Any,
     pipeline: Pipeline,
     parts: TrainingParts,
-    dev: Split,
-    classifier: Classifier,
     best: BestModel,
     callbacks: Sequence,
 ) -> None:
     """Trains the parts that `best` has not seen, if there are some and patience is left."""
     epochs = best.checks if best.out_of_patience else pipeline.training.epochs * parts.per_pass
-    data, encoder = pipeline.data, classifier.encoder
-    with warnings.catch_warnings():
-        # To Keras, all parts are as long as the longest, and it warns at the end of the others.
-        warnings.filterwarnings("ignore", "Your input ran out of data")
-        classifier.model.fit(
-            parts.dataset,
-            validation_data=evaluation_batches(dev, encoder, data.batch_size, data.batch_tokens)[0],
-            epochs=epochs,
-            initial_epoch=best.checks,
-            callbacks=callbacks,
-            shuffle=False,  # The batches are shuffled.
-            verbose=0,
-        )
+    model.fit(
+        training,
+        validation_data=dev,
+        epochs=epochs,
+        initial_epoch=best.checks,
+        callbacks=callbacks,
+        shuffle=False,  # The batches are shuffled.
+        verbose=0,
+    )
 
 
 def _quantize(run: RunDirectory) -> None:

@@ -51,6 +51,7 @@ ALLOWED = {
     "lexicon": {"corpora", "encoder", "vectors", "vocabulary"},
     "models": {"layers", "recurrent", "vocabulary"},
     "optimizers": {"models"},
+    "replication": set(),
     "callbacks": {"history", "input_pipeline", "metrics"},
     "checkpoints": {"callbacks"},
     "plotting": {"history", "runs", "treebank"},
@@ -71,7 +72,7 @@ ALLOWED = {
     "training": {
         "callbacks", "checkpoints", "classifier", "corpora", "environment", "evaluation",
         "finetuning", "history", "input_pipeline", "lexicon", "losses", "metrics", "models",
-        "optimizers", "pretrained", "pseudo_labels", "runs", "texts", "vocabulary",
+        "optimizers", "pretrained", "pseudo_labels", "replication", "runs", "texts", "vocabulary",
     },
     "serving": {
         "checklist", "classifier", "models", "recurrent", "runs", "tables", "texts", "tokenizer",

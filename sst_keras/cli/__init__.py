@@ -6,6 +6,7 @@ commands import TensorFlow, gensim and matplotlib when they run.
 
 import importlib
 import logging
+import os
 import sys
 
 import click
@@ -19,6 +20,8 @@ COMMANDS = (
     "train", "reproduce", "search", "report", "evaluate", "plot", "export", "predict", "explain",
     "runs", "serve", "pipelines", "data", "vectors", "pretrain", "label", "ensemble",
 )  # fmt: skip
+# With KERAS_BACKEND, these compute with JAX or PyTorch. The others run graphs of TensorFlow.
+ANY_BACKEND = ("train", "reproduce", "search", "evaluate")
 # Where a group of commands leaves the name of the command that runs, for error messages.
 SUBCOMMAND = "sst_keras.subcommand"
 
@@ -80,8 +83,9 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
 @click.version_option(sst_keras.__version__, prog_name="sst-keras")
-def main() -> None:
+def main(ctx: click.Context) -> None:
     """Train, evaluate, plot, export and use fine-grained sentiment classifiers.
 
     \b
@@ -89,6 +93,8 @@ def main() -> None:
     sst-keras train mlp --dataset reviews.csv       a small model on your own reviews
     sst-keras predict RUN "Not a bad film at all."  the prediction of a trained model
     """
+    if ctx.invoked_subcommand not in ANY_BACKEND:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
     handler = logging.StreamHandler()  # standard error, as it is when the command runs
     handler.setFormatter(VisibleFormatter("%(message)s"))
     log = logging.getLogger("sst_keras")

@@ -53,6 +53,11 @@ _OPTIONS = {
 @click.option("--overwrite", is_flag=True, help="Replace the run in --run-dir.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into RUN/logs.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["mirrored"]),
+    help="mirrored: each batch is shared among all GPUs of this machine.",
+)
 @options.as_json
 def train(
     pipeline: str | None,
@@ -63,6 +68,7 @@ def train(
     overwrite: bool,
     resume: str | None,
     tensorboard: bool,
+    strategy: str | None,
     as_json: bool,
     **given: str | int | list[str] | None,
 ) -> None:
@@ -112,7 +118,7 @@ def train(
         _require_tensorboard()
     run = new_run(settings, run_dir, overwrite)
     log.info(f"Pipeline {settings.name}, seed {settings.training.seed}, into {run.path}")
-    result = _train(settings, run, data_dir, tensorboard)
+    result = _train(settings, run, data_dir, tensorboard, strategy or "")
 
     from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export
@@ -151,7 +157,7 @@ def _print_scores(result: TrainingResult) -> None:
 
 
 def _train(
-    settings: Pipeline, run: RunDirectory, data_dir: str | None, tensorboard: bool
+    settings: Pipeline, run: RunDirectory, data_dir: str | None, tensorboard: bool, strategy: str
 ) -> TrainingResult:
     from rich.console import Console
 
@@ -164,7 +170,7 @@ def _train(
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.logs_dir))
     try:
-        return train_pipeline(settings, run, data_dir, callbacks)
+        return train_pipeline(settings, run, data_dir, callbacks, strategy=strategy)
     except KeyboardInterrupt:
         if run.is_finished:
             log.warning(f"Stopped. {run.path} is as it was.")

@@ -3,15 +3,17 @@
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from sst_keras import checklist, files
 from sst_keras.classifier import Classifier
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.models import recurrent_layers
 from sst_keras.runs import RunDirectory
-from sst_keras.runtime import tf
+from sst_keras.runtime import tf, uses_tensorflow
 from sst_keras.serving.model_card import model_card
 from sst_keras.serving.prediction import CHECKSUMS, Predictor
 
@@ -23,6 +25,8 @@ CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files in
 
 def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = False) -> Path:
     """Exports a run's classifier as a SavedModel; see `Classifier.signatures` for its functions.
+
+    If Keras computes with JAX or PyTorch, another process with TensorFlow does it.
 
     Args:
         run: The run.
@@ -36,6 +40,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
 
     Raises:
         UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
+        InputError: If the other process fails.
     """
     folder = run.saved_model_dir if out is None else Path(out)
     folder = folder if folder.name else Path(os.path.abspath(folder))  # of `.`
@@ -48,6 +53,9 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 setting="out",
             )
     _check_replaceable(folder)
+    if not uses_tensorflow():
+        _export_elsewhere(run, out and folder, overwrite)
+        return folder
     classifier = Classifier.load(run)
     for layer in recurrent_layers(classifier.model):
         # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
@@ -73,6 +81,17 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _export_elsewhere(run: RunDirectory, out: Path | None, overwrite: bool) -> None:
+    command = [sys.executable, "-m", "sst_keras", "export", str(run.path)]
+    command += ["--out", str(out)] if out else []
+    command += ["--overwrite"] if overwrite else []
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        reason = next(reversed(done.stderr.splitlines()), f"exit code {done.returncode}")
+        raise InputError(f"{run.path} was not exported: {reason.removeprefix('Error: ')}")
 
 
 def _check_replaceable(folder: Path) -> None:
