@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from sst_keras import files
 from sst_keras.errors import InputError
@@ -26,8 +27,9 @@ class TrainingDiverged(InputError):
 class PartLengths(keras.callbacks.Callback):
     """Ends a part after its last batch, and tells the callbacks after it how many there are.
 
-    It sets `params["steps"]`, and `params["checks_per_epoch"]`. Keras would expect as many batches
-    in each part, and where they run out, one more step moves weights that decay.
+    It sets `params["steps"]`, `params["later"]`, the batches of all later parts, and
+    `params["checks_per_epoch"]`. Keras would expect as many batches in each part, and where they
+    run out, one more step moves weights that decay.
     """
 
     def __init__(self, parts: TrainingParts) -> None:
@@ -41,6 +43,7 @@ class PartLengths(keras.callbacks.Callback):
         """
         self.parts.skip(epoch)
         self.params["steps"] = self.parts.steps(epoch)
+        self.params["later"] = self.parts.later(epoch, self.params["epochs"])
         self.params["checks_per_epoch"] = self.parts.per_pass
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -276,7 +279,10 @@ class DevChecks(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar until each check of dev, with loss and accuracy, and a line with the dev scores."""
+    """A bar until each check of dev, and a line with the dev scores.
+
+    The bar shows loss, accuracy, and the time left until the end of the training, at most.
+    """
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -284,10 +290,11 @@ class ProgressBar(keras.callbacks.Callback):
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}  {task.fields[scores]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
         )
+        self._started, self._batches = 0.0, 0  # of this process
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shows the epoch's bar."""
@@ -296,13 +303,20 @@ class ProgressBar(keras.callbacks.Callback):
             # The epochs at its end, so that the line fits into 80 columns.
             epochs = self.params["epochs"] // per_epoch
             self._name = f"Epoch {(epoch + 1) / per_epoch:.2f}/{epochs}"
-        self._task = self.progress.add_task(self._name, total=self.params["steps"], scores="")
+        fields = {"scores": "", "left": ""}
+        self._task = self.progress.add_task(self._name, total=self.params["steps"], **fields)
         self.progress.start()
+        self._started, self._done = self._started or time.perf_counter(), 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar."""
         scores = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
-        self.progress.update(self._task, completed=_batches_done(self, batch), scores=scores)
+        done = _batches_done(self, batch)
+        self._batches, self._done = self._batches + done - self._done, done
+        pace = (time.perf_counter() - self._started) / self._batches
+        left = pace * (self.params["steps"] - done + self.params.get("later", 0))
+        left = f"left: {timedelta(seconds=round(left))}"
+        self.progress.update(self._task, completed=done, scores=scores, left=left)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Replaces the bar by a line with the epoch's scores."""

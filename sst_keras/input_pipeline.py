@@ -86,6 +86,10 @@ class TrainingParts:
         """Returns the batches of a part, from 0."""
         return self._end(part + 1) - self._end(part)
 
+    def later(self, part: int, parts: int) -> int:
+        """Returns the batches after a part, of the first `parts` parts."""
+        return self._end(parts) - self._end(part + 1)
+
     def epoch(self, part: int) -> float:
         """Returns the epochs at the end of a part, such as 1 or 1.333."""
         epochs = (part + 1) / self.per_pass

@@ -119,9 +119,7 @@ def test_a_run_that_jax_trained_is_like_any_other(tmp_path):
 def test_what_other_backends_cannot_do(monkeypatch, tmp_path):
     monkeypatch.setattr("sst_keras.training.uses_tensorflow", lambda: False)
     pipeline = load_pipeline("lstm", ["model.weight_dropout=0.1", "data.dataset=sample"])
-    with pytest.raises(
-        UsageError, match=r"model\.weight_dropout: expected 0.*Received: 0\.1, with"
-    ):
+    with pytest.raises(UsageError, match=r"model\.weight_dropout: expected 0"):
         train(pipeline, new_run(pipeline, tmp_path / "run"))
     monkeypatch.setattr("sst_keras.optimizers.uses_tensorflow", lambda: False)
     with pytest.raises(UsageError, match="lazy-adam needs sparse gradients"):

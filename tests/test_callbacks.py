@@ -1,4 +1,5 @@
 import io
+import time
 from types import SimpleNamespace
 
 import keras
@@ -157,6 +158,19 @@ def test_progress_shows_the_figures():
     bar.close()
     assert "dev accuracy 25.0%" in screen.getvalue()
     assert "accuracy 50.0%" in screen.getvalue()
+
+
+def test_progress_shows_the_time_left_of_the_whole_training(monkeypatch):
+    clock = iter([100.0, 110.0, 112.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    bar = ProgressBar(Console(file=io.StringIO()))
+    bar.set_params({"steps": 5, "epochs": 3, "later": 10})
+    bar.on_epoch_begin(0)
+    bar.on_train_batch_end(3, logs(0.5))  # 4 batches in 10 s, and 11 more
+    assert bar.progress.tasks[0].fields["left"] == "left: 0:00:28"
+    bar.on_train_batch_end(4, logs(0.5))
+    assert bar.progress.tasks[0].fields["left"] == "left: 0:00:24"
+    bar.close()
 
 
 def test_progress_shows_epoch_and_check():

@@ -114,6 +114,7 @@ def test_the_parts_of_a_pass_are_the_pass():
     whole, thirds = parts_of(1), parts_of(3)
     # Thirds of 8 batches, the last of which has 2 of the 30 texts.
     assert [thirds.steps(part) for part in range(6)] == [2, 3, 3, 2, 3, 3]
+    assert thirds.later(1, 6) == 11 and thirds.later(5, 6) == 0
     assert [thirds.epoch(part) for part in range(4)] == [0.333, 0.667, 1, 1.333]
     assert str(thirds.epoch(2)) == "1" and whole.steps(1) == 8
     passes = []
