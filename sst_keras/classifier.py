@@ -21,7 +21,7 @@ from sst_keras.runtime import keras, tf, uses_tensorflow
 from sst_keras.serving.prediction import Predictor
 from sst_keras.settings import DataConfig
 from sst_keras.tokenizer import tokenize
-from sst_keras.vocabulary import Vocabulary
+from sst_keras.vocabulary import UNKNOWN_ID, Vocabulary
 
 _TEXT = [tf.TensorSpec([None], tf.string, name="text")]
 
@@ -124,7 +124,8 @@ class Classifier(tf.Module):
         """Returns the functions of raw texts by name.
 
         - `serving_default`: `text: string[batch]` → `probabilities: float32[batch, classes]`,
-          `label: int64[batch]`, `class_name: string[batch]`.
+          `label: int64[batch]`, `class_name: string[batch]`, and `unknown_words: float32[batch]`,
+          the share of the text's tokens that the vocabulary lacks.
         - `explain`, if the model has attention: also `tokens: string[batch, time]`, padded on the
           right with empty strings, and `attention: float32[batch, time]`, 0 at padding, with rows
           that sum to 1.
@@ -165,9 +166,14 @@ class Classifier(tf.Module):
         outputs = self._keras.forward({"token_ids": token_ids}, training=False)
         logits, attention = outputs["logits"][:batch], outputs.get("attention")
         label = tf.argmax(logits, axis=-1)  # int64[batch]
+        counts = [
+            tf.reduce_sum(tf.cast(found, tf.float32), axis=1)
+            for found in (token_ids == UNKNOWN_ID, token_ids != 0)
+        ]
         answers = {
             "probabilities": tf.nn.softmax(logits),
             "label": label,
             "class_name": tf.gather(self._class_names, label),
+            "unknown_words": tf.math.divide_no_nan(*counts)[:batch],
         }
         return answers, None if attention is None else attention[:batch, :time]

@@ -34,6 +34,7 @@ def test_no_texts(variant):
         assert {name: tuple(value.shape) for name, value in answers.items()} == {
             "label": (0,),
             "class_name": (0,),
+            "unknown_words": (0,),
             **({"tokens": (0, 0), "attention": (0, 0)} if "tokens" in answers else {}),
         }
         assert run(tf.constant(["a b"]))["probabilities"].shape == (1, 5)

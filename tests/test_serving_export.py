@@ -32,6 +32,7 @@ def test_the_signatures(exported):
         "probabilities": (tf.float32, [None, 5]),
         "label": (tf.int64, [None]),
         "class_name": (tf.string, [None]),
+        "unknown_words": (tf.float32, [None]),
     }
 
 
@@ -47,7 +48,7 @@ def test_strings_get_the_labels_that_evaluation_gives(trained_run, exported):
 def test_no_texts(exported):
     signatures = tf.saved_model.load(str(exported)).signatures
     none = tf.constant([], tf.string)
-    shapes = {"probabilities": (0, 5), "label": (0,), "class_name": (0,)}
+    shapes = {"probabilities": (0, 5), "label": (0,), "class_name": (0,), "unknown_words": (0,)}
     answers = signatures["serving_default"](none)
     assert {name: tuple(value.shape) for name, value in answers.items()} == shapes
     answers = signatures["explain"](none)

@@ -18,7 +18,16 @@ def test_a_prediction(predictor):
     assert list(prediction.probabilities)[prediction.label] == prediction.class_name
     assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
     assert max(prediction.probabilities, key=prediction.probabilities.get) == prediction.class_name
-    assert set(prediction.to_dict()) == {"text", "label", "class_name", "probabilities"}
+    assert set(prediction.to_dict()) == {
+        "text", "label", "class_name", "probabilities", "unknown_words",
+    }  # fmt: skip
+
+
+def test_words_that_the_model_does_not_know(predictor):
+    known, half, guess = predictor.predict(["A wonderful film.", "film xqzzy", "xqzzy bleurgh ."])
+    assert known.unknown_words == 0 and not known.is_a_guess
+    assert half.unknown_words == 0.5 and not half.is_a_guess
+    assert guess.unknown_words == pytest.approx(2 / 3) and guess.is_a_guess
 
 
 def test_an_explanation(predictor):

@@ -21,7 +21,8 @@ def export(run: str, form: str, out: str | None, overwrite: bool) -> None:
 
     \b
     serving_default  text: string[batch] → probabilities: float32[batch, classes],
-                     label: int64[batch], class_name: string[batch]
+                     label: int64[batch], class_name: string[batch],
+                     unknown_words: float32[batch]
     explain          the same with tokens and their attention, if the model has attention
 
     Its model card, assets.extra/model_card.md, says what the model learned from, how good it is,

@@ -348,6 +348,8 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
             click.echo(
                 f"  {visible(name):<{width}} {probability:>4.0%} {'█' * round(30 * probability)}"
             )
+        if prediction.is_a_guess:
+            click.echo(f"  unknown to the model: {prediction.unknown_words:.0%} of the words")
         if prediction.tokens:
             weighed = zip(prediction.attention, prediction.tokens, strict=True)
             highest = sorted(weighed, key=lambda pair: pair[0], reverse=True)[:5]

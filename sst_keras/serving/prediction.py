@@ -31,6 +31,8 @@ class Prediction:
         probabilities: Class name → probability, lowest class first.
         tokens: The text's tokens, if attention was asked for and the model has it.
         attention: The weight of each of the tokens; the weights sum to 1.
+        unknown_words: The share of the text's tokens that the model does not know. None for a model
+            that an earlier version exported.
     """
 
     text: str
@@ -39,6 +41,12 @@ class Prediction:
     probabilities: dict[str, float]
     tokens: tuple[str, ...] | None = None
     attention: tuple[float, ...] | None = None
+    unknown_words: float | None = None
+
+    @property
+    def is_a_guess(self) -> bool:
+        """Whether the model knows less than half of the text's tokens."""
+        return self.unknown_words is not None and self.unknown_words > 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields that have a value, for JSON."""
@@ -149,4 +157,5 @@ class Predictor:
             tokens = tuple(token.decode() for token in answer["tokens"] if token)
             attention = tuple(answer["attention"][: len(tokens)].tolist())
         label, class_name = int(answer["label"]), answer["class_name"].decode()
-        return Prediction(text, label, class_name, probabilities, tokens, attention)
+        unknown = float(answer["unknown_words"]) if "unknown_words" in answer else None
+        return Prediction(text, label, class_name, probabilities, tokens, attention, unknown)

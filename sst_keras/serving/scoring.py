@@ -21,12 +21,13 @@ from sst_keras.tables.reading import Block, Table
 ENDINGS = (".csv", ".tsv", ".jsonl")
 BLANK = "the text is blank"
 NOT_CLASSIFIED = "could not be classified"
+_GUESSED = "had more words that the model does not know than words that it knows"
 _FORMULA = "had a cell that looks like a formula, which now begins with an apostrophe"
 # After characters that are not seen, and also those of full width.
 _FORMULA_LIKE = re.compile(
     r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 )
-_OURS = (NOT_CLASSIFIED, _FORMULA)  # counts that scoring adds
+_OURS = (NOT_CLASSIFIED, _GUESSED, _FORMULA)  # counts that scoring adds
 CLASS, _PROBABILITY, PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
 _FORMAT = 1  # of what a stopped command leaves
 _CHUNK = 1 << 16  # bytes
@@ -148,6 +149,8 @@ def predictions(
         by_place = dict(zip(good, found, strict=True))
         if bad := [block.lines[place] for place, problem in enumerate(problems) if problem]:
             table.count(NOT_CLASSIFIED, *bad)
+        if guessed := [block.lines[place] for place, each in by_place.items() if each.is_a_guess]:
+            table.count(_GUESSED, *guessed)
         columns = zip(block.lines, block.texts, block.rows, problems, strict=True)
         answers = [
             Answer(line, text, row, by_place.get(place), problem)
