@@ -4,7 +4,7 @@ import tensorflow as tf
 from sst_keras.errors import InputError, UsageError
 from sst_keras.serving import prediction
 from sst_keras.serving.export import export
-from sst_keras.serving.prediction import Predictor
+from sst_keras.serving.prediction import Prediction, Predictor
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,15 @@ def test_a_prediction(predictor):
     assert set(prediction.to_dict()) == {
         "text", "label", "class_name", "probabilities", "unknown_words",
     }  # fmt: skip
+
+
+def test_a_notebook_shows_text_and_bars_and_runs_nothing():
+    shares = {"<b>ad": 0.25, "good": 0.75}
+    shown = Prediction("<script>1</script>", 1, "good", shares)._repr_html_()
+    assert "&lt;script&gt;1&lt;/script&gt; → <b>good</b>" in shown and "<script" not in shown
+    assert "&lt;b&gt;ad" in shown and "width: 75%" in shown
+    shaded = Prediction("a <i>", 1, "good", shares, ("a", "<i>"), (0.1, 0.9))._repr_html_()
+    assert '(66, 133, 244, 0.90)">&lt;i&gt;</span>' in shaded and "<i>" not in shaded
 
 
 def test_words_that_the_model_does_not_know(predictor):

@@ -1,5 +1,6 @@
 """Raw texts → `Prediction`s. An exported model needs only TensorFlow and its folder."""
 
+import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,23 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields that have a value, for JSON."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the text, shaded by attention, and bars of the classes."""
+        words = [html.escape(self.text)]
+        if self.tokens:
+            words = [
+                f'<span style="background: rgba(66, 133, 244, {weight:.2f})">{html.escape(token)}'
+                f"</span>"
+                for token, weight in zip(self.tokens, self.attention, strict=True)
+            ]
+        rows = [
+            f"<tr><td>{html.escape(name)}</td><td>{share:.0%}</td><td>"
+            f'<div style="background: #4285f4; height: 0.8em; width: {share:.0%}"></div></td></tr>'
+            for name, share in self.probabilities.items()
+        ]
+        bars = f'<table style="width: 24em">{"".join(rows)}</table>'
+        return f"<p>{' '.join(words)} → <b>{html.escape(self.class_name)}</b></p>{bars}"
 
 
 class Predictor:
