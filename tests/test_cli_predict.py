@@ -330,6 +330,15 @@ def test_without_a_model_it_is_the_small_one_and_a_message_says_so(small, predic
     assert json.loads(explained.stdout)["explanations"][0]["tokens"] == ["great"]
 
 
+def test_attention_can_be_left_out(predict, tmp_path):
+    (short,) = json.loads(predict("Not bad.", "--json", "--no-attention").output)["predictions"]
+    (long,) = json.loads(predict("Not bad.", "--json").output)["predictions"]
+    assert long.keys() - short.keys() == {"tokens", "attention"}
+    assert "attention" not in predict("Not bad.", "--no-attention").output
+    refused = predict("Not bad.", "--no-attention", "--out", str(tmp_path / "a.csv"))
+    assert refused.exit_code == 2 and "--no-attention: expected no --out" in refused.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "model", "texts"),
     [

@@ -77,6 +77,7 @@ class TextsCommand(click.Command):
     is_flag=True,
     help="Do not put ' before the cells of CSV and TSV that a spreadsheet takes for formulas.",
 )
+@click.option("--no-attention", is_flag=True, help="Answer without attention, which takes room.")
 @cluster.options("shared_files")
 @options.reading(*_READING)
 @options.as_json
@@ -88,6 +89,7 @@ def predict(
     part_rows: int | None,
     resume: bool,
     keep_formulas: bool,
+    no_attention: bool,
     engine: str,
     address: str | None,
     cpus: int | None,
@@ -116,6 +118,8 @@ def predict(
         raise UsageError("expected --file and --out, to go on with them.", setting="resume")
     if keep_formulas and not out:
         raise UsageError("expected --out, which it is about.", setting="keep_formulas")
+    if no_attention and out:
+        raise UsageError("expected no --out, which has no attention.", setting="no_attention")
     request = {"address": address, "cpus": cpus, "gpus": gpus}
     cluster.check(engine, request, {})
     in_parts = bool(out) and not out.lower().endswith((".csv", ".tsv", ".jsonl"))
@@ -157,7 +161,7 @@ def predict(
         _report(table)
         click.echo(f"{out}: {rows:,} rows with their predictions")
         return
-    blocks = predictions(predictor, table, explain=True)
+    blocks = predictions(predictor, table, explain=not no_attention)
     if as_json:
         _print_json(answer for answers in blocks for answer in answers)
     else:
