@@ -281,6 +281,13 @@ def test_a_table_without_the_reviews(benchmark, tmp_path):
     assert all(row["text"].count(" ") > 10 for row in rows)
 
 
+def test_the_same_answers_are_those_of_the_document(benchmark):
+    record = benchmark("records").read("same_answers")[-1]
+    assert record["labels_changed"] == 0 and record["sentences"] == 2210
+    assert 1e-7 < record["greatest_difference"] < 2e-6
+    assert "by more than 0.000002" in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
 def test_the_agreement_is_that_of_the_document(benchmark):
     agreement, record = benchmark("agreement"), benchmark("records").read("agreement")[-1]
     text = (BENCHMARKS.parent / "docs" / "explaining.md").read_text("utf-8")
