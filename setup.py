@@ -63,7 +63,7 @@ setup(
         "parquet": ["pyarrow>=17"],
         "ray": ["ray[data]>=2.50", "pyarrow>=17"],
         "search": ["optuna>=4"],
-        "jax": ["jax>=0.5"],  # instead of TensorFlow, for training: KERAS_BACKEND=jax
+        "jax": ["jax>=0.5"],  # what Keras may compute with: KERAS_BACKEND=jax
         "torch": ["torch>=2.4"],
         "onnx": ["tf2onnx>=1.16", "onnx>=1.17"],
         "test": [

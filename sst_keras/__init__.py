@@ -57,7 +57,7 @@ def train(
         result = sst_keras.train(frame["text"], frame["stars"], settings=["training.epochs=5"])
         model = sst_keras.load(result.run.path)
 
-    They are written to `texts.jsonl` in the run's folder and read as any file of your own: checked,
+    They are written to a file in the run's folder and read as any file of your own: checked,
     classes put into order, split 80/10/10. The run is then one like any other.
 
     Args:

@@ -25,16 +25,15 @@ class TrainingDiverged(InputError):
 
 
 class PartLengths(keras.callbacks.Callback):
-    """Ends a part after its last batch, and tells the callbacks after it how many there are.
+    """Tells the callbacks after it how many batches there are until the next check of dev.
 
     It sets `params["steps"]`, `params["later"]`, the batches of all later parts, and
-    `params["checks_per_epoch"]`. Keras would expect as many batches in each part, and where they
-    run out, one more step moves weights that decay.
+    `params["checks_per_epoch"]`. Keras would expect as many batches in each part.
     """
 
     def __init__(self, parts: TrainingParts) -> None:
         super().__init__()
-        self.parts, self._ended = parts, False
+        self.parts = parts
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Sets the parameters, which all callbacks share, and goes to the part's place.
@@ -46,12 +45,24 @@ class PartLengths(keras.callbacks.Callback):
         self.params["later"] = self.parts.later(epoch, self.params["epochs"])
         self.params["checks_per_epoch"] = self.parts.per_pass
 
+
+class PartEnds(keras.callbacks.Callback):
+    """Ends each part after its last batch, as the last of the callbacks.
+
+    Keras expects as many batches in each part. Where they run out, one more step moves weights that
+    decay. A stop that another callback asks for stays.
+    """
+
+    def __init__(self, parts: TrainingParts) -> None:
+        super().__init__()
+        self.parts, self._ended = parts, False
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Ends the part after its last batch."""
         if _batches_done(self, batch) == self.params["steps"] and not self.model.stop_training:
             self.model.stop_training = self._ended = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Lets the next part begin."""
         if self._ended:
             self.model.stop_training = self._ended = False
@@ -110,8 +121,7 @@ class AveragedWeights(keras.callbacks.Callback):
         new, self._done = done - self._done, done
         self.steps += new
         momentum = min(self.momentum, (1 + self.steps) / (10 + self.steps))
-        if hasattr(self.model, "jax_state_sync"):  # JAX's weights are elsewhere in an epoch
-            self.model.jax_state_sync()
+        synchronize(self.model)
         self._update(keras.ops.convert_to_tensor(1 - momentum**new, "float32"))
 
     def _update(self, share: Any) -> None:
@@ -144,6 +154,12 @@ class AveragedWeights(keras.callbacks.Callback):
                 average.assign(weight.value)
                 weight.assign(kept)
             self._apart = apart
+
+
+def synchronize(model: keras.Model) -> None:
+    """Puts the present weights into a model that JAX trains, which has them elsewhere meanwhile."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
 
 
 class HistoryLogger(keras.callbacks.Callback):
@@ -315,8 +331,8 @@ class ProgressBar(keras.callbacks.Callback):
         self._batches, self._done = self._batches + done - self._done, done
         pace = (time.perf_counter() - self._started) / self._batches
         left = pace * (self.params["steps"] - done + self.params.get("later", 0))
-        left = f"left: {timedelta(seconds=round(left))}"
-        self.progress.update(self._task, completed=done, scores=scores, left=left)
+        left = timedelta(seconds=round(left))
+        self.progress.update(self._task, completed=done, scores=scores, left=str(left))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Replaces the bar by a line with the epoch's scores."""

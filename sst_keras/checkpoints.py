@@ -29,6 +29,7 @@ _OTHERS = {
     "pseudo_labels": "the pseudo-labels are different",
     "earlier_run": "the run that it starts from is another",
     "backend": "Keras computes with another backend (KERAS_BACKEND)",
+    "devices": "another number of devices shares the batches (--strategy)",
 }
 
 
@@ -44,6 +45,7 @@ class Task:
         pseudo_labels: The fingerprint of the pseudo-labels that it learns from.
         earlier_run: The fingerprint of the run that it starts from.
         backend: What Keras computes with.
+        devices: How many devices share each batch.
     """
 
     settings: Mapping[str, Any]
@@ -53,6 +55,7 @@ class Task:
     pseudo_labels: str | None = None
     earlier_run: str | None = None
     backend: str = "tensorflow"
+    devices: int = 1
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """Returns what is different in a task that was saved as JSON."""

@@ -147,9 +147,7 @@ def evaluate(
         if not is_own_data:
             notes = _other_names(corpus.class_names, own.labels)
             notes += _trained_on(run, corpus.split(split or "test"))
-    others = {other.name: _other_classifier(other, run, classifier) for other in against}
-    if len(others) < len(against):
-        raise UsageError("expected different runs with different names.", setting="against")
+    others = _others(against, run, classifier)
     for other in against:
         if other.environment().get("data_fingerprint") != corpus.fingerprint():
             notes += _trained_on(other, corpus.split(split or "test"), other.name)
@@ -246,16 +244,25 @@ def _other_names(found: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return (f"Classes of the data set and the model's classes: {', '.join(renamed)}.",)
 
 
-def _other_classifier(other: RunDirectory, run: RunDirectory, own: Classifier) -> Classifier:
-    """Returns the classifier of a run that is compared with `run`."""
-    found = Classifier.load(other)
-    names = [[name.casefold() for name in each.class_names] for each in (own, found)]
-    if other.path.resolve() == run.path.resolve() or names[0] != names[1]:
-        raise UsageError(
-            f"expected another run with the classes {', '.join(own.class_names)}. Received: "
-            f"{other.name}, with {', '.join(found.class_names)}.",
-            setting="against",
-        )
+def _others(
+    against: Sequence[RunDirectory], run: RunDirectory, own: Classifier
+) -> dict[str, Classifier]:
+    """Returns the classifiers of runs that are compared with `run`, by name."""
+    paths = [each.path.resolve() for each in (run, *against)]
+    if twice := [path for number, path in enumerate(paths) if path in paths[:number]]:
+        raise UsageError(f"expected other runs. {twice[0]} is named twice.", setting="against")
+    names = [other.name for other in against]
+    found = {}
+    for other, name in zip(against, names, strict=True):
+        classifier = Classifier.load(other)
+        classes = [each.class_names for each in (own, classifier)]
+        if len({tuple(map(str.casefold, each)) for each in classes}) > 1:
+            raise UsageError(
+                f"expected a run with the classes {', '.join(classes[0])}. {name} has "
+                f"{', '.join(classes[1])}.",
+                setting="against",
+            )
+        found[name if names.count(name) == 1 else str(other.path)] = classifier
     return found
 
 

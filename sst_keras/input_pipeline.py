@@ -9,7 +9,7 @@ import numpy as np
 
 from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
-from sst_keras.runtime import read_ahead, tf, uses_tensorflow
+from sst_keras.runtime import keras, read_ahead, tf
 from sst_keras.settings import DataConfig
 from sst_keras.texts import Texts, batch_sizes
 
@@ -265,7 +265,7 @@ def _read_rows(
 ) -> tf.data.Dataset:
     """Maps batches of row numbers to prefetched batches of padded texts, labels and weights."""
     columns = (labels,) if weights is None else (labels, weights)
-    multiple = 1 if uses_tensorflow() else _JAX_MULTIPLE
+    multiple = _JAX_MULTIPLE if keras.backend.backend() == "jax" else 1
 
     def read(batch: tf.Tensor) -> tuple:
         token_ids = tf.gather(ids, batch).to_tensor()  # [batch, time], 0 at padding

@@ -176,7 +176,7 @@ def make_optimizer(
 
 
 def replicas() -> int:
-    """Returns how many devices share the batches of what is built here."""
+    """Returns how many devices share each batch, where a strategy's scope is open; else 1."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 

@@ -9,6 +9,7 @@ import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+_BACKENDS = ("tensorflow", "jax", "torch")
 _AWAITED = ("keras", "sst_keras.runtime")
 
 
@@ -31,11 +32,11 @@ class _Finder:
 
 
 def register() -> None:
-    """Imports the layers, if Keras is loaded."""
+    """Imports the layers, if Keras is loaded, with a backend that they work with."""
     keras, runtime = (sys.modules.get(name) for name in _AWAITED)
     if runtime is not None and not hasattr(runtime, "keras"):
         return  # The runtime itself is importing Keras; this runs again after it.
-    if keras is not None:
+    if keras is not None and keras.config.backend() in _BACKENDS:
         importlib.import_module("sst_keras.layers")
         importlib.import_module("sst_keras.recurrent")
 

@@ -6,8 +6,12 @@ is done with them. Only dropout differs, because each device draws its own.
 
 from typing import Any
 
+import numpy as np
+
 from sst_keras.errors import UsageError
 from sst_keras.runtime import keras, tf, uses_tensorflow
+
+_STRIDE = 7919  # between the seeds of two devices
 
 
 def mirrored() -> tf.distribute.Strategy:
@@ -34,17 +38,18 @@ def mirrored() -> tf.distribute.Strategy:
 def spread(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     """Returns batches as Keras takes them for a strategy: a share for each device.
 
-    Shares are equal as far as they can be: the last ones of a batch may have fewer rows, or none.
+    A batch is a nest of tensors of shape [rows, ...]. Shares are equal as far as they can be: they
+    differ by one row at most, and a batch of few rows has shares without any.
     """
     # Keras would ask TensorFlow to cut the batches, which rewrites how they were made.
     devices = strategy.num_replicas_in_sync
 
     def shares(*batch: Any) -> tf.data.Dataset:
-        size = -(-tf.shape(tf.nest.flatten(batch)[0])[0] // devices)
+        rows = tf.shape(tf.nest.flatten(batch)[0])[0]
 
         def share(number: tf.Tensor) -> Any:
-            start = number * size
-            return tf.nest.map_structure(lambda column: column[start : start + size], batch)
+            start, end = number * rows // devices, (number + 1) * rows // devices
+            return tf.nest.map_structure(lambda column: column[start:end], batch)
 
         return tf.data.Dataset.range(devices, output_type=tf.int32).map(share)
 
@@ -59,11 +64,11 @@ class ReplicatedModel(keras.Model):
     """A functional model whose loss is the mean over a batch, however it is shared out.
 
     Keras takes the mean of the shares' means, which is another number if shares differ in size, and
-    nan if one is empty.
+    nan if one is empty. Losses that layers add are not counted; this package's layers add none.
     """
 
     def compile(self, *args: Any, loss: keras.losses.Loss, **kwargs: Any) -> None:
-        """Compiles the model, with a loss that has no reduction of its own."""
+        """Compiles the model, and keeps what computes the loss of each row."""
         super().compile(*args, loss=loss, **kwargs)
         self._loss_of_rows = loss.call
 
@@ -73,11 +78,29 @@ class ReplicatedModel(keras.Model):
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=({"token_ids": ids}, labels))
 
+    def part_random_states(self) -> None:
+        """Lets each device draw its own dropout; the first one draws what a single device would.
+
+        Call it once after the model was built or its state restored, which make all copies equal.
+        """
+        for variable in self.variables:
+            if variable.name == "seed_generator_state":  # uint32[2]: the seed, and a counter
+                for number, copy in enumerate(variable.value.values):
+                    seed, counter = copy.numpy()
+                    copy.assign(np.array([seed + number * _STRIDE, counter], np.uint32))
+
+    def _logits(self, x: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """Returns float32[rows, classes]. A share without rows runs on a word, for its layers."""
+        ids = x["token_ids"]  # int32[rows, time]
+        rows = tf.shape(ids)[0]
+        ids = tf.pad(ids, [[0, tf.cast(rows == 0, tf.int32)], [0, 0]], constant_values=1)
+        return self({"token_ids": ids}, training=training)[:rows]
+
     def train_step(self, data: tuple) -> dict[str, tf.Tensor]:
         """Trains on a device's share of a batch."""
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            logits = self(x, training=True)
+            logits = self._logits(x, training=True)
             loss = self._share_of_loss(y, logits, weights)
         trained = self.trainable_weights
         self.optimizer.apply(tape.gradient(loss, trained), trained)
@@ -86,7 +109,7 @@ class ReplicatedModel(keras.Model):
     def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
         """Scores a device's share of a batch."""
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self(x, training=False)
+        logits = self._logits(x, training=False)
         self._share_of_loss(y, logits, weights)
         return self.compute_metrics(x, y, logits, sample_weight=weights)
 

@@ -42,14 +42,18 @@ def _silent_stderr() -> Iterator[None]:
 
 def _check_backend() -> None:
     """Raises a `UsageError` if Keras cannot compute with what the environment names."""
-    name = os.environ.get("KERAS_BACKEND") or _BACKENDS[0]
-    if name not in _BACKENDS or importlib.util.find_spec(name) is None:
-        problem = "is not installed" if name in _BACKENDS else "is unknown here"
+    name = os.environ["KERAS_BACKEND"]
+    if name not in _BACKENDS:
+        raise UsageError(f"KERAS_BACKEND={name}: expected one of {', '.join(_BACKENDS)}.")
+    if importlib.util.find_spec(name) is None:
         raise UsageError(
-            f"KERAS_BACKEND={name}: {name} {problem}. Expected one of {', '.join(_BACKENDS)}."
+            f"KERAS_BACKEND={name}: {name} is not installed. Install it with `pip install "
+            f"'sst-keras[{name}]'`."
         )
 
 
+# Keras would also look into a file of its own.
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or _BACKENDS[0]
 _check_backend()  # TensorFlow's own import loads Keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))

@@ -20,9 +20,11 @@ from sst_keras.callbacks import (
     BestModel,
     DevChecks,
     HistoryLogger,
+    PartEnds,
     PartLengths,
     StopOnNaN,
     TrainingDiverged,
+    synchronize,
 )
 from sst_keras.checkpoints import Checkpoint, Checkpoints, Task
 from sst_keras.classifier import Classifier
@@ -149,14 +151,12 @@ class Inputs:
             model=replace(pipeline.model, init=start.lasting_name if start else ""),
         )
 
-    def task(self, pipeline: Pipeline) -> Task:
+    def task(self, pipeline: Pipeline, devices: int) -> Task:
         """Returns the task that a checkpoint must belong to."""
         vectors = [source.fingerprint for source in self.lexicon.sources]
         runs = {name: run.fingerprint for name, run in self._runs().items()}
-        backend = keras.backend.backend()
-        return Task(
-            pipeline.settings(), self.corpus.fingerprint(), vectors, **runs, backend=backend
-        )
+        where = {"backend": keras.backend.backend(), "devices": devices}
+        return Task(pipeline.settings(), self.corpus.fingerprint(), vectors, **runs, **where)
 
     def _runs(self) -> dict[str, LanguageModelRun | EarlierRun | PseudoLabels]:
         """Returns the earlier work that the run starts or learns from, by attribute."""
@@ -271,7 +271,8 @@ def train(
     Raises:
         UsageError: If the data set, the vectors, the run or language model to start from, or the
             pseudo-labels cannot be found or do not fit, the run has a checkpoint of other settings
-            or data, or another process trains into it.
+            or data, or another process trains into it. Also if there are no devices for the
+            strategy, or Keras computes with what cannot train this pipeline.
         InputError: If a file cannot be read.
         TrainingDiverged: If the loss becomes nan or infinite.
     """
@@ -295,11 +296,14 @@ def _train(
 ) -> TrainingResult:
     """Trains a pipeline into a locked run."""
     started = time.perf_counter()
+    if strategy not in ("", "mirrored"):
+        raise UsageError(f"expected mirrored. Received: {strategy!r}.", setting="strategy")
     devices = mirrored() if strategy else None
     tf.config.experimental.enable_op_determinism()
     inputs = Inputs.read(pipeline, data_dir)
     pipeline, corpus = inputs.found(pipeline), inputs.corpus
-    data, task = pipeline.data, inputs.task(pipeline)
+    data = pipeline.data
+    task = inputs.task(pipeline, devices.num_replicas_in_sync if devices else 1)
     checkpoint = None
     if run.checkpoint_file.is_file() and dev_checks == 1 and not run.replaces:
         checkpoint = Checkpoint.load(run.checkpoint_file, task)
@@ -312,10 +316,11 @@ def _train(
     with devices.scope() if devices else nullcontext():
         model = _compiled_model(pipeline, inputs, parts.batches(pipeline.training.epochs))
     run.begin(goes_on=checkpoint is not None)
-    _write_inputs(run, pipeline, inputs, model, weights)
+    _write_inputs(run, pipeline, inputs, model, weights, task.devices)
 
-    # Without the strategy, which is only for training.
-    bare = keras.Model(model.input, model.output, name=model.name) if devices else model
+    # Scoring must not disturb what a strategy or JAX keeps while `model` trains.
+    is_bound = devices or not uses_tensorflow()
+    bare = keras.Model(model.input, model.output, name=model.name) if is_bound else model
     classifier = Classifier(bare, inputs.lexicon.encoder, corpus.class_names, data.batch_tokens)
     momentum = pipeline.training.average
     averaged = AveragedWeights(momentum, STEPS_PER_EXECUTION) if momentum else None
@@ -324,6 +329,7 @@ def _train(
     best = BestModel(run.model_file, patience * parts.per_pass, monitor)
 
     def score_dev() -> Metrics:
+        synchronize(model)
         with averaged.in_model() if averaged else nullcontext():
             return score(classifier, corpus, "dev").metrics
 
@@ -333,8 +339,10 @@ def _train(
         with devices.scope() if devices else nullcontext():
             checkpoints.restore(model, checkpoint)
         parts.skip(best.checks)
+    if devices:
+        model.part_random_states()
     watching = [PartLengths(parts), averaged, StopOnNaN(), logger, best]
-    watching += [checks if dev_checks > 1 else checkpoints, *callbacks]
+    watching += [checks if dev_checks > 1 else checkpoints, *callbacks, PartEnds(parts)]
     try:
         dev = evaluation_batches(corpus.dev, classifier.encoder, data.batch_size, data.batch_tokens)
         batches = parts.dataset, dev[0]
@@ -345,7 +353,7 @@ def _train(
         run.checkpoint_file.unlink(missing_ok=True)  # from there, it would diverge again
         raise
     except KeyboardInterrupt:
-        if not best.best:
+        if not best.best and uses_tensorflow():  # others may have no weights in the first step
             best.save(model)
         raise
 
@@ -468,12 +476,15 @@ def _write_inputs(
     inputs: Inputs,
     model: keras.Model,
     weights: Mapping[int, float] | None,
+    devices: int,
 ) -> None:
     """Writes the files of a run that are known before training."""
     files.write_text(run.pipeline_file, pipeline.to_toml())
     inputs.lexicon.vocabulary.save(run.vocabulary_file)
     files.write_text(run.model_summary_file, summarized(model))
     environment = describe_environment() | {"seed": pipeline.training.seed} | inputs.to_dict()
+    if devices > 1:
+        environment["devices"] = devices
     if weights:
         environment["class_weights"] = list(weights.values())
     files.write_json(run.environment_file, environment)

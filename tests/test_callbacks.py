@@ -167,9 +167,9 @@ def test_progress_shows_the_time_left_of_the_whole_training(monkeypatch):
     bar.set_params({"steps": 5, "epochs": 3, "later": 10})
     bar.on_epoch_begin(0)
     bar.on_train_batch_end(3, logs(0.5))  # 4 batches in 10 s, and 11 more
-    assert bar.progress.tasks[0].fields["left"] == "left: 0:00:28"
+    assert bar.progress.tasks[0].fields["left"] == "0:00:28"
     bar.on_train_batch_end(4, logs(0.5))
-    assert bar.progress.tasks[0].fields["left"] == "left: 0:00:24"
+    assert bar.progress.tasks[0].fields["left"] == "0:00:24"
     bar.close()
 
 

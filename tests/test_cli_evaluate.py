@@ -120,7 +120,13 @@ def test_another_run_is_compared_on_the_same_texts(run_copy, trained_run, tmp_pa
 
     for wrong in ([*command, "--against", str(other)], command[:3] + [str(run_copy.path)]):
         result = CliRunner().invoke(main, wrong)
-        assert result.exit_code == 2 and "--against" in result.stderr, result.output
+        assert result.exit_code == 2 and "is named twice" in result.stderr, result.output
+    moved = other.rename(tmp_path / "moved")
+    pipeline = (moved / "pipeline.toml").read_text("utf-8")
+    (moved / "pipeline.toml").write_text(pipeline.replace('"very positive"', '"superb"'), "utf-8")
+    (moved / "checksums.json").unlink()
+    result = CliRunner().invoke(main, [*command[:3], str(moved)])
+    assert result.exit_code == 2 and "--against: expected a run with the classes" in result.stderr
 
 
 def test_behaviour_takes_no_other_options(run_copy):

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,13 +35,12 @@ def test_two_columns_of_a_frame_make_a_run(frame, tmp_path):
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [
-        (
-            ["a", "b"],
-            [1],
-            r"labels: expected a label for each text.*2 texts and 1 labels",
-        ),
-        (["a", None], [1, 2], r"texts: expected strings. Received: None, at place 1"),
-        ("abc", [1, 2, 3], r"Received: 1 texts"),
+        (["a", "b"], [1], r"labels: expected a label for each text.*2 of texts, 1 of labels"),
+        (["a", None], [1, 2], r"texts: expected strings. Received at place 1, from 0: None"),
+        ("abc", [1, 2, 3], r"Received: 1 of texts"),
+        (["a", "b"], [1, Decimal("2")], r"labels: expected words or numbers.*place 1.*Decimal"),
+        (["a", "b"], [True, False], r"labels: expected words or numbers.*place 0.*True"),
+        (["a", "b"], ["x", pd.NA], r"labels: expected words or numbers.*<NA>"),
     ],
 )
 def test_what_is_no_text_or_label(texts, labels, message, tmp_path):
@@ -48,7 +49,33 @@ def test_what_is_no_text_or_label(texts, labels, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_labels_that_are_no_class_are_named(frame, tmp_path):
-    labels = [*frame["stars"][:-1], {"stars": 5}]
-    with pytest.raises(InputError, match=r"texts\.jsonl.*60"):
-        sst_keras.train(frame["text"], labels, settings=SETTINGS, run_dir=tmp_path / "run")
+def test_texts_that_cannot_be_trained_on_leave_nothing(frame, tmp_path):
+    run = tmp_path / "run"
+    for count in (2, 3):  # the second time, too
+        with pytest.raises(InputError, match=r"texts-\w+\.jsonl"):
+            sst_keras.train(frame["text"][:count], frame["stars"][:count], run_dir=run)
+        assert not run.exists()
+    with pytest.raises(UsageError, match=r"data\.dataset: expected other settings"):
+        sst_keras.train(["a"], [1], settings=["data.dataset=sample"], run_dir=run)
+
+
+@pytest.mark.slow
+def test_an_unfinished_run_keeps_its_texts(frame, tmp_path, monkeypatch):
+    def interrupt(*given):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    arguments = {"settings": [*SETTINGS[:3], "training.epochs=2"], "run_dir": run}
+    with monkeypatch.context() as patch:
+        patch.setattr("sst_keras.callbacks.PartEnds.on_epoch_begin", _at_part(1, interrupt))
+        with pytest.raises(KeyboardInterrupt):
+            sst_keras.train(frame["text"], frame["stars"], **arguments)
+    (kept,) = run.glob("texts-*.jsonl")
+    with pytest.raises(UsageError, match="unfinished run with other settings"):
+        sst_keras.train(frame["text"][1:], frame["stars"][1:], **arguments)
+    assert list(run.glob("texts-*.jsonl")) == [kept]
+    assert len(sst_keras.train(frame["text"], frame["stars"], **arguments).history.rows) == 2
+
+
+def _at_part(number, act):
+    return lambda callback, epoch, logs=None: act() if epoch == number else None

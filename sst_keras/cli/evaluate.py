@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -199,6 +200,7 @@ def _print_differences(evaluation: Evaluation) -> None:
 
 
 def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # it answers raw texts, with a graph of TensorFlow
     from rich.console import Console
     from rich.table import Table
 

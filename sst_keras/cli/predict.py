@@ -77,7 +77,7 @@ class TextsCommand(click.Command):
     is_flag=True,
     help="Do not put ' before the cells of CSV and TSV that a spreadsheet takes for formulas.",
 )
-@click.option("--no-attention", is_flag=True, help="Answer without attention, which takes room.")
+@click.option("--no-attention", is_flag=True, help="Leave tokens and attention out of the answers.")
 @cluster.options("shared_files")
 @options.reading(*_READING)
 @options.as_json

@@ -181,7 +181,8 @@ def _train(
             )
             if run.checkpoint_file.is_file():
                 data = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
-                log.warning(f"To go on: sst-keras train --resume {folder}{data}")
+                where = f" --strategy {strategy}" if strategy else ""
+                log.warning(f"To go on: sst-keras train --resume {folder}{data}{where}")
         raise
     finally:
         progress.close()
