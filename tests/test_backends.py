@@ -116,6 +116,52 @@ def test_a_run_that_jax_trained_is_like_any_other(tmp_path):
     assert [each["label"] for each in answers] == labels
 
 
+# Trainings that are stopped in their first step, and in the second epoch, from where one goes on;
+# and one whose epochs are watched.
+STOPPED = """
+import json
+from sst_keras.config import load_pipeline
+from sst_keras.runs import new_run
+from sst_keras.runtime import keras
+from sst_keras.training import train
+
+class Stop(keras.callbacks.Callback):
+    def __init__(self, epoch, method):
+        super().__init__()
+        setattr(self, method, lambda place, logs=None: self.stop(epoch))
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+    def stop(self, epoch):
+        if self.epoch == epoch:
+            raise KeyboardInterrupt
+
+pipeline = load_pipeline("lstm-attention", [
+    "data.dataset=sample", "embedding.vectors=none", "embedding.dim=4", "model.units=4",
+    "training.epochs=2", "training.average=0.9",
+])
+for name, epoch, method in (
+    ("first", 0, "on_train_batch_begin"), ("end", 0, "on_train_batch_end"),
+    ("second", 1, "on_train_batch_begin"),
+):
+    try:
+        train(pipeline, new_run(pipeline, name), callbacks=[Stop(epoch, method)])
+    except KeyboardInterrupt:
+        pass
+resumed = train(pipeline, new_run(pipeline, "second"))
+watched = train(pipeline, new_run(pipeline, "watched"), dev_checks=2)
+losses = [[row["dev_loss"] for row in result.history.rows] for result in (resumed, watched)]
+print(json.dumps([*losses, [row["dev_loss"] for row in watched.checks]]))
+"""
+
+
+@pytest.mark.slow
+def test_jax_can_be_stopped_and_watched(tmp_path):
+    printed = with_backend("jax", "-c", STOPPED, cwd=tmp_path)
+    resumed, watched, checks = json.loads(printed.splitlines()[-1])
+    assert resumed == watched  # to the bit
+    assert [checks[1], checks[3]] == pytest.approx(watched, abs=1e-6)
+
+
 def test_what_other_backends_cannot_do(monkeypatch, tmp_path):
     monkeypatch.setattr("sst_keras.training.uses_tensorflow", lambda: False)
     pipeline = load_pipeline("lstm", ["model.weight_dropout=0.1", "data.dataset=sample"])
