@@ -34,10 +34,14 @@ VARIANTS = {
 }
 
 
+def needs(name: str) -> pytest.MarkDecorator:
+    """Returns a mark of tests that need a backend."""
+    is_missing = importlib.util.find_spec(name) is None
+    return pytest.mark.skipif(is_missing, reason=f"{name} is not installed")
+
+
 def with_backend(name: str, *arguments: str, cwd: Path | None = None) -> str:
     """Runs Python with another backend of Keras and returns its standard output."""
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
     done = run_python(name, *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -75,7 +79,9 @@ def models(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param(name, marks=needs(name)) for name in ("jax", "torch")]
+)
 def test_other_backends_give_the_same_logits_and_gradients(models, backend):
     with_backend(backend, "-m", "tests.backend_checks", str(models))
     files = sorted(models.glob("*.tensorflow.npz"))
@@ -93,6 +99,7 @@ def test_other_backends_give_the_same_logits_and_gradients(models, backend):
 
 
 @pytest.mark.slow
+@needs("jax")
 def test_a_run_that_jax_trained_is_like_any_other(tmp_path):
     command = ["-m", "sst_keras", "train", "lstm-attention", "--dataset", "sample", "--json"]
     command += ["--vectors", "none", "--run-dir", "run", "--epochs", "1"]
@@ -155,6 +162,7 @@ print(json.dumps([*losses, [row["dev_loss"] for row in watched.checks]]))
 
 
 @pytest.mark.slow
+@needs("jax")
 def test_jax_can_be_stopped_and_watched(tmp_path):
     printed = with_backend("jax", "-c", STOPPED, cwd=tmp_path)
     resumed, watched, checks = json.loads(printed.splitlines()[-1])
@@ -173,9 +181,8 @@ def test_what_other_backends_cannot_do(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["abacus", "numpy"])
-def test_an_unknown_backend(name, tmp_path):
+def test_an_unknown_backend(tmp_path):
     command = ["-m", "sst_keras", "train", "--dataset", "sample", "--epochs", "1"]
-    done = run_python(name, *command, cwd=tmp_path)
+    done = run_python("numpy", *command, cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.endswith(f"KERAS_BACKEND={name}: expected one of tensorflow, jax, torch.\n")
+    assert done.stderr.endswith("KERAS_BACKEND=numpy: expected one of tensorflow, jax, torch.\n")
