@@ -86,8 +86,9 @@ class ReplicatedModel(keras.Model):
         for variable in self.variables:
             if variable.name == "seed_generator_state":  # uint32[2]: the seed, and a counter
                 for number, copy in enumerate(variable.value.values):
-                    seed, counter = copy.numpy()
-                    copy.assign(np.array([seed + number * _STRIDE, counter], np.uint32))
+                    seed, counter = copy.numpy().tolist()
+                    seed = (seed + number * _STRIDE) % 2**32
+                    copy.assign(np.array([seed, counter], np.uint32))
 
     def _logits(self, x: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         """Returns float32[rows, classes]. A share without rows runs on a word, for its layers."""

@@ -299,6 +299,7 @@ def _train(
     if strategy not in ("", "mirrored"):
         raise UsageError(f"expected mirrored. Received: {strategy!r}.", setting="strategy")
     devices = mirrored() if strategy else None
+    scope = devices.scope if devices else nullcontext
     tf.config.experimental.enable_op_determinism()
     inputs = Inputs.read(pipeline, data_dir)
     pipeline, corpus = inputs.found(pipeline), inputs.corpus
@@ -313,7 +314,7 @@ def _train(
     keras.utils.set_random_seed(pipeline.training.seed)
     weights = _class_weights(corpus, data)
     parts = _training_parts(pipeline, inputs, weights)
-    with devices.scope() if devices else nullcontext():
+    with scope():
         model = _compiled_model(pipeline, inputs, parts.batches(pipeline.training.epochs))
     run.begin(goes_on=checkpoint is not None)
     _write_inputs(run, pipeline, inputs, model, weights, task.devices)
@@ -336,7 +337,7 @@ def _train(
     checks = DevChecks(score_dev, dev_checks)
     checkpoints = Checkpoints(run.checkpoint_file, task, started, logger, best, averaged)
     if checkpoint:
-        with devices.scope() if devices else nullcontext():
+        with scope():
             checkpoints.restore(model, checkpoint)
         parts.skip(best.checks)
     if devices:
