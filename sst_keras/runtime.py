@@ -45,7 +45,7 @@ def _check_backend() -> None:
     name = os.environ["KERAS_BACKEND"]
     if name not in _BACKENDS:
         raise UsageError(f"KERAS_BACKEND={name}: expected one of {', '.join(_BACKENDS)}.")
-    if importlib.util.find_spec(name) is None:
+    if name != _BACKENDS[0] and importlib.util.find_spec(name) is None:
         raise UsageError(
             f"KERAS_BACKEND={name}: {name} is not installed. Install it with `pip install "
             f"'sst-keras[{name}]'`."

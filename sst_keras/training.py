@@ -151,7 +151,7 @@ class Inputs:
             model=replace(pipeline.model, init=start.lasting_name if start else ""),
         )
 
-    def task(self, pipeline: Pipeline, devices: int) -> Task:
+    def task(self, pipeline: Pipeline, devices: int = 1) -> Task:
         """Returns the task that a checkpoint must belong to."""
         vectors = [source.fingerprint for source in self.lexicon.sources]
         runs = {name: run.fingerprint for name, run in self._runs().items()}
