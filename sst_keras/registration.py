@@ -9,7 +9,7 @@ import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-_BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("tensorflow", "jax", "torch")  # what Keras may compute with
 _AWAITED = ("keras", "sst_keras.runtime")
 
 
@@ -36,7 +36,7 @@ def register() -> None:
     keras, runtime = (sys.modules.get(name) for name in _AWAITED)
     if runtime is not None and not hasattr(runtime, "keras"):
         return  # The runtime itself is importing Keras; this runs again after it.
-    if keras is not None and keras.config.backend() in _BACKENDS:
+    if keras is not None and keras.config.backend() in BACKENDS:
         importlib.import_module("sst_keras.layers")
         importlib.import_module("sst_keras.recurrent")
 

@@ -20,8 +20,7 @@ from typing import Any
 
 from sst_keras.engines.local import cores
 from sst_keras.errors import InputError, UsageError
-
-_BACKENDS = ("tensorflow", "jax", "torch")  # what Keras may compute with
+from sst_keras.registration import BACKENDS
 
 
 @contextmanager
@@ -43,9 +42,9 @@ def _silent_stderr() -> Iterator[None]:
 def _check_backend() -> None:
     """Raises a `UsageError` if Keras cannot compute with what the environment names."""
     name = os.environ["KERAS_BACKEND"]
-    if name not in _BACKENDS:
-        raise UsageError(f"KERAS_BACKEND={name}: expected one of {', '.join(_BACKENDS)}.")
-    if name != _BACKENDS[0] and importlib.util.find_spec(name) is None:
+    if name not in BACKENDS:
+        raise UsageError(f"KERAS_BACKEND={name}: expected one of {', '.join(BACKENDS)}.")
+    if name != BACKENDS[0] and importlib.util.find_spec(name) is None:
         raise UsageError(
             f"KERAS_BACKEND={name}: {name} is not installed. Install it with `pip install "
             f"'sst-keras[{name}]'`."
@@ -53,7 +52,7 @@ def _check_backend() -> None:
 
 
 # Keras would also look into a file of its own.
-os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or _BACKENDS[0]
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
 _check_backend()  # TensorFlow's own import loads Keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))

@@ -12,8 +12,8 @@ from sst_keras.cli import COMMANDS
 
 PACKAGE = Path(sst_keras.__file__).parent
 LEAVES = {
-    "controls", "engines", "errors", "fields", "files", "locations", "packed", "runtime",
-    "settings",
+    "controls", "engines", "errors", "fields", "files", "locations", "packed", "registration",
+    "runtime", "settings",
 }  # for anyone  # fmt: skip
 # Module or folder → those of ours that it may import besides. `cli` may import everything.
 ALLOWED = {
@@ -30,7 +30,6 @@ ALLOWED = {
     "layers": set(),
     "recurrent": set(),
     "losses": set(),
-    "registration": set(),  # the layers by name, once Keras is loaded
     "environment": set(),
     "runs": {"config", "history"},
     "tokenizer": {"vocabulary"},
