@@ -5,9 +5,13 @@ are imported as soon as Keras is there. Keras itself imports no module that a mo
 """
 
 import importlib
+import importlib.util
+import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+
+from sst_keras.errors import UsageError
 
 BACKENDS = ("tensorflow", "jax", "torch")  # what Keras may compute with
 _AWAITED = ("keras", "sst_keras.runtime")
@@ -39,6 +43,23 @@ def register() -> None:
     if keras is not None and keras.config.backend() in BACKENDS:
         importlib.import_module("sst_keras.layers")
         importlib.import_module("sst_keras.recurrent")
+
+
+def check_backend() -> str:
+    """Returns what Keras is to compute with by `KERAS_BACKEND`; TensorFlow if that is not set.
+
+    Raises:
+        UsageError: If it is unknown here, or not installed.
+    """
+    name = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
+    if name not in BACKENDS:
+        raise UsageError(f"KERAS_BACKEND={name}: expected one of {', '.join(BACKENDS)}.")
+    if name != BACKENDS[0] and importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"KERAS_BACKEND={name}: {name} is not installed. Install it with `pip install "
+            f"'sst-keras[{name}]'`."
+        )
+    return name
 
 
 def await_keras() -> None:

@@ -9,7 +9,6 @@ TensorFlow reads them when it runs its first operation. It may be imported befor
 then shows its messages, but it must not run before.
 """
 
-import importlib.util
 import math
 import os
 import re
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from sst_keras.engines.local import cores
-from sst_keras.errors import InputError, UsageError
-from sst_keras.registration import BACKENDS
+from sst_keras.errors import InputError
+from sst_keras.registration import check_backend
 
 
 @contextmanager
@@ -39,21 +38,8 @@ def _silent_stderr() -> Iterator[None]:
         os.close(silence)
 
 
-def _check_backend() -> None:
-    """Raises a `UsageError` if Keras cannot compute with what the environment names."""
-    name = os.environ["KERAS_BACKEND"]
-    if name not in BACKENDS:
-        raise UsageError(f"KERAS_BACKEND={name}: expected one of {', '.join(BACKENDS)}.")
-    if name != BACKENDS[0] and importlib.util.find_spec(name) is None:
-        raise UsageError(
-            f"KERAS_BACKEND={name}: {name} is not installed. Install it with `pip install "
-            f"'sst-keras[{name}]'`."
-        )
-
-
 # Keras would also look into a file of its own.
-os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
-_check_backend()  # TensorFlow's own import loads Keras
+os.environ["KERAS_BACKEND"] = check_backend()  # before TensorFlow's own import loads Keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))

@@ -185,4 +185,5 @@ def test_an_unknown_backend(tmp_path):
     command = ["-m", "sst_keras", "train", "--dataset", "sample", "--epochs", "1"]
     done = run_python("numpy", *command, cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert not (tmp_path / "saved_models").exists()
     assert done.stderr.endswith("KERAS_BACKEND=numpy: expected one of tensorflow, jax, torch.\n")

@@ -15,6 +15,7 @@ import sst_keras
 from sst_keras.cli.terminal import VisibleFormatter
 from sst_keras.controls import visible
 from sst_keras.errors import InputError
+from sst_keras.registration import check_backend
 
 COMMANDS = (
     "train", "reproduce", "search", "report", "evaluate", "plot", "export", "predict", "explain",
@@ -95,6 +96,7 @@ def main(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand not in ANY_BACKEND:
         os.environ["KERAS_BACKEND"] = "tensorflow"
+    check_backend()
     handler = logging.StreamHandler()  # standard error, as it is when the command runs
     handler.setFormatter(VisibleFormatter("%(message)s"))
     log = logging.getLogger("sst_keras")
