@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Python compiles a module when it is first imported. Most of TensorFlow's never are.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 CODE := sst_keras tests benchmarks data setup.py
 # Test processes; 0 runs the tests in pytest's own process, as debuggers need it.
 WORKERS ?= 2
@@ -17,7 +19,8 @@ train: $(VENV)/installed  ## Train, evaluate, plot and export the main model.
 # name vectors of a folder that SST_KERAS_DATA names: make flagship GLOVE=glove.6B.50d.sst
 GLOVE ?= glove-wiki-gigaword-50
 TEACHERS := $(foreach seed,1 2 3 4 5,saved_models/teacher/seed$(seed))
-LABELS := saved_models/pseudo-labels/flagship
+STUDENTS := $(TEACHERS:saved_models/teacher/%=saved_models/student/%)
+LABELS := saved_models/pseudo-labels
 FLAGSHIP := saved_models/flagship/seed1
 # bfloat16 is faster on CPUs that have it, and much slower on others. To go on with what another CPU
 # began, give its type: make flagship DTYPE=bfloat16.
@@ -36,14 +39,22 @@ flagship-vectors: $(VENV)/installed
 saved_models/teacher/seed%/metrics.json: | flagship-vectors
 	$(BIN)/sst-keras train teacher --seed $* $(SETTINGS)
 
-$(LABELS)/sentences.npz: | $(TEACHERS:%=%/metrics.json)
-	$(BIN)/sst-keras label imdb_reviews --document-labels $(TEACHERS:%=--teacher %) --out $(LABELS)
+$(LABELS)/teacher/sentences.npz: | $(TEACHERS:%=%/metrics.json)
+	$(BIN)/sst-keras label imdb_reviews --document-labels $(TEACHERS:%=--teacher %) --out $(@D)
 
-$(RUN): | $(LABELS)/sentences.npz
+saved_models/student/seed%/metrics.json: | $(LABELS)/teacher/sentences.npz
+	$(BIN)/sst-keras train student --seed $* $(SETTINGS)
+
+$(LABELS)/student/sentences.npz: | $(STUDENTS:%=%/metrics.json)
+	$(BIN)/sst-keras label imdb_reviews --document-labels --seed 2 --sentences 360000 \
+		$(STUDENTS:%=--teacher %) --out $(@D)
+
+$(RUN): | $(LABELS)/student/sentences.npz
 	$(BIN)/sst-keras train flagship --seed 1 $(SETTINGS)
 
 # Make would delete what a stopped command has finished.
-.PRECIOUS: $(TEACHERS:%=%/metrics.json) $(LABELS)/sentences.npz $(RUN)
+.PRECIOUS: $(TEACHERS:%=%/metrics.json) $(STUDENTS:%=%/metrics.json) $(RUN) \
+	$(LABELS)/teacher/sentences.npz $(LABELS)/student/sentences.npz
 .NOTPARALLEL:
 
 check: $(VENV)/installed-test  ## Check style and run the quick tests.
@@ -59,16 +70,16 @@ test: $(VENV)/installed-test  ## Run everything that CI runs.
 $(VENV)/installed: setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed; choose one: make PYTHON=python3.12 ..."'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	$(INSTALL) --upgrade pip
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(INSTALL) --editable '.[test]'
 	touch $@
 
 fuzz: $(VENV)/installed-test  ## Search for inputs that our readers answer badly, for ten minutes.
-	$(BIN)/python -m pip install --quiet atheris
+	$(INSTALL) atheris
 	$(BIN)/python -m tests.fuzz --seconds 40
 
 clean:  ## Remove the environment and the tools' files, but no runs.

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import behaviour as checks
+import learning_curves as curves
+import numpy as np
 import records
 
 from sst_keras.experiments.records import RunRecord, read_records
@@ -256,6 +259,43 @@ def tables() -> str:
     )
 
 
+def learning_curves() -> str:
+    """Returns the table of accuracies by the number of texts."""
+    if not records.path_of(curves.NAME).is_file():
+        return "Not measured yet."
+    scores = curves.scores()
+    rows = [
+        [name, f"{texts:,}", *(mean_and_deviation(sides[start]) for start in curves.STARTS)]
+        + [f"{100 * (np.mean(sides['earlier run']) - np.mean(sides['scratch'])):+.1f}"]
+        + [len(sides["scratch"])]
+        for (name, texts), sides in scores.items()
+    ]
+    heads = ["set", "texts", *(f"from {start}, %" for start in curves.STARTS), "difference", "n"]
+    return table(heads, rows) + f"\n\n{machines(records.read(curves.NAME))}"
+
+
+def behaviour() -> str:
+    """Returns the table of how often models fail."""
+    if not records.path_of(checks.NAME).is_file():
+        return "Not measured yet."
+    found = latest(checks.NAME, "model")
+    rows = [
+        [what, "", *(f"{100 * record['scores'][key]:.1f}" for record in found)]
+        for key, what in checks.SCORES.items()
+    ]
+    rows += [
+        [what, cases]
+        + [f"{record['failures'][what][0] / record['failures'][what][1]:.0%}" for record in found]
+        for what, (_, cases) in found[0]["failures"].items()
+    ]
+    return table(["", "cases", *(f"`{record['model']}`" for record in found)], rows)
+
+
+def mean_and_deviation(values: list[float]) -> str:
+    """Returns the mean and the standard deviation of fractions, in percent."""
+    return f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
@@ -268,6 +308,8 @@ TABLES: dict[str, Callable[[], str]] = {
         scaling,
         vectors,
         tables,
+        learning_curves,
+        behaviour,
     )
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sst_keras import locations
 from sst_keras.errors import InputError, UsageError
-from sst_keras.serving.prediction import Prediction
+from sst_keras.serving.prediction import Prediction, Predictor
 
 # The order in which people read them; files of other names follow.
 _ORDER = ("plain", "negation", "negated-negatives", "contrast", "comparatives", "questions")
@@ -153,6 +153,13 @@ def check(
         outcome = Outcome(case, names, means, _passes(case.expected, answers, means))
         by_name.setdefault(case.capability, []).append(outcome)
     return [Capability(name, tuple(outcomes)) for name, outcomes in by_name.items()]
+
+
+def summary(predictor: Predictor) -> list[dict[str, Any]]:
+    """Returns a model's `Capability.to_dict`s; none if its classes are not sentiments."""
+    if not is_sentiment(predictor.class_names):
+        return []
+    return [capability.to_dict() for capability in check(predictor.predict, load_cases())]
 
 
 def _passes(expected: str, answers: Sequence[Prediction], means: Sequence[float]) -> bool:

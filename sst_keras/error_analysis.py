@@ -87,13 +87,16 @@ def analyse(corpus: Corpus, split: Split, probabilities: np.ndarray) -> ErrorAna
     right = predicted == split.labels
     lengths = split.texts.lengths
     groups = {
+        "all": {"all texts": np.ones(len(split), bool)},
         "length": {
             f"{low} to {high} tokens" if high else f"{low} tokens or more": (lengths >= low)
             & (lengths <= (high or np.inf))
             for low, high in _LENGTHS
         },
         "negation": _with_and_without("a negation", contains(split.texts, NEGATIONS, "n't")),
-        "contrast": _with_and_without("but, although, ...", contains(split.texts, CONTRASTS)),
+        "contrast": _with_and_without(
+            "a contrast (but, although, ...)", contains(split.texts, CONTRASTS)
+        ),
     }
     shares = {
         what: tuple(Share.of(name, right[rows]) for name, rows in of.items() if rows.any())
@@ -104,7 +107,9 @@ def analyse(corpus: Corpus, split: Split, probabilities: np.ndarray) -> ErrorAna
 
 def phrases(split: Split, probabilities: np.ndarray) -> Share:
     """Returns the accuracy on labelled phrases, for `ErrorAnalysis.phrases`."""
-    return Share.of("all labelled phrases", probabilities.argmax(axis=1) == split.labels)
+    return Share.of(
+        "all labelled phrases (all nodes)", probabilities.argmax(axis=1) == split.labels
+    )
 
 
 def contains(texts: Texts, words: Collection[str], ending: str = "") -> np.ndarray:

@@ -94,13 +94,22 @@ class PseudoLabels:
             ):
                 raise ValueError("Its sentences do not fit its words.")
             if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
-                raise ValueError("It has probabilities that are none.")
+                raise ValueError("It has values that are not probabilities.")
         except (KeyError, ValueError, IndexError) as error:
             raise InputError(
                 f"{self.sentences_file}: expected labelled sentences. {error} Run `sst-keras "
                 f"label` again, in another folder."
             ) from None
         return texts, probabilities
+
+    def seen_by_teachers(self) -> np.ndarray:
+        """Returns uint64[texts], the keys of the texts that the teachers were trained on.
+
+        It is empty for a folder that does not say it, as those of earlier versions.
+        """
+        import numpy as np
+
+        return files.read_arrays(self.sentences_file).get("seen", np.empty(0, np.uint64))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns name, corpus, teachers and fingerprint, for what learns from it."""

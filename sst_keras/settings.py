@@ -282,8 +282,8 @@ class LabellingConfig:
     shortest: int = _setting(4, "the fewest tokens of a sentence", low=1)
     longest: int = _setting(45, "the most tokens of a sentence", low=1)
     document_labels: bool = _setting(
-        False, "draw sentences of texts with a label, and weigh what the teachers say of each with "
-        "what that label tells about it")
+        False, "draw sentences of texts with a label, and correct the teachers' probabilities with "
+        "it")
     seed: int = _setting(1, "the seed of the draw", low=0, high=2**31 - 1)
 # fmt: on
 

@@ -129,7 +129,14 @@ class Inputs:
             if pipeline.training.epochs <= passes:
                 log.warning("The model learns from pseudo-labels only: there are no more epochs.")
         language_model = None if earlier else start
-        if earlier and (notes := _seen_before(earlier, corpus)):
+        known = {}
+        if earlier:
+            known[f"{earlier.lasting_name} was trained on"] = earlier.run.training_texts()
+        if labelled:
+            name = found.lasting_name
+            known[f"{name} has"] = labelled[0].keys()
+            known[f"The teachers of {name} were trained on"] = found.seen_by_teachers()
+        if notes := _seen_before(known, corpus):
             corpus = replace(corpus, notes=(*corpus.notes, *notes))
             log.warning(" ".join(notes))
         return cls(corpus, lexicon, language_model, earlier, found, labelled)
@@ -188,16 +195,22 @@ def _lasting_dataset(name: str) -> str:
     return name if name in ("sst5", "sample") else str(Path(name).resolve())
 
 
-def _seen_before(earlier: EarlierRun, corpus: Corpus) -> tuple[str, ...]:
-    """Returns notes on texts of dev and test that an earlier run was trained on."""
-    known, notes = earlier.run.training_texts(), []
-    for name in ("dev", "test"):
-        split = corpus.split(name)
-        if count := int(np.isin(split.texts.keys(), known).sum()):
-            notes.append(
-                f"{earlier.lasting_name} was trained on {count:,} of the {len(split):,} texts of "
-                f"{name}: the scores on {name} are too good."
-            )
+def _seen_before(known: Mapping[str, np.ndarray], corpus: Corpus) -> tuple[str, ...]:
+    """Returns notes on texts of dev and test that something was trained on.
+
+    Args:
+        known: The beginning of a sentence that names what was trained → the keys of its texts.
+        corpus: The run's data.
+    """
+    notes = []
+    for what, keys in known.items():
+        for name in ("dev", "test"):
+            split = corpus.split(name)
+            if count := int(np.isin(split.texts.keys(), keys).sum()):
+                notes.append(
+                    f"{what} {count:,} of the {len(split):,} texts of {name}: the scores on {name} "
+                    f"are too good."
+                )
     return tuple(notes)
 
 

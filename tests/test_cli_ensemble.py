@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -89,7 +90,8 @@ def test_fine_tuning(place, request):
     assert set(predicted["predictions"][0]["probabilities"]) == {"good", "bad"}
     # A fine-tuned run is a start, too.
     request.getfixturevalue("bare")
-    again = run("train", "--from", "tuned", "--dataset", "own.csv", "--epochs", "1", "--json")
+    Path("mine.toml").write_text('extends = "fine-tune"\ndata.dataset = "own.csv"\n', "utf-8")
+    again = run("train", "mine.toml", "--from", "tuned", "--epochs", "1", "--json")
     assert "Starts from tuned." in again.stderr
 
 

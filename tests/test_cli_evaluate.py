@@ -75,7 +75,13 @@ def test_errors_and_behaviour(run_copy, tmp_path):
     before = run_copy.metrics()
     table = CliRunner().invoke(main, ["evaluate", str(run_copy.path), "--errors"])
     assert table.exit_code == 0, table.output
-    for part in ("with a negation", "all labelled phrases", "4,924", "taken for"):
+    for part in (
+        "with a negation",
+        "complete sentences (roots)",
+        "(all nodes)",
+        "4,924",
+        "taken for",
+    ):
         assert part in table.stdout
     assert "Scoring 4,924 labelled phrases" in table.stderr
     assert run_copy.metrics().keys() == before.keys()

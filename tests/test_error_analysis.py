@@ -26,12 +26,13 @@ def test_by_hand():
     found = analyse(corpus, split, one_hot([1, 0, 2, 2, 2], [0.9, 0.8, 0.5, 0.9, 0.7]))
     shares = {share.name: (share.n, share.accuracy) for g in found.groups.values() for share in g}
     assert shares == {
+        "all texts": (5, 0.4),
         "1 to 10 tokens": (4, 0.25),
         "11 to 20 tokens": (1, 1.0),
         "with a negation": (2, 0.5),
         "without a negation": (3, pytest.approx(1 / 3)),
-        "with but, although, ...": (1, 0.0),
-        "without but, although, ...": (4, 0.5),
+        "with a contrast (but, although, ...)": (1, 0.0),
+        "without a contrast (but, although, ...)": (4, 0.5),
     }
     first, second = found.confusions
     assert (first.true, first.predicted, first.n) == ("bad", "good", 2)

@@ -260,7 +260,7 @@ def test_sweeps_that_are_not_there(tmp_path):
 
 
 # Of a sweep of their own, or of an earlier run.
-OF_OTHER_PLACES = {"teacher", "flagship", "small", "fine-tune"}
+OF_OTHER_PLACES = {"teacher", "student", "flagship", "small", "fine-tune"}
 
 
 def test_the_main_sweep_has_every_named_pipeline():

@@ -6,7 +6,7 @@ import pytest
 from sst_keras.classifier import Classifier
 from sst_keras.errors import UsageError
 from sst_keras.pretraining.corpus import TextCorpus
-from sst_keras.pretraining.labelling import draw, label, weighed
+from sst_keras.pretraining.labelling import corrected, draw, label
 from sst_keras.pretraining.text_labels import TextLabels
 from sst_keras.pseudo_labels import PseudoLabels
 from sst_keras.runs import RunDirectory
@@ -74,6 +74,9 @@ def test_the_mean_of_the_teachers(teachers, tmp_path):
         "pseudo_labels.json", "sentences.npz",
     ]  # fmt: skip
     assert folder.about()["class_names"] == list(teachers[0].pipeline.data.labels)
+    (source, _) = folder.about()["teachers"]["sources"]
+    assert source == {"dataset": "sample", **teachers[0].sources()} and source["vectors"]
+    np.testing.assert_array_equal(folder.seen_by_teachers(), teachers[0].training_texts())
 
 
 def test_a_killed_one_goes_on_after_the_last_teacher(teachers, tmp_path, monkeypatch):
@@ -138,7 +141,9 @@ def test_what_the_labels_of_texts_tell():
     # Two classes and two labels: 3 of 4 sentences of class 0 are in texts with the label 0.
     probabilities = np.array([[1, 0], [1, 0], [1, 0], [1, 0], [0, 1], [0, 1], [0.5, 0.5]])
     counts = np.array([[1, 0], [2, 0], [1, 0], [0, 1], [0, 3], [0, 1], [1, 0]]) * 1000
-    found = weighed(np.repeat(probabilities, 1000, axis=0), np.repeat(counts, 1000, axis=0))[::1000]
+    found = corrected(np.repeat(probabilities, 1000, axis=0), np.repeat(counts, 1000, axis=0))[
+        ::1000
+    ]
     np.testing.assert_allclose(found[:6], probabilities[:6])
     # P(label 0 | class 0) = 3.5 / 4.5, P(label 0 | class 1) = 0.5 / 2.5; about, for the +1.
     expected = 3.5 / 4.5 / (3.5 / 4.5 + 0.5 / 2.5)
@@ -148,7 +153,7 @@ def test_what_the_labels_of_texts_tell():
 def test_a_sentence_of_texts_that_differ():
     probabilities = np.array([[0.7, 0.3], [0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
     counts = np.array([[5, 5], [0, 0], [1, 0], [0, 1]])
-    found = weighed(probabilities, counts)
+    found = corrected(probabilities, counts)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found[1], probabilities[1])  # without a label, nothing changes
 
@@ -167,6 +172,8 @@ def test_sentences_of_texts_with_a_label_are_drawn(teachers, tmp_path):
     assert shown(draw(corpus(), chosen, labels)) == ["dull", "not bad"]
     plain = label(corpus(), teachers, config(), PseudoLabels(tmp_path / "plain"))
     found = label(corpus(), teachers, chosen, PseudoLabels(tmp_path / "out"), text_labels=labels)
-    np.testing.assert_allclose(found, weighed(plain[[1, 3]], np.array([[1, 0], [0, 2]])), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, corrected(plain[[1, 3]], np.array([[1, 0], [0, 2]])), rtol=1e-5
+    )
     with pytest.raises(UsageError, match="of texts with a label"):
         draw(corpus(), chosen, text_labels(other=[1, 0]))

@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from sst_keras.config import load_pipeline
+from sst_keras.config import load_pipeline, with_override
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
 from sst_keras.pseudo_labels import PseudoLabels, find_pseudo_labels
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras
 from sst_keras.settings import DataConfig
-from sst_keras.training import train
+from sst_keras.training import Inputs, train
 
 CLASSES = ["very negative", "negative", "neutral", "positive", "very positive"]
 TEXTS = [["a", "fine", "film"], ["dull"], ["not", "dull"], ["fine"]]
@@ -19,10 +19,10 @@ PROBABILITIES = np.array(
 )
 
 
-def write(path, times=1, **changes):
+def write(path, texts=TEXTS, times=1, seen=None, **changes):
     """Writes the pseudo-labels of four texts, so many times."""
     path.mkdir(parents=True)
-    words = sorted({word for text in TEXTS for word in text})
+    words = sorted({word for text in texts for word in text})
     about = {
         "format": 1,
         "settings": {"sentences": 9},
@@ -37,9 +37,10 @@ def write(path, times=1, **changes):
     np.savez(
         found.sentences_file,
         words=np.frombuffer("".join(f"{word}\n" for word in words).encode(), np.uint8),
-        ids=np.array([words.index(word) for text in TEXTS for word in text] * times, np.int32),
-        starts=np.cumsum([0, *list(map(len, TEXTS)) * times]),
+        ids=np.array([words.index(word) for text in texts for word in text] * times, np.int32),
+        starts=np.cumsum([0, *list(map(len, texts)) * times]),
         probabilities=np.tile(PROBABILITIES, (times, 1)),
+        **({} if seen is None else {"seen": seen}),
     )
     return found
 
@@ -118,6 +119,26 @@ def test_the_first_epoch_learns_from_them(tmp_path):
     assert np.isin(found.read()[0].keys(), keys["run"]).all()
     assert not np.isin(found.read()[0].keys(), keys["plain"]).all()
     assert result.run.pipeline.data.pseudo_labels == str(found.path)
+
+
+def test_texts_of_dev_and_test_in_them_are_named(tmp_path, caplog):
+    corpus = load_corpus(DataConfig(dataset="sample"))
+    texts = [corpus.dev.texts.row(0), corpus.test.texts.row(0), *TEXTS[2:]]
+    found = write(tmp_path / "labels", texts, seen=corpus.test.texts.keys()[:7])
+    pipeline = load_pipeline(
+        "lstm-attention", ["data.dataset=sample", f"data.pseudo_labels={found.path}"]
+    )
+    inputs = Inputs.read(pipeline, None)
+    size = len(corpus.test)
+    for note in (
+        f"{found.path} has 1 of the {len(corpus.dev)} texts of dev: the scores on dev are too good",
+        f"{found.path} has 1 of the {size} texts of test",
+        f"The teachers of {found.path} were trained on 7 of the {size} texts of test",
+    ):
+        assert note in caplog.text and note in " ".join(inputs.corpus.notes)
+    plain = write(tmp_path / "plain")
+    Inputs.read(with_override(pipeline, f"data.pseudo_labels={plain.path}"), None)
+    assert str(plain.path) + " has" not in caplog.text
 
 
 @pytest.mark.slow

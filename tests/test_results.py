@@ -14,7 +14,7 @@ from sst_keras.experiments.sweep import load_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / "results"
-PLANNED = {"flagship": 10, "main": 30, "paper": 135}  # runs of the rows
+PLANNED = {"flagship": 15, "main": 30, "paper": 135}  # runs of the rows
 _FLAGSHIP = {item.variant for item in load_sweep("flagship").experiments if item.variant}
 NOT_RUN_YET = {"flagship": _FLAGSHIP}  # variants and rows
 

@@ -26,9 +26,17 @@ def test_the_card_has_the_figures_of_the_run(trained_run):
 
 def test_what_else_it_learned_from(run_copy):
     corpus = {"name": "imdb_reviews"}
+    vectors = {"name": "GoogleNews-vectors", "dim": 300}
+    teacher = {"dataset": "/z/phones.csv", "vectors": [vectors]}
     about = run_copy.environment() | {
         "language_model": {"name": "/x/lm", "corpus": corpus, "fingerprint": "f" * 64},
-        "pseudo_labels": {"name": "labels", "corpus": corpus, "fingerprint": "e" * 64},
+        "pseudo_labels": {
+            "name": "labels",
+            "corpus": corpus,
+            "fingerprint": "e" * 64,
+            "settings": {"document_labels": True},
+            "teachers": {"names": ["/z/one", "two"], "sources": [teacher, teacher]},
+        },
         "earlier_run": {
             "name": "big/1",
             "dataset": "/y/films.csv",
@@ -39,12 +47,15 @@ def test_what_else_it_learned_from(run_copy):
     run_copy.environment_file.write_text(json.dumps(about), "utf-8")
     card = model_card(run_copy, NAMES)
     assert "- **Language model:** lm, on imdb_reviews; fingerprint `ffffffffffff`" in card
+    assert "imdb_reviews, labelled by one, two, corrected with the labels of their texts;" in card
+    assert card.count("    - **Word vectors:** GoogleNews-vectors") == 1  # of both teachers
+    assert "GoogleNews-vectors: Mikolov et al. 2013" in card and "\n- phones.csv: see" in card
     assert "- **Fine-tuned from:** big/1, on films.csv" in card
     assert "    - **Word vectors:** glove.6B.50d.sst, 50 dimensions" in card  # of the earlier run
     assert card.count("Maas et al. 2011") == 1  # a licence is named once
     assert "glove.6B.50d.sst: Pennington et al. 2014" in card
     assert "films.csv: see the licence of its source" in card
-    assert "## Behaviour" not in card and "/x/" not in card and "/y/" not in card
+    assert "## Behaviour" not in card and not re.search("/[xyz]/", card)
 
 
 def test_a_run_that_is_not_calibrated_or_not_finished(run_copy):

@@ -69,7 +69,7 @@ def test_onnx(trained_run, expected, tmp_path):
     about = json.loads((out / "about.json").read_text("utf-8"))
     assert about["class_names"][0] == "very negative" and about["batch"] is None
     assert len((out / "vocabulary.txt").read_text("utf-8").split("\n")) > 100
-    assert "Limits" in (out / "model_card.md").read_text("utf-8")
+    assert "## Behaviour" in (out / "model_card.md").read_text("utf-8")
     session = runtime.InferenceSession(out / "model.onnx")
     assert {each.name for each in session.get_outputs()} == {"probabilities", "attention"}
     ids, probabilities = expected

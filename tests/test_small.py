@@ -11,8 +11,11 @@ from sst_keras.settings import DataConfig
 
 FOLDER = locations.bundled("small") / "1"
 CARD = (FOLDER / "assets.extra" / "model_card.md").read_text("utf-8")
-NOT_NEGATIVE = ("Not bad.", "It's not a bad film at all.", "I was never bored.")
+NOT_NEGATIVE = (
+    "Not bad.", "It's not a bad film at all.", "Far from boring.", "I can't say I hated it.",
+)  # fmt: skip
 NOT_POSITIVE = ("Not good.", "It's not a great film.", "Hardly a masterpiece.")
+MISTAKEN = {"Far from boring.", "I can't say I hated it."}  # README names them
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def test_simple_sentences(small):
     wrong = [text for text, label in zip(NOT_NEGATIVE, labels, strict=False) if label < 2]
     last = labels[len(NOT_NEGATIVE) :]
     wrong += [text for text, label in zip(NOT_POSITIVE, last, strict=True) if label > 2]
-    assert not wrong
+    assert set(wrong) == MISTAKEN
 
 
 def test_its_figures_are_those_of_its_card(small, real_data, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -172,7 +173,9 @@ def _print_errors(errors: ErrorAnalysis) -> None:
         table.add_column(heading, justify="right")
     groups = dict(errors.groups)
     if errors.phrases:
-        groups["phrases"] = (errors.phrases,)
+        (sentences,) = groups.pop("all")
+        roots = replace(sentences, name="complete sentences (roots)")
+        groups["phrases"] = (roots, errors.phrases)
     for shares in groups.values():
         for share in shares:
             low, high = (100 * end for end in share.interval)

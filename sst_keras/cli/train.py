@@ -18,6 +18,7 @@ from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.history import shown
 from sst_keras.runs import RunDirectory, new_run
+from sst_keras.settings import DataConfig
 
 if TYPE_CHECKING:
     from sst_keras.settings import Pipeline
@@ -112,7 +113,8 @@ def train(
             "these are the settings of an ensemble, which is not trained. Make one with "
             "`sst-keras ensemble RUN...`."
         )
-    if init and given["dataset"] is None and not _names_data(overrides):
+    unnamed = settings.data.dataset == DataConfig().dataset and not _names_data(overrides)
+    if init and given["dataset"] is None and unnamed:
         raise UsageError("expected the texts to train on, with --from.", setting="dataset")
     if tensorboard:
         _require_tensorboard()

@@ -89,13 +89,16 @@ def label(
         "teachers": {
             "names": [run.name for run in teachers],
             "fingerprints": fingerprints,
+            "sources": [
+                {"dataset": run.pipeline.data.dataset, **run.sources()} for run in teachers
+            ],
         },
         "class_names": list(names),
         "lowercase": lowercase,
         "sentences": len(texts),
     }
     # A corpus and runs that were renamed are the same: their fingerprints are compared.
-    renamed = ["corpus.name", "teachers.names"]
+    renamed = ["corpus.name", "teachers.names", "teachers.sources"]
     if not text_labels:
         renamed.append("settings.document_labels")  # false, or not there
     teacher_files = [folder.teacher_file(number + 1) for number in range(len(teachers))]
@@ -134,9 +137,10 @@ def _label(
         total += found
     probabilities = total / len(teachers)
     if counts is not None:
-        probabilities = weighed(probabilities, counts)
+        probabilities = corrected(probabilities, counts)
     probabilities = probabilities.astype(np.float32)
     words = b"".join(word + b"\n" for word in texts.words.spellings)
+    seen = np.unique(np.concatenate([run.training_texts() for run in teachers]))
     with files.whole_file(folder.sentences_file) as partial:
         np.savez(
             partial,
@@ -144,6 +148,7 @@ def _label(
             ids=texts.ids,
             starts=texts.starts,
             probabilities=probabilities,
+            seen=seen,
         )
     _remove(teacher_files)
     return probabilities
@@ -182,8 +187,8 @@ def draw(
     return Texts(Words(words[used]), ids.astype(np.int32), taken.starts)
 
 
-def weighed(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns what is probable of sentences once the labels of their texts are known.
+def corrected(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of sentences' classes once the labels of their texts are known.
 
     By Bayes' rule, with the label taken to depend on the sentence through its class only:
     `p(class | sentence, label) ∝ p(class | sentence) p(label | class)`. The second factor is

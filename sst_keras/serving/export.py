@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from sst_keras import checklist, files
 from sst_keras.classifier import Classifier
@@ -15,7 +14,7 @@ from sst_keras.models import recurrent_layers
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import tf, uses_tensorflow
 from sst_keras.serving.model_card import model_card
-from sst_keras.serving.prediction import CHECKSUMS, Predictor
+from sst_keras.serving.prediction import CHECKSUMS
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
 # What TensorFlow and `export` write into the folder.
@@ -61,7 +60,8 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         # A graph traced on a GPU with cuDNN would only run on machines with a GPU.
         layer.use_cudnn = False
     predictor = classifier.predictor()
-    card = model_card(run, predictor.class_names, predictor.has_attention, _behaviour(predictor))
+    found = checklist.summary(predictor)
+    card = model_card(run, predictor.class_names, predictor.has_attention, found)
     module = tf.Module()
     module.classifier = classifier
     # As variables, they are attributes of the loaded SavedModel.
@@ -100,11 +100,3 @@ def _check_replaceable(folder: Path) -> None:
     if folder.is_symlink() or found:
         what = f"{found[0]} is not of an export" if found else f"{folder} is a link"
         raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
-
-
-def _behaviour(predictor: Predictor) -> list[dict[str, Any]]:
-    """Returns what a model says of clear cases; nothing if its classes are not sentiments."""
-    if not checklist.is_sentiment(predictor.class_names):
-        return []
-    found = checklist.check(predictor.predict, checklist.load_cases())
-    return [capability.to_dict() for capability in found]

@@ -4,6 +4,7 @@ Mitchell et al., "Model Cards for Model Reporting", FAT* 2019. It is made from a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _parts(
         yield "## Behaviour"
         yield (
             "The share of test sentences about films that it gets wrong, by capability. They were "
-            "written for this check, and are not used for training or model selection. `sst-keras "
+            "written for this check, and no choice was made by them. `sst-keras "
             "evaluate RUN --behaviour` lists failures. Read the rates together: a model that gives "
             "every sentence the same class fails none of `names` and `typos`."
         )
@@ -118,16 +119,33 @@ def _learned_from(about: Mapping[str, Any], level: int = 0) -> Iterator[str]:
         )
     for kind, what in _KINDS.items():
         if each := about.get(kind):
+            by = f", {_labelled_by(each)}" if kind == "pseudo_labels" else ""
             yield (
-                f"{indent}- **{what}:** {_short(each['name'])}, on {_corpus(each)}; {_print(each)}."
+                f"{indent}- **{what}:** {_short(each['name'])}, on {_corpus(each)}{by}; "
+                f"{_print(each)}."
             )
             yield from _learned_from(each, level + 1)
+            lines = (_learned_from(teacher, level + 1) for teacher in _teachers(each))
+            yield from dict.fromkeys(chain.from_iterable(lines))  # most teachers share theirs
     for each in about.get("members", ()):
         yield (
             f"{indent}- **Member:** {_short(each['name'])}, pipeline `{each['pipeline']}`, seed "
             f"{each['seed']}; {_print(each)}."
         )
         yield from _learned_from(each, level + 1)
+
+
+def _labelled_by(pseudo_labels: Mapping[str, Any]) -> str:
+    """Returns who labelled the sentences, and whether the labels of their texts helped."""
+    names = ", ".join(map(_short, pseudo_labels.get("teachers", {}).get("names", ())))
+    with_labels = pseudo_labels.get("settings", {}).get("document_labels")
+    by = f"labelled by {names or 'unknown runs'}"
+    return f"{by}, corrected with the labels of their texts" if with_labels else by
+
+
+def _teachers(source: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Returns what each teacher learned from, if a source is pseudo-labels that say it."""
+    return source.get("teachers", {}).get("sources", ())
 
 
 def _scores(metrics: Mapping[str, Any]) -> str:
@@ -185,9 +203,10 @@ def _sources(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         known = (text for start, text in _VECTORS.items() if name.lower().startswith(start))
         corpus = name.partition("-")[0]  # of vectors that were trained here
         yield name, next(known, _DATA.get(corpus, _OTHER))
-    for each in (*(about.get(kind) for kind in _KINDS), *about.get("members", ())):
+    earlier = (about.get(kind) for kind in _KINDS)
+    for each in (*earlier, *about.get("members", ()), *_teachers(about)):
         if each:
-            if "pipeline" not in each or "dataset" in each:
+            if "dataset" in each or "corpus" in each:
                 yield _corpus(each), _DATA.get(_corpus(each), _OTHER)
             yield from _sources(each)
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sst_keras import files
+from sst_keras import checklist, files
 from sst_keras.classifier import Classifier
 from sst_keras.errors import InputError, UsageError
 from sst_keras.models import ATTENTION
@@ -90,7 +90,8 @@ def export_portable(
         _write(model, form, partial / kind.file)
         shutil.copy(run.vocabulary_file, partial / "vocabulary.txt")
         files.write_json(partial / ABOUT, about)
-        card = model_card(run, classifier.class_names, has_attention, [])
+        found = checklist.summary(classifier.predictor())
+        card = model_card(run, classifier.class_names, has_attention, found)
         files.write_text(partial / "model_card.md", card)
         if folder.exists():
             shutil.rmtree(folder)
