@@ -143,14 +143,39 @@ def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
             os.close(handle)
 
 
-def _lock(folder: Path, setting: str) -> int | None:
-    """Makes and locks a folder; returns the open folder, or None if there are no locks."""
+@contextmanager
+def locked_file(path: str | Path, setting: str = "") -> Iterator[None]:
+    """Makes a file if there is none, and locks it as `locked` locks a folder.
+
+    A file that is still empty at the end is removed. `path` may be renamed meanwhile.
+
+    Raises:
+        UsageError: If another process has locked the file; `setting` is the one that names it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = _lock(path, setting, is_file=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if not path.stat().st_size and (handle is None or _is_open(path, handle)):
+                path.unlink()
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(path: Path, setting: str, is_file: bool = False) -> int | None:
+    """Makes and locks a folder or file; returns it opened, or None if there are no locks."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        if is_file:
+            path.touch()
+        else:
+            path.mkdir(parents=True, exist_ok=True)
         if not fcntl:
             return None
         try:
-            handle = os.open(folder, os.O_RDONLY)
+            handle = os.open(path, os.O_RDWR if is_file else os.O_RDONLY)
         except FileNotFoundError:  # another process has just removed it
             continue
         try:
@@ -158,15 +183,20 @@ def _lock(folder: Path, setting: str) -> int | None:
         except BlockingIOError:
             os.close(handle)
             raise UsageError(
-                f"another process is writing into {str(folder)!r}. Wait for it, or choose another "
-                f"folder.",
+                f"another process is writing into {str(path)!r}. Wait for it, or choose another "
+                f"{'file' if is_file else 'folder'}.",
                 setting=setting,
             ) from None
         except OSError:  # a file system without locks
             return handle
-        if folder.is_dir() and os.path.samestat(os.fstat(handle), os.stat(folder)):
+        if _is_open(path, handle):
             return handle
         os.close(handle)  # it was removed, and perhaps made again, before it was locked
+
+
+def _is_open(path: Path, handle: int) -> bool:
+    """Whether a path is still that of an open file or folder."""
+    return path.exists() and os.path.samestat(os.fstat(handle), os.stat(path))
 
 
 # TensorFlow's names of errors of the system.

@@ -2,11 +2,15 @@ import contextlib
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 import sst_keras
+from sst_keras import files
 from sst_keras.cli import main
 from sst_keras.cli.predict import model_and_texts
 
@@ -101,6 +105,10 @@ def test_an_empty_cell_of_the_only_column_is_a_row(predict, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        *(
+            (["--out", name], f"or a folder, with / at its end. Received: {name!r}")
+            for name in ("o.json", "o.txt", "o.csv.gz", "o.parquet", "o.cvs", "o.2026")
+        ),
         (["--file", "-", "--text-column", "review"], "--text-column"),
         (["Good.", "--encoding", "cp1252"], "--encoding"),
     ],
@@ -220,23 +228,71 @@ def test_a_killed_command_goes_on(predict, trained_run, tmp_path, monkeypatch, e
     assert out.read_bytes() == whole.read_bytes()
     assert not part.exists() and not (tmp_path / f"out{ending}.part.json").exists()
     again = predict(*arguments, "--resume")
-    assert again.exit_code == 2 and "is complete" in again.stderr
+    assert again.exit_code == 2 and "there is no out" in again.stderr
+    assert "Leave the option out" in again.stderr
 
 
 def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
     (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
     out = tmp_path / "out.csv"
     (tmp_path / "out.csv.part").write_text("text\n", "utf-8")
-    state = {"format": 1, "model": "x", "rows": 0, "bytes": 5}
+    state = {"format": 1, "model": "x", "rows": 1, "bytes": 5}
     (tmp_path / "out.csv.part.json").write_text(json.dumps(state), "utf-8")
     arguments = ("--file", str(tmp_path / "in.csv"), "--out", str(out), "--resume")
     result = predict(*arguments)
     assert result.exit_code == 2 and "begun with another model" in result.stderr
     assert (tmp_path / "out.csv.part").is_file()
-    # Nor with other ways to read the file, after a real start.
+    # Nor with a part of which nothing is known, as an interrupted pipe leaves it.
     (tmp_path / "out.csv.part.json").unlink()
-    in_the_way = predict(*arguments)
-    assert in_the_way.exit_code == 2 and "is in the way" in in_the_way.stderr
+    for again in (predict(*arguments), predict("--out", str(out), text="Good.\n")):
+        assert again.exit_code == 2 and "standard input" in again.stderr
+    assert (tmp_path / "out.csv.part").read_text("utf-8") == "text\n"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sst_keras.serving.scoring import score_table
+from sst_keras.settings import DataConfig
+from sst_keras.tables.reading import open_table
+
+class Killed:
+    class_names = ("bad", "good")
+
+    def predict(self, texts, explain):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+table = open_table(Path(sys.argv[1]), DataConfig(), with_label=False, lenient=True)
+score_table(Killed(), table, Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_a_command_that_was_killed_in_its_first_block_starts_anew(predict, tmp_path, options):
+    (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
+    out = tmp_path / "out.csv"
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "in.csv", out])
+    assert killed.returncode == -signal.SIGKILL and not out.exists()
+    assert {path.name for path in tmp_path.glob("out*")} == {"out.csv.part", "out.csv.part.json"}
+    (tmp_path / "out.csv.part").write_text("text,pre", "utf-8")  # as a full buffer is written
+    result = predict("--file", str(tmp_path / "in.csv"), "--out", str(out), *options)
+    assert result.exit_code == 0, result.output
+    assert out.read_text("utf-8").count("\n") == 2
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.csv"]
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_two_commands_cannot_write_one_file(predict, tmp_path, options):
+    (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
+    arguments = ("--file", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv"))
+    with files.locked_file(tmp_path / "out.csv.part"):
+        (tmp_path / "out.csv.part").write_text("text\n", "utf-8")
+        second = predict(*arguments, *options)
+        assert second.exit_code == 2 and "--out: another process is writing" in second.stderr
+        assert (tmp_path / "out.csv.part").read_text("utf-8") == "text\n"
+        (tmp_path / "out.csv.part").write_text("", "utf-8")
+    assert not (tmp_path / "out.csv.part").exists()
+    assert predict(*arguments).exit_code == 0
 
 
 def test_the_input_is_not_what_would_be_written(predict, tmp_path):
@@ -386,6 +442,25 @@ def test_json_stays_json_in_csv_and_nothing_is_left_out_unsaid(predict, tmp_path
     assert {name: found[name] for name in first} == first
 
 
+def test_an_ending_in_capitals_and_the_answer_as_json(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("text,n\nGood.,1\n,2\n", "utf-8")
+    out = tmp_path / "X.CSV"
+    result = predict("--file", str(tmp_path / "in.csv"), "--json", "--out", str(out))
+    assert json.loads(result.stdout) == {"out": str(out), "rows": 2, "not_classified": 1}
+    assert out.read_text("utf-8").startswith("text,n,predicted_class,")
+
+
+def test_columns_of_one_name_are_not_lost(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("text,n,n\nGood.,1,2\n", "utf-8")
+    options = ["--file", str(tmp_path / "in.csv"), "--out"]
+    result = predict(*options, str(tmp_path / "out.jsonl"))
+    assert result.exit_code == 2 and "Received several columns 'n'" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+    assert predict(*options, str(tmp_path / "out.csv")).exit_code == 0
+    rows = list(csv.reader((tmp_path / "out.csv").read_text("utf-8").splitlines()))
+    assert rows[1][:3] == ["Good.", "1", "2"]
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
 def test_cells_that_look_like_formulas(predict, tmp_path, ending):
     cells = [
@@ -411,7 +486,7 @@ def test_cells_that_look_like_formulas(predict, tmp_path, ending):
         found = [json.loads(line)["=x"] for line in out.read_text("utf-8").splitlines()]
     else:
         kept = [f"'{cell}" for cell in cells[:5]] + cells[5:9] + [f"'{cells[9]}"]
-        assert "6 rows had a cell that looks like a formula" in result.stderr
+        assert "7 rows had a cell that looks like a formula" in result.stderr  # with the header
         lines = out.read_text("utf-8").splitlines()
         found = [
             row["'=x"] for row in csv.DictReader(lines, delimiter="\t" if ending == "tsv" else ",")

@@ -153,6 +153,22 @@ def test_a_damaged_file_does_not_stop_the_others(job):
     assert (again.rows, set(again.problems)) == (26, set(done.problems))
 
 
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_columns_of_one_name_are_not_lost(job, ending):
+    job.files[0].write_text("text,n,n\na,1,2\n")
+    done = predict_parts(replace(job, ending=ending))
+    problem = done.problems.get(str(job.files[0]), "")
+    assert ("Received several columns 'n'" in problem) == (ending != ".csv")
+    assert done.rows == (12 if ending == ".csv" else 11)
+
+
+def test_a_header_that_looks_like_a_formula_is_counted_once(job):
+    rows = ["=n,text", *(f"{n},good" for n in range(25))]
+    job.files[0].write_text("\n".join(rows) + "\n")
+    (note,) = predict_parts(job).notes()
+    assert note.startswith("a.csv: 1 row had a cell that looks like a formula")
+
+
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_the_forms_of_parts(job, ending):
     path = job.files[0].with_suffix(".parquet")

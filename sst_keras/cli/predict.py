@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _OF_TABLES = ("text_column", "delimiter", "quoting", "header")
 _READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+_ENDINGS = (".csv", ".tsv", ".jsonl")  # of --out FILE, as in `scoring`, which loads TensorFlow
 
 
 class TextsCommand(click.Command):
@@ -55,7 +57,7 @@ class TextsCommand(click.Command):
     "--out",
     metavar="FILE|DIR",
     help="Write the rows of --file with their predictions to this CSV, TSV or JSONL file, or in "
-    "parts into this folder.",
+    "parts into this folder, whose name has no ending or / at its end.",
 )
 @click.option(
     "--format",
@@ -122,7 +124,13 @@ def predict(
         raise UsageError("expected no --out, which has no attention.", setting="no_attention")
     request = {"address": address, "cpus": cpus, "gpus": gpus}
     cluster.check(engine, request, {})
-    in_parts = bool(out) and not out.lower().endswith((".csv", ".tsv", ".jsonl"))
+    in_parts = bool(out) and _names_folder(out)
+    if out and not in_parts and Path(out).suffix.lower() not in _ENDINGS:
+        raise UsageError(
+            f"expected a file ending in {', '.join(_ENDINGS)}, or a folder, with / at its end. "
+            f"Received: {out!r}",
+            setting="out",
+        )
     for name, value in (("form", form), ("part_rows", part_rows), ("engine", engine == "ray")):
         if value and not (in_parts and file not in (None, "-")):
             raise UsageError("expected --file, and --out with a folder.", setting=name)
@@ -143,7 +151,7 @@ def predict(
         table = _open_table(Path(file), model, reading)
 
     from sst_keras.serving.prediction import Predictor
-    from sst_keras.serving.scoring import Lines, predictions, read_stream
+    from sst_keras.serving.scoring import NOT_CLASSIFIED, Lines, predictions, read_stream
 
     folder = find_model(Path(model))
     predictor = Predictor.load(folder)
@@ -159,7 +167,9 @@ def predict(
     if out:
         rows = _write(predictor, table, Path(out), resume, keep_formulas, folder)
         _report(table)
-        click.echo(f"{out}: {rows:,} rows with their predictions")
+        bad, _ = table.counts.get(NOT_CLASSIFIED, (0, []))
+        answer = {"out": out, "rows": rows, "not_classified": bad}
+        say(to_json(answer) if as_json else f"{out}: {rows:,} rows with their predictions")
         return
     blocks = predictions(predictor, table, explain=not no_attention)
     if as_json:
@@ -218,7 +228,8 @@ def _predict_parts(
         answer |= {"not_classified": done.not_classified, "problems": done.problems}
         say(to_json(answer))
     else:
-        say(f"{out}: {done.rows:,} rows with their predictions, in {done.parts:,} parts")
+        parts = "1 part" if done.parts == 1 else f"{done.parts:,} parts"
+        say(f"{out}: {done.rows:,} rows with their predictions, in {parts}")
     if done.problems:
         shown = "\n".join(list(done.problems.values())[:10])
         raise click.ClickException(
@@ -239,7 +250,11 @@ def _write(
     from sst_keras.serving.scoring import score_table
 
     if resume and out.is_file() and not out.with_name(out.name + ".part").is_file():
-        raise UsageError(f"{str(out)!r} is complete. There is nothing to go on with.", "resume")
+        raise UsageError(
+            f"there is no {out.name}.part of a stopped command to go on with, and {str(out)!r} "
+            f"exists. Leave the option out to write it anew.",
+            setting="resume",
+        )
     fingerprint = sha256(model / "variables" / "variables.index")
     with bar(lambda done, size: f"Predicting {out.name}", unit="lines") as move:
         return score_table(
@@ -256,6 +271,11 @@ def _print_json(answers: Iterable[Answer]) -> None:
             shown = answer.prediction.to_dict()
         click.echo((",\n " if number else "") + to_json(shown), nl=False)
     click.echo("]}")
+
+
+def _names_folder(out: str) -> bool:
+    """Whether a path is that of a folder: one that exists, ends in /, or has no ending."""
+    return out.endswith(("/", os.sep)) or Path(out).is_dir() or not Path(out).suffix
 
 
 def _is_file(text: str) -> bool:

@@ -22,7 +22,8 @@ from sst_keras.serving.scoring import (
     CLASS,
     NOT_CLASSIFIED,
     PROBLEM,
-    check_new_names,
+    check_names,
+    count_header,
     new_names,
     predictions,
     row_writer,
@@ -302,10 +303,12 @@ class _Scorer:
             return dict(item)
         try:
             table = _Rows(self.job.files[file], *pickle.loads(item["content"]))
-            check_new_names(self.predictor, table.names)
+            check_names(self.predictor, table.names, self.job.ending)
             size = sum(len(block.lines) for block in table.held)
             with files.whole_file(self.job.part(file, number)) as partial:
                 self._write(table, partial)
+            if not number:
+                count_header(table, table.names, self.job.ending, self.job.keep_formulas)
         except InputError as error:
             return _item(file, -1, problem=str(error))
         return _item(file, number, table.counts, size)

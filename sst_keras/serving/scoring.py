@@ -7,6 +7,7 @@ others.
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -174,16 +175,28 @@ def check_out(predictor: Predictor, table: Table | Lines, out: Path) -> None:
     """
     own = {path.resolve() for path in (out, *_parts(out))}
     is_itself = isinstance(table, Table) and table.path.resolve() in own
-    if not out.name.endswith(ENDINGS) or is_itself:
+    if out.suffix.lower() not in ENDINGS or is_itself:
         message = f"expected another file, ending in {', '.join(ENDINGS)}. Received: {str(out)!r}"
         raise UsageError(message, setting="out")
     if out.is_dir():
         raise UsageError(f"expected a file. {str(out)!r} is a folder.", setting="out")
-    check_new_names(predictor, table.names)
+    check_names(predictor, table.names, out.suffix.lower())
 
 
-def check_new_names(predictor: Predictor, names: Sequence[str]) -> None:
-    """Raises a `UsageError` if a table has a column that predictions take."""
+def check_names(predictor: Predictor, names: Sequence[str], ending: str) -> None:
+    """Checks that columns can be written with those of predictions, to a file of some ending.
+
+    Raises:
+        UsageError: If predictions take one of the columns, or two have one name, of which JSON
+            Lines and Parquet would keep one.
+    """
+    repeated = [name for name, number in Counter(names).items() if number > 1]
+    if repeated and ending in (".jsonl", ".parquet"):
+        raise UsageError(
+            f"expected columns of different names, to write {ending}. Received several columns "
+            f"{repeated[0]!r}. Rename one, or write .csv.",
+            setting="file",
+        )
     if taken := [name for name in new_names(predictor) if name in names]:
         raise UsageError(
             f"the file has a column {taken[0]!r} already. Rename it first.", setting="file"
@@ -212,6 +225,7 @@ def score_table(
 
     The rows are written to `OUT.part`, which becomes `out` at the end. If the command is stopped or
     killed, that file and `OUT.part.json` stay, and with `resume` it goes on after the last block.
+    No other process can write the same part meanwhile.
 
     Args:
         predictor: The model.
@@ -225,27 +239,49 @@ def score_table(
 
     Raises:
         UsageError: See `check_out`; or an earlier call has left its part and this is not its
-            `resume`, or that part is of another file or model.
+            `resume`, or that part is of another file or model, or another process writes it.
         InputError: If the file cannot be read.
     """
     check_out(predictor, table, out)
+    with files.locked_file(_parts(out)[0], "out"):
+        return _score_table(predictor, table, out, resume, model, progress, longest, keep_formulas)
+
+
+def _score_table(
+    predictor: Predictor,
+    table: Table | Lines,
+    out: Path,
+    resume: bool,
+    model: str,
+    progress: Callable[[int, int], None] | None,
+    longest: int,
+    keep_formulas: bool,
+) -> int:
+    """Predicts the rows that are missing, into a locked part."""
     names, new = table.names or ("text",), new_names(predictor)
     part, state_file = _parts(out)
     job = _job(table, model, keep_formulas)
     state = _state(part, state_file, job, resume)
+    is_file = isinstance(table, Table)  # what is none cannot be read again
+    if not state["rows"]:
+        state_file.unlink(missing_ok=True)
+        if is_file:  # before the part's first byte, so that a killed command can be resumed
+            files.write_json(state_file, job | state)
     total, counted = 0, state.get("counts", {})
     for what, (number, lines) in counted.items():
         table.counts[what] = (number, list(lines))
-    if progress and isinstance(table, Table):
+    if progress and is_file:
         total = table.size()
     rows = state["rows"]
-    out.parent.mkdir(parents=True, exist_ok=True)
     # Half of a surrogate pair, which JSON can hold, becomes a question mark.
-    mode, encoding = "r+" if rows else "w", {"encoding": "utf-8", "errors": "replace"}
-    with files.named_errors(part), part.open(mode, **encoding, newline="") as file:
+    encoding = {"encoding": "utf-8", "errors": "replace"}
+    with files.named_errors(part), part.open("r+", **encoding, newline="") as file:
         file.seek(state["bytes"])
         file.truncate()
-        with row_writer(out.suffix, file, [*names, *new], rows > 0, keep_formulas) as write:
+        ending = out.suffix.lower()
+        with row_writer(ending, file, [*names, *new], rows > 0, keep_formulas) as write:
+            if not rows:
+                count_header(table, names, ending, keep_formulas)
             for answers in predictions(predictor, table, skip=rows, longest=longest):
                 write_answers(write, answers, table, len(new))
                 rows += len(answers)
@@ -255,7 +291,7 @@ def score_table(
                 state["counts"] = {
                     what: table.counts[what] for what in _OURS if what in table.counts
                 }
-                if isinstance(table, Table):  # what is no file cannot be read again
+                if is_file:
                     files.write_json(state_file, state)
                 if progress:
                     progress(answers[-1].line, max(total, answers[-1].line))
@@ -276,6 +312,13 @@ def write_answers(
         row = answer.row if table.names else (answer.text,)
         if write([*_padded(row, width), *_answer(answer, new)]):
             table.count(_FORMULA, answer.line)
+
+
+def count_header(table: Any, names: Sequence[str], ending: str, keep_formulas: bool) -> None:
+    """Counts the header in the table if `row_writer` changes it."""
+    is_kept = keep_formulas or ending not in (".csv", ".tsv")
+    if not is_kept and any(_disarmed(name) != name for name in names):
+        table.count(_FORMULA, table.format.line or 1 if isinstance(table, Table) else 1)
 
 
 def _parts(out: Path) -> tuple[Path, Path]:
@@ -302,17 +345,16 @@ def _job(table: Table | Lines, model: str, keep_formulas: bool) -> dict[str, Any
 
 def _state(part: Path, state_file: Path, job: dict[str, Any], resume: bool) -> dict[str, int]:
     """Returns how many rows and bytes an earlier command has written, and may be kept."""
-    if not state_file.is_file():
-        if part.exists():
-            raise UsageError(
-                f"{part} is in the way, and is not of a command that was stopped. Move or delete "
-                f"it.",
-                setting="out",
-            )
+    state = files.read_json(state_file) if state_file.is_file() else {}
+    # An empty part is the one that was locked just now.
+    if not part.stat().st_size or state.get("rows") == 0:
         return {"rows": 0, "bytes": 0}
-    if not part.is_file():
-        return {"rows": 0, "bytes": 0}
-    state = files.read_json(state_file)
+    if not state:
+        raise UsageError(
+            f"{part} exists, and no {state_file.name} says how to go on with it. Texts from "
+            f"standard input, for example, cannot be resumed. Rename or delete it.",
+            setting="out",
+        )
     if not resume:
         raise UsageError(
             f"{part} holds {state.get('rows', 0):,} rows of a command that was stopped. Use "
