@@ -149,7 +149,8 @@ class Predictor:
     def answers(self, texts: Sequence[str | bytes], signature: str) -> list[dict[str, Any]]:
         """Returns what a signature answers for each text: name of the output → its row.
 
-        Texts are batched as `predict` says, so a row may be padded more than the text needs.
+        Texts are batched as `predict` says. Tokens and attention are without the batch's padding,
+        so that an answer does not depend on the other texts.
         """
         run = self._signatures[signature]
         lengths = np.array([len(text) for text in texts], np.int64)
@@ -161,6 +162,10 @@ class Predictor:
             columns = {name: value.numpy() for name, value in outputs.items()}
             for row, place in enumerate(batch):
                 answers[place] = {name: values[row] for name, values in columns.items()}
+                if "tokens" in columns:
+                    length = np.count_nonzero(answers[place]["tokens"] != b"")
+                    for name in ("tokens", "attention"):
+                        answers[place][name] = answers[place][name][:length]
         return answers
 
     def probabilities(self, answer: Mapping[str, Any]) -> dict[str, float]:
@@ -172,8 +177,8 @@ class Predictor:
         probabilities = self.probabilities(answer)
         tokens = attention = None
         if "attention" in answer:
-            tokens = tuple(token.decode() for token in answer["tokens"] if token)
-            attention = tuple(answer["attention"][: len(tokens)].tolist())
+            tokens = tuple(token.decode() for token in answer["tokens"])
+            attention = tuple(answer["attention"].tolist())
         label, class_name = int(answer["label"]), answer["class_name"].decode()
         unknown = float(answer["unknown_words"]) if "unknown_words" in answer else None
         return Prediction(text, label, class_name, probabilities, tokens, attention, unknown)
