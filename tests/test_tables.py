@@ -7,7 +7,8 @@ import pytest
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
-from sst_keras.tables.reading import open_table
+from sst_keras.tables import formats
+from sst_keras.tables.reading import open_table, rows_of
 
 
 def load(dataset, data_dir=None, **settings):
@@ -154,3 +155,53 @@ def test_a_line_of_separators(tmp_path):
     (tmp_path / "b.tsv").write_text(f"text\tlabel\n{long}\t1\n", "utf-8")
     (block,) = open_table(tmp_path / "b.tsv", DataConfig()).blocks()
     assert block.texts == [long] and block.labels == ["1"]
+
+
+GOOD = [f'{number},"good, ""film"" {"x" * 1000}"' for number in range(300)]  # more than a sample
+
+
+def with_problems(block):
+    pairs = zip(block.lines, block.problems, strict=True)
+    return [line for line, problem in pairs if problem]
+
+
+@pytest.mark.parametrize(
+    ("bad", "lines"),
+    [
+        (['7,"a "bad" row"'], 1),
+        (['7,"a "bad" row"', '8,"and "another", one"'], 2),
+        (['7,"never closed'], 1),  # until the next quotation mark
+        (['7,"never closed', "and without a number"], 2),
+    ],
+)
+@pytest.mark.parametrize("place", [290, 300])
+def test_a_wrong_quotation_mark_is_the_problem_of_its_row(tmp_path, bad, lines, place):
+    rows = [*GOOD[:place], *bad, *GOOD[place:]]
+    path = write_csv(tmp_path / "x.csv", rows, "id,text")
+    table = open_table(path, DataConfig(), with_label=False, lenient=True)
+    found = rows_of(table.blocks(64))
+    wrong = range(place + 2, place + 2 + lines)
+    if bad[-1].startswith("and"):  # a row of one field, as if its text was missing
+        wrong = wrong[:-1]
+        assert found.rows[place + 1] == ["and without a number", ""]
+    assert found.lines == list(range(2, len(rows) + 2))
+    assert with_problems(found) == list(wrong)
+    assert "the quotation marks are wrong" in found.problems[place]
+    assert f"Received: {bad[0]!r}" in found.problems[place]
+    assert list(filter(None, found.texts)) == [f'good, "film" {"x" * 1000}'] * 300
+    strict = open_table(path, DataConfig(), with_label=False)
+    with pytest.raises(InputError, match=f"line {place + 2}: the quotation marks are wrong"):
+        rows_of(strict.blocks())
+
+
+def test_a_quotation_mark_that_is_never_closed_takes_a_bounded_number_of_lines(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(formats, "_LONGEST_ROW", 4)
+    tail = ['300,"never closed', *(f"{number},plain {number}" for number in range(301, 400))]
+    path = write_csv(tmp_path / "x.csv", [*GOOD, *tail], "id,text")
+    found = rows_of(open_table(path, DataConfig(), with_label=False, lenient=True).blocks())
+    assert found.lines == list(range(2, 402))
+    assert with_problems(found) == [302]
+    assert "no end within 4 lines" in found.problems[300]
+    assert found.texts[301:] == [f"plain {number}" for number in range(301, 400)]

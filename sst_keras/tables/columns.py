@@ -65,7 +65,9 @@ def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
             )
         if places:
             return places[0]
-    if name.isascii() and name.isdigit() and 1 <= int(name) <= len(header):
+    # Python refuses to read thousands of digits.
+    is_number = name.isascii() and name.isdigit() and len(name) < 10
+    if is_number and 1 <= int(name) <= len(header):
         return int(name) - 1
     if len(usual) > 1:
         names = ", ".join(header[place] for place in usual)

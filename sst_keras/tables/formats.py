@@ -3,11 +3,11 @@
 import csv
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
@@ -18,6 +18,7 @@ from sst_keras.tables.parquet import is_parquet
 _SAMPLE = 1 << 18  # characters
 _OBJECTS = 100  # lines of JSON that are tried
 _MOST_COLUMNS = 10_000  # of a table; more are separators within a text
+_LONGEST_ROW = 10_000  # lines; more are taken for those after a quotation mark without a partner
 _KINDS = {
     "json-lines": "JSON Lines",
     "json": "a JSON array",
@@ -47,11 +48,11 @@ WELL_QUOTED = re.compile(r'"(?:[^"\\]|""|\\.)*"', re.DOTALL)
 
 
 class QuotingError(Exception):
-    """Wrong quotation marks in the row that starts on `line`."""
+    """Wrong quotation marks in the row that starts on `line`, with the `content` of that line."""
 
-    def __init__(self, line: int, problem: Exception) -> None:
+    def __init__(self, line: int, problem: Exception, content: str = "") -> None:
         super().__init__(str(problem))
-        self.line = line
+        self.line, self.content = line, content
 
 
 class Format(NamedTuple):
@@ -142,15 +143,18 @@ def _are_numbered(lines: Sequence[str], data: DataConfig) -> bool:
     return bool(rows) and not is_table and all(map(_NUMBERED.match, rows))
 
 
-def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
+def split_lines(
+    lines: Iterable[str], found: Format, lenient: bool = False
+) -> Iterator[tuple[int, list[str] | QuotingError]]:
     """Yields the fields of each row of a `table`, and the line where it starts.
 
     `lines` are the file's, from the first. A blank line is a row in a table of one column, unless
-    all lines below it are blank. Wrong quotation marks raise a `QuotingError`.
+    all lines below it are blank. Wrong quotation marks raise a `QuotingError`. If `lenient`, that
+    comes in place of the fields, and the next row starts on the next line.
     """
     is_one_column = found.columns is not None and len(found.columns.names) == 1
     blank: list[int] = []
-    for number, fields in _all_rows(lines, found):
+    for number, fields in _all_rows(lines, found, lenient):
         if fields:
             yield from ((line, [""]) for line in blank)
             blank.clear()
@@ -159,7 +163,9 @@ def split_lines(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list
             blank.append(number)
 
 
-def _all_rows(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[str]]]:
+def _all_rows(
+    lines: Iterable[str], found: Format, lenient: bool
+) -> Iterator[tuple[int, list[str] | QuotingError]]:
     """Yields the fields of each line, none for a blank one, and the line where it starts."""
     if found.quoting == "none":
         for number, line in enumerate(lines, start=1):
@@ -168,9 +174,52 @@ def _all_rows(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[s
                 fields = list(map(_unwrap, fields))
             yield number, fields if line.strip() else []
         return
+    if lenient:
+        yield from _rows_and_errors(lines, found)
+        return
+    start = 1
+    reader = _reader(lines, found)
+    try:
+        for fields in reader:
+            yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise QuotingError(start, error) from None
+
+
+def _rows_and_errors(
+    lines: Iterable[str], found: Format
+) -> Iterator[tuple[int, list[str] | QuotingError]]:
+    """Yields what `_all_rows` does if it is lenient."""
+    lines, start = iter(lines), 1
+    taken: list[str] = []  # the lines of the row that is read
+    again: deque[str] = deque()  # those that a wrong row took
+
+    def following() -> Iterator[str]:
+        while (line := again.popleft() if again else next(lines, None)) is not None:
+            taken.append(line)
+            if len(taken) > _LONGEST_ROW:
+                raise csv.Error(f"no end within {_LONGEST_ROW:,} lines")
+            yield line
+
+    while True:
+        try:
+            for fields in _reader(following(), found):
+                yield start, fields
+                start += len(taken)
+                taken.clear()
+            return
+        except csv.Error as error:
+            yield start, QuotingError(start, error, taken[0])
+        again.extendleft(reversed(taken[1:]))
+        taken.clear()
+        start += 1
+
+
+def _reader(lines: Iterable[str], found: Format) -> Any:
     csv.field_size_limit(2**31 - 1)
     has_escapes = found.quoting == "backslash"
-    reader = csv.reader(
+    return csv.reader(
         map(_without_breaks, lines) if has_escapes else lines,
         delimiter=found.delimiter,
         quotechar="'" if found.quoting == "single" else '"',
@@ -178,13 +227,6 @@ def _all_rows(lines: Iterable[str], found: Format) -> Iterator[tuple[int, list[s
         skipinitialspace=found.skips_space,
         strict=True,
     )
-    start = 1
-    try:
-        for fields in reader:
-            yield start, fields
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise QuotingError(start, error) from None
 
 
 def _unwrap(field: str) -> str:

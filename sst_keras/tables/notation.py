@@ -10,7 +10,8 @@ import re
 _WRITTEN_BREAKS = re.compile(r"\\r\\n|\\n|\\r")
 _BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>", re.IGNORECASE)
 _TAGS = re.compile(r"</?(?:i|b|u|em|strong|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
-_ENTITIES = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
+# More digits are no character, and Python refuses to read thousands of them.
+_ENTITIES = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]+);")
 _LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*,?\s*\]\s*", re.DOTALL)
 _BYTES = re.compile(r"\s*b(['\"]).*\1\s*", re.DOTALL)
 _WITHOUT_COMMA = re.compile(r"(?<=[^,\[\s]['\"])\s+(?=['\"])")  # in NumPy's lists

@@ -122,6 +122,7 @@ class Table(Source):
         label: The name of the label's column, or None.
         lenient: Whether a row that cannot be read has a problem in its block, instead of raising an
             error.
+        block_rows: The most rows of a block.
     """
 
     path: Path
@@ -132,6 +133,7 @@ class Table(Source):
     data: DataConfig
     counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     lenient: bool = False
+    block_rows: int = _BLOCK
 
     def size(self) -> int:
         """Returns how many lines it has, or rows if it is Parquet. It reads the file."""
@@ -146,13 +148,14 @@ class Table(Source):
         named = ", ".join(f"{part} = {name}" for part, name in columns.items() if name)
         return f"{self.path.name}: {self.format}" + (f"; {named}" if named else "")
 
-    def blocks(self, size: int = _BLOCK) -> Iterator[Block]:
-        """Yields the rows of the file, in blocks of at most `size`.
+    def blocks(self, size: int = 0) -> Iterator[Block]:
+        """Yields the rows of the file, in blocks of at most `size`, by default `block_rows`.
 
         Raises:
-            InputError: If a row cannot be read and the table is not lenient, or quotation marks
-                are wrong. The message names the line.
+            InputError: If a row cannot be read and the table is not lenient, or most of the first
+                rows cannot. The message names the line.
         """
+        size = size or self.block_rows
         is_table = self.format.kind == "table"
         rows = {"labelled": _labelled_rows, "numbered": _numbered_rows, "lines": _line_rows}
         read = rows.get(self.format.kind, _json_rows)
@@ -280,7 +283,8 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
     path, found, columns = table.path, table.format, table.format.columns
     width, text, label, group = len(columns.names), columns.text, columns.label, columns.group
     skipped = max(found.line - 1, 0)
-    numbered = split_lines(islice(read_lines(path, found.encoding), skipped, None), found)
+    lines_of_rows = islice(read_lines(path, found.encoding), skipped, None)
+    numbered = split_lines(lines_of_rows, found, table.lenient)
     if found.line:
         next(numbered, None)
     is_first = True
@@ -289,7 +293,7 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             lines = [number + skipped for number, _ in block]
             rows = [row for _, row in block]
             problems = [""] * len(rows)
-            if set(map(len, rows)) != {width}:
+            if any(isinstance(row, QuotingError) or len(row) != width for row in rows):
                 pairs = zip(rows, lines, strict=True)
                 fitted = [_fitted(row, width, table, number) for row, number in pairs]
                 rows, problems = map(list, zip(*fitted, strict=True))
@@ -340,8 +344,13 @@ def _without_headers(lines: list[int], rows: list[list[str]], table: Table) -> l
     return kept
 
 
-def _fitted(row: list[str], width: int, table: Table, line: int) -> tuple[list[str], str]:
+def _fitted(
+    row: list[str] | QuotingError, width: int, table: Table, line: int
+) -> tuple[list[str], str]:
     """Returns a row as wide as the header, and what is wrong with it if the table is lenient."""
+    if isinstance(row, QuotingError):
+        received = row.content.strip()[:60]
+        return [""] * width, f"the quotation marks are wrong ({row}). Received: {received!r}"
     if len(row) == width:
         return row, ""
     if len(row) < width:
