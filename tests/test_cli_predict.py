@@ -319,19 +319,30 @@ def test_what_is_printed_cannot_control_the_terminal(predict):
     assert "\x1b]" not in result.stdout
 
 
+@pytest.mark.parametrize("place", [0, 7, 20])
 @pytest.mark.parametrize(
-    "bad", ['20,"open, quote"x, y', '20,"a, b\rc", d'], ids=["a quotation mark", "a return"]
+    "bad",
+    ['20,"open, quote"x, y', '20,"a, b\rc", d', '20,"never closed, no'],
+    ids=["a quotation mark", "a return", "no end"],
 )
-def test_a_row_that_spoils_the_reading_of_all_others_is_an_error(predict, tmp_path, bad):
-    """Else each text would be a part of its row."""
+def test_a_wrong_quotation_mark_spoils_no_other_row(predict, tmp_path, bad, place):
     rows = [f'{number},"good, ""film"" {number}"' for number in range(20)]
-    (tmp_path / "x.csv").write_bytes("\n".join(["id,text", *rows, bad, ""]).encode())
+    lines = ["id,text", *rows[:place], bad, *rows[place:], ""]
+    (tmp_path / "x.csv").write_bytes("\n".join(lines).encode())
     result = predict("--file", str(tmp_path / "x.csv"), "--json")
-    if result.exit_code == 0:  # read as it is meant
-        found = json.loads(result.stdout)["predictions"]
-        assert [row["text"] for row in found[:20]] == [f'good, "film" {n}' for n in range(20)]
-    else:
-        assert "--quoting" in result.stderr and "most of the first rows" in result.stderr
+    found = json.loads(result.stdout)["predictions"]
+    assert found.pop(place)["line"] == place + 2
+    assert [row["text"] for row in found] == [f'good, "film" {n}' for n in range(20)]
+    assert all(row["class_name"] for row in found)
+
+
+def test_most_quotation_marks_wrong_is_an_error(predict, tmp_path):
+    """The file is then read wrongly: each text would be a part of its row."""
+    rows = [f'{number},"a, "b" {number}, c"' for number in range(20)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,text", *rows, ""]), "utf-8")
+    result = predict("--file", str(tmp_path / "x.csv"), "--json")
+    assert result.exit_code == 1
+    assert "--quoting" in result.stderr and "most of the first rows" in result.stderr
 
 
 @pytest.mark.parametrize(

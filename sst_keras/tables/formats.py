@@ -19,6 +19,7 @@ _SAMPLE = 1 << 18  # characters
 _OBJECTS = 100  # lines of JSON that are tried
 _MOST_COLUMNS = 10_000  # of a table; more are separators within a text
 _LONGEST_ROW = 10_000  # lines; more are taken for those after a quotation mark without a partner
+_WRONG = 3  # rows with wrong quotation marks, beside a tenth of the others, that can be a mistake
 _KINDS = {
     "json-lines": "JSON Lines",
     "json": "a JSON array",
@@ -96,7 +97,7 @@ def find_format(
 ) -> Format:
     """Finds how a file is to be read. Settings other than auto are taken as they are.
 
-    `lenient` is that of `find_encoding`.
+    `lenient` is that of `find_encoding`; a few rows may also have wrong quotation marks then.
 
     Raises:
         UsageError: If columns or settings do not fit the file.
@@ -116,7 +117,7 @@ def find_format(
         return Format("json-lines" if 2 * sum(whole) > len(whole) else "json-objects", encoding)
     if _LABELLED.match(first):
         return Format("labelled", encoding)
-    found = _find_table(path, lines, encoding, data, with_label)
+    found = _find_table(path, lines, encoding, data, with_label, lenient)
     has_header = found is not None and found.columns.header is not None
     if not has_header and with_label and _are_numbered(lines, data):
         return Format("numbered", encoding)
@@ -253,21 +254,29 @@ def _sample(lines: Iterator[str]) -> list[str]:
 
 
 def _find_table(
-    path: Path, lines: Sequence[str], encoding: Encoding, data: DataConfig, with_label: bool
+    path: Path,
+    lines: Sequence[str],
+    encoding: Encoding,
+    data: DataConfig,
+    with_label: bool,
+    lenient: bool,
 ) -> Format | None:
     """Returns the delimiter, quoting and columns that make the most of the rows equally wide."""
     best, best_rank = None, (False, -1.0)
     for delimiter in _delimiters(path, data):
         for quoting, skips_space in _quotings(data):
             found = Format("table", encoding, delimiter, quoting, skips_space)
-            rows = _sample_rows(lines, found._replace(unwraps=data.quoting == "auto"), data)
+            sampled = found._replace(unwraps=data.quoting == "auto")
+            rows, right = _sample_rows(lines, sampled, data), 1.0
+            if lenient and not rows:
+                rows, right = _right_rows(lines, sampled, data)
             if any(len(row) > _MOST_COLUMNS for _, row in rows):
                 continue
             columns = find_columns([row for _, row in rows], data, with_label)
             if columns is None:
                 continue
             body = rows[0 if columns.header is None else columns.header + 1 :]
-            share = _share_of_usual_rows([row for _, row in body], columns, found)
+            share = right * _share_of_usual_rows([row for _, row in body], columns, found)
             # A header with the columns says more than rows that decimal commas make equally wide.
             rank = columns.header is not None and share > 0, share
             if rank > best_rank:
@@ -351,6 +360,22 @@ def _sample_rows(
         is_cut = sum(map(len, lines)) > _SAMPLE and end > len(lines) / 2
         return rows if is_cut else []
     return rows
+
+
+def _right_rows(
+    lines: Sequence[str], found: Format, data: DataConfig
+) -> tuple[list[tuple[int, list[str]]], float]:
+    """Returns the rows of the first lines whose quotation marks are right, and their share."""
+    skipped = int(data.header) - 1 if data.header.isdigit() else 0
+    rows, wrong = [], 0
+    for line, row in split_lines(lines[skipped:], found, lenient=True):
+        if not isinstance(row, QuotingError):
+            rows.append((line + skipped, row))
+            continue
+        wrong += 1
+        if wrong > _WRONG + len(rows) / 10:
+            return [], 0.0
+    return rows, len(rows) / (len(rows) + wrong) if rows else 0.0
 
 
 def _trimmed(row: list[str], width: int) -> list[str]:

@@ -261,14 +261,15 @@ def is_table(path: Path, data: DataConfig) -> bool:
         return True
     try:
         table = open_table(path, data, with_label=False, lenient=True)
-        rows = rows_of(islice(table.blocks(_SAMPLE), 1)).rows
+        found = rows_of(islice(table.blocks(_SAMPLE), 1))
     except (InputError, UsageError):
         return False
     if table.format.kind != "table":
         return True
     # Lines of text rarely have the same number of commas, and a header or labels as well.
-    is_even = not table.counts and all(len(row) == len(table.names) for row in rows)
-    return is_even and len(table.names) > 1 and len(rows) > 1
+    is_even = not table.counts and all(len(row) == len(table.names) for row in found.rows)
+    is_even = is_even and not any(found.problems)
+    return is_even and len(table.names) > 1 and len(found.rows) > 1
 
 
 def _blocks(rows: Iterator[tuple], size: int) -> Iterator[Block]:
