@@ -1,6 +1,8 @@
 """The benchmarks import and run, and their README has the records' numbers; nothing is timed."""
 
+import asyncio
 import csv
+import os
 import sys
 import types
 from itertools import islice
@@ -232,6 +234,39 @@ def test_batches_that_are_no_multiple_are_refused(benchmark):
 )
 def test_the_other_benchmarks_import_and_have_help(benchmark, name):
     assert CliRunner().invoke(benchmark(name).main, ["--help"]).exit_code == 0
+
+
+def test_the_clients_of_the_server_compare_probabilities(benchmark):
+    serving = benchmark("serving")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 45\r\n\r\n"
+    good = b'{"predictions": [{"probabilities": [0.25, 0.75]}]}'
+    answers = [
+        head.replace(b"45", b"%d" % len(good)) + good,
+        head.replace(b"45", b"%d" % len(good)) + good.replace(b"0.25", b"0.26"),
+        head.replace(b"200 OK", b"503 Unavailable").replace(b"45", b"2") + b"{}",
+    ]
+
+    async def measured():
+        async def serve(reader, writer):
+            for answer in answers:
+                await reader.readuntil(b"]}")
+                writer.write(answer)
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            expected = {"a film": np.array([0.25, 0.75])}
+            return await serving.load(port, 1, ["a film"], expected, serving.times(3))
+
+    found = serving.summary(asyncio.run(measured()), 1.0)
+    assert (found["wrong"], found["statuses"]) == (1, {"200": 2, "503": 1})
+    assert serving.failures({"many": found}) == ["many: 1 wrong answers", "many: status 503"]
+    refused = {"wrong": 0, "statuses": {"200": 1, "429": 9}}
+    assert serving.failures({"overload": refused}) == []
+    assert serving.failures({"many": refused}) == ["many: status 429"]
+    memory = serving.memory_of(os.getpid())
+    assert 1 << 20 < memory["resident"] <= memory["peak"]
 
 
 def test_phrases_come_once_with_the_number_of_their_first_sentence(benchmark, tmp_path):
