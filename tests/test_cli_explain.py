@@ -30,6 +30,9 @@ def test_on_the_screen_and_in_files(explain, tmp_path):
         assert made.exit_code == 0 and (tmp_path / name).stat().st_size > 1000
     saved = json.loads((tmp_path / "numbers.json").read_text("utf-8"))
     assert saved["format"] == 1 and saved["explanations"] == report[:1]
+    both = explain(text, "--json", "--out", str(tmp_path / "again.html"))
+    assert json.loads(both.stdout)["explanations"] == report[:1]
+    assert (tmp_path / "again.html").is_file()
 
 
 def test_usage_errors(explain, tmp_path):
@@ -56,6 +59,8 @@ def test_a_tree(explain, tmp_path):
     assert len(report["nodes"]) == 5 and report["nodes"][0]["true_class"] == "positive"
     assert explain(tree, "--out", str(tmp_path / "tree.png")).exit_code == 0
     assert (tmp_path / "tree.png").stat().st_size > 5000
+    both = explain(tree, "--json", "--out", str(tmp_path / "tree.json"))
+    assert json.loads(both.stdout) == report
     refused = explain(tree, "--out", str(tmp_path / "tree.html"))
     assert refused.exit_code == 2 and "a tree alone" in refused.stderr
     damaged = explain("(3 (2 It) (4 works)")

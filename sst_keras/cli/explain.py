@@ -69,9 +69,10 @@ def explain(arguments: tuple[str, ...], out: str | None, as_json: bool) -> None:
     explanations = explain_texts(Predictor.load(find_model(Path(model))), lines)
     if out:
         _write(explanations, Path(out))
-        click.echo(out)
-    elif as_json:
+    if as_json:
         click.echo(to_json({"explanations": [each.to_dict() for each in explanations]}))
+    elif out:
+        click.echo(out)
     else:
         for each in explanations:
             _print(each)
@@ -95,11 +96,11 @@ def _explain_tree(model: str, lines: Sequence[str], out: str | None, as_json: bo
         save_figures({Path(out).stem: figure}, Path(out).parent, dpi=150)
     elif out:
         write_text(Path(out), to_json({"format": 1} | found.to_dict(), indent=2) + "\n")
-    elif as_json:
+    if as_json:
         click.echo(to_json(found.to_dict()))
-    if out:
+    elif out:
         click.echo(out)
-    elif not as_json:
+    else:
         names = predictor.class_names
         width = max(map(len, names))
         for span, label, prediction in zip(
