@@ -4,8 +4,14 @@ from sst_keras.serving import openapi
 from sst_keras.serving.server import Limits
 
 
+class Model:
+    def __init__(self, *signatures):
+        self.signatures = signatures
+
+
 def test_the_description_is_complete():
-    document = openapi.document({"films": {}}, Limits(texts=7, characters=9))
+    models = {"films": {3: Model("serving_default")}}
+    document = openapi.document(models, Limits(texts=7, characters=9))
     assert document["openapi"] == "3.1.0"
     text = str(document)
     for name in re.findall(r"#/components/schemas/(\w+)", text):
@@ -18,6 +24,19 @@ def test_the_description_is_complete():
     assert row["properties"]["instances"]["oneOf"][0]["maxItems"] == 7
     assert column["required"] == ["inputs"]
     assert document["components"]["schemas"]["Text"]["oneOf"][0]["maxLength"] == 9
+    assert row["properties"]["signature_name"]["enum"] == ["serving_default", ""]
+    models["films"][4] = Model("explain", "serving_default")
+    assert "['explain', 'serving_default', '']" in str(openapi.document(models, Limits()))
+    for method in ("classify", "regress"):
+        refused = document["paths"][f"/v1/models/{{name}}:{method}"]["post"]
+        assert "200" not in refused["responses"] and "400" in refused["responses"]
+    batch = document["paths"]["/api/batch"]["post"]["responses"]["200"]["content"]
+    assert list(batch) == ["text/csv", "text/tab-separated-values", "application/jsonl"]
+    assert all(
+        "403" in operation["responses"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+    )
     # Each parameter in a path is described.
     for path, methods in document["paths"].items():
         for operation in methods.values():

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from sst_keras.serving.server import Limits
 
 _VERSION = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+# Ending of a file that the server makes → its media type.
+FILES = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".jsonl": "application/jsonl"}
 _ERRORS = {
     400: "The request is malformed.",
     403: "Another site has made a browser send the request, or the host is not this server's.",
     404: "There is no such model or version.",
     413: "The body, the number of texts or a text is too large.",
-    429: "Too many texts are waiting.",
+    429: "Too many texts are waiting, or another file is being classified.",
     503: "The server is stopping.",
     504: "The answer took too long.",
 }
@@ -51,7 +53,9 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
         {**texts, "minItems": 1},
         {"type": "array", "items": named, "minItems": 1, "maxItems": limits.texts},
     ]
-    signature = {"type": "string", "enum": ["serving_default", "explain", ""]}
+    served = [model for versions in models.values() for model in versions.values()]
+    signatures = sorted({name for model in served for name in model.signatures})
+    signature = {"type": "string", "enum": [*signatures, ""]}
     row = {
         "type": "object",
         "properties": {"signature_name": signature, "instances": {"oneOf": instances}},
@@ -84,10 +88,12 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
     }  # fmt: skip
     paths: dict[str, Any] = {
         "/healthz": {"get": _operation("Whether the server answers", {"type": "object"})},
-        "/metrics": {"get": _operation("Metrics for Prometheus", None, "text/plain")},
+        "/metrics": {"get": _operation("Metrics for Prometheus", None, ("text/plain",))},
         "/openapi.json": {"get": _operation("This description", {"type": "object"})},
-        "/": {"get": _operation("A page to type reviews into", None, "text/html")},
-        "/api/models": {"get": _operation("The models and their classes", {"type": "object"})},
+        "/": {"get": _operation("A page to type reviews into", None, ("text/html",))},
+        "/api/models": {
+            "get": _operation("The versions of each model and their classes", {"type": "object"})
+        },
         "/api/explain": {"post": _explain(models, limits)},
         "/api/batch": {"post": _batch(models, limits)},
     }
@@ -95,20 +101,29 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
         ("/v1/models/{name}", [name]),
         ("/v1/models/{name}/versions/{version}", [name, version]),
     ):
-        status = _operation("The versions of a model", {"type": "object"}, errors=(400, 404))
-        metadata = _operation("The signatures of a model", {"type": "object"}, errors=(400, 404))
+        status = _operation("The versions of a model", {"type": "object"}, errors=(400, 403, 404))
+        metadata = _operation(
+            "The signatures of a model", {"type": "object"}, errors=(400, 403, 404)
+        )
         predict = _operation("Classify texts", answer, errors=tuple(_ERRORS))
         predict["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": {"oneOf": [row, column]}}},
         }
+        refused = _operation("Refused: the signatures are of :predict", None, (), tuple(_ERRORS))
+        del refused["responses"]["200"]
         for ending, method, operation in (
             ("", "get", status), ("/metadata", "get", metadata), (":predict", "post", predict),
+            (":classify", "post", refused), (":regress", "post", refused),
         ):  # fmt: skip
             paths[f"{place}{ending}"] = {method: {**operation, "parameters": parameters}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "sst_keras", "version": sst_keras.__version__},
+        "info": {
+            "title": "sst_keras",
+            "version": sst_keras.__version__,
+            "description": "With too many connections, the answer is 503 in plain text.",
+        },
         "paths": paths,
         "components": {"schemas": {"Text": text, "Error": error}},
     }
@@ -147,9 +162,9 @@ def _batch(models: Models, limits: Limits) -> dict[str, Any]:
     about = (
         f"The body is a file of at most {limits.file} bytes: CSV, TSV, JSON, JSON Lines, or a text "
         f"on each line. The ending of its name says which. The answer has its columns and rows, "
-        f"and the predictions."
+        f"and the predictions: TSV for TSV, JSON Lines for JSON Lines, and CSV for the others."
     )
-    operation = _operation("Classify a file", None, "text/csv", errors=tuple(_ERRORS))
+    operation = _operation("Classify a file", None, tuple(FILES.values()), tuple(_ERRORS))
     operation["description"] = about
     operation["parameters"] = [
         {"name": "name", "in": "query", "schema": {"type": "string", "default": "texts.csv"}},
@@ -168,10 +183,10 @@ def _batch(models: Models, limits: Limits) -> dict[str, Any]:
 def _operation(
     summary: str,
     schema: dict[str, Any] | None,
-    media: str = "application/json",
-    errors: tuple[int, ...] = (),
+    media: tuple[str, ...] = ("application/json",),
+    errors: tuple[int, ...] = (403,),
 ) -> dict[str, Any]:
-    content = {media: {"schema": schema} if schema else {}}
+    content = {each: {"schema": schema} if schema else {} for each in media}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     for status in errors:
         responses[str(status)] = {
