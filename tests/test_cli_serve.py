@@ -7,11 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
+from click.testing import CliRunner
 
+from sst_keras.cli import main
 from sst_keras.serving.export import export
+from sst_keras.serving.server import Limits
 
 
 def ask(port, path, body=None):
@@ -20,19 +24,56 @@ def ask(port, path, body=None):
         return json.load(answer)
 
 
+def started(command, log):
+    """Starts a server, and returns it with its port once it answers."""
+    with log.open("w") as file:
+        server = subprocess.Popen(command, stderr=file)
+    text = ""
+    for _ in range(600):
+        time.sleep(0.1)
+        text = log.read_text("utf-8")
+        if "Ready." in text or server.poll() is not None:
+            break
+    return server, int(re.search(r"http://127\.0\.0\.1:(\d+)/v1/models", text)[1])
+
+
+def test_the_help_says_how_long_a_batch_waits():
+    help_text = CliRunner().invoke(main, ["serve", "--help"]).output
+    assert f"waits {1000 * Limits().wait:g} ms for others" in " ".join(help_text.split())
+
+
+@pytest.mark.slow
+def test_a_signal_ends_the_file_in_progress(served_folder, tmp_path):
+    command = [sys.executable, "-m", "sst_keras", "serve", str(served_folder), "--port", "0"]
+    server, port = started([*command, "--seconds", "100"], tmp_path / "log")
+    try:
+        url = f"http://127.0.0.1:{port}/api/batch?name=a.txt"
+        content, answers = b"A long and dull film, again and again.\n" * 400_000, []
+
+        def ask():
+            try:
+                urllib.request.urlopen(url, content, timeout=100)
+            except urllib.error.HTTPError as error:
+                answers.append((error.code, json.load(error)["error"]))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(3)  # it has arrived, and is being classified
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+        asking.join(10)
+        assert answers == [(503, "The server is stopping.")]
+    finally:
+        server.kill()
+
+
 @pytest.mark.slow
 def test_it_answers_and_ends_after_what_it_has_accepted(trained_run, tmp_path):
     folder = export(trained_run, tmp_path / "films" / "1")
     command = [sys.executable, "-m", "sst_keras", "serve", str(folder.parent), "--port", "0"]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(command, stderr=log)
+    server, port = started(command, tmp_path / "log")
     try:
-        for _ in range(600):
-            time.sleep(0.1)
-            text = (tmp_path / "log").read_text("utf-8")
-            if "Ready." in text or server.poll() is not None:
-                break
-        port = int(re.search(r"films, version 1: http://127\.0\.0\.1:(\d+)/v1/models", text)[1])
+        assert "films, version 1: http://" in (tmp_path / "log").read_text("utf-8")
         assert ask(port, "/healthz")["status"] == "ok"
         url = "/v1/models/films:predict"
         assert len(ask(port, url, {"instances": ["Not bad."]})["predictions"]) == 1

@@ -1,5 +1,6 @@
 """What the server answers beyond TensorFlow Serving's API."""
 
+import asyncio
 import base64
 import csv
 import gzip
@@ -103,8 +104,8 @@ def test_a_long_text_has_an_answer_without_effects(client, monkeypatch):
 
 def test_one_of_several_models_has_to_be_named(two_models):
     models = two_models.get("/api/models").json()
-    assert [(each["model"], each["versions"]) for each in models["models"]] == [
-        ("books", [3]), ("films", [3]),
+    assert [(each["model"], each["version"]) for each in models["models"]] == [
+        ("books", 3), ("films", 3),
     ]  # fmt: skip
     assert models["models"][0]["class_names"][0] == "very negative"
     assert models["limits"]["texts"] == 5
@@ -222,6 +223,57 @@ def test_only_under_its_own_names(served_folder, client, host, status):
         assert found.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://films.example", 200), ("https://FILMS.example:8443", 200),
+        ("https://evil.example", 403), ("http://localhost:3000", 403), ("null", 403),
+    ],
+)  # fmt: skip
+def test_a_page_behind_a_proxy_may_ask(client, origin, status):
+    models = client.app.state.server.models
+    with TestClient(create_app(models, LIMITS, {"localhost"}, [" Films.Example"])) as proxied:
+        for host in ("localhost:8501", "films.EXAMPLE"):
+            headers = {"Host": host, "Origin": origin}
+            answer = proxied.post("/api/explain", json={"texts": ["a"]}, headers=headers)
+            assert answer.status_code == status
+
+
+def test_a_slow_upload_keeps_no_other_file_waiting(client):
+    app = create_app(client.app.state.server.models, LIMITS)
+
+    async def ask(receive):
+        scope = {
+            "type": "http", "method": "POST", "path": "/api/batch", "headers": [],
+            "query_string": b"name=a.txt",
+        }  # fmt: skip
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        await app(scope, receive, send)
+        return sent[0]["status"]
+
+    async def both():
+        begun, whole = asyncio.Event(), [{"type": "http.request", "body": b"Good.\n"}]
+
+        async def slow():
+            begun.set()
+            await asyncio.Event().wait()
+
+        async def fast():
+            return whole.pop() if whole else await asyncio.Event().wait()
+
+        first = asyncio.create_task(ask(slow))
+        await begun.wait()
+        status = await ask(fast)
+        first.cancel()
+        return status
+
+    assert asyncio.run(both()) == 200
+
+
 def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
     go_on, has_started = threading.Event(), threading.Event()
     score, api = scoring.score_table, client.app.state.server.api
@@ -237,6 +289,7 @@ def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
 
     monkeypatch.setattr("sst_keras.serving.api.score_table", slow)
     monkeypatch.setattr(api.server, "limits", replace(LIMITS, seconds=0.02))
+    monkeypatch.setattr("sst_keras.serving.api._PATIENCE", 0.1)
     answers = []
     url = "/api/batch?name=a.txt"
     first = threading.Thread(target=lambda: answers.append(client.post(url, content=b"a\n")))
@@ -246,10 +299,12 @@ def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
     first.join(20)
     assert answers[0].status_code == 504
     monkeypatch.setattr(api.server, "limits", LIMITS)
+    monkeypatch.setattr("sst_keras.serving.api._PATIENCE", 20)
+    second = threading.Thread(target=lambda: answers.append(client.post(url, content=b"b\n")))
+    second.start()  # and waits for the first, which nobody waits for
     go_on.set()
-    while client.post(url, content=b"b\n").status_code == 429:  # until the first has noticed
-        pass
-    assert client.post(url, content=b"b\n").status_code == 200
+    second.join(20)
+    assert answers[1].status_code == 200
 
 
 def test_only_the_page_itself_may_run(client):
@@ -261,6 +316,48 @@ def test_only_the_page_itself_may_run(client):
     assert f"script-src 'sha256-{digest}';" in policy
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy
     assert "://" not in answer.text and " style=" not in answer.text
+
+
+DIGITS = "9" * 5000  # more than Python reads as a number
+PIECES = [
+    "&#", "&#x", "&", DIGITS, ";", "b'", "['", "']", '"', "'", "\\", "\\n", "<br>", "</b>", ",",
+    "\t", "\n", "text", "{", "}", ": ", "Good.", "é", "\x00", "=", "__label__",
+]  # fmt: skip
+MADE = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+
+
+@pytest.fixture(scope="module")
+def large(client):
+    """A server that takes larger texts and files."""
+    limits = replace(LIMITS, body=1 << 20, file=1 << 20, characters=20_000, padded=1 << 22)
+    with TestClient(create_app(client.app.state.server.models, limits)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("entity", [f"&#{DIGITS};", f"&#x{DIGITS};"])
+def test_a_number_of_thousands_of_digits_has_an_answer(large, entity):
+    answer = large.post("/api/batch?name=a.csv", content=f"text\nGood. {entity}\n")
+    assert answer.status_code == 200 and answer.headers["x-rows-not-classified"] == "0"
+    url = f"/api/batch?name=a.csv&text_column={DIGITS}"
+    assert large.post(url, content=REVIEWS.encode()).status_code == 400
+
+
+@hypothesis.settings(
+    max_examples=60, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(
+    text=MADE,
+    head=st.sampled_from(["", "text\n", "id,text\n", '{"text": "', "[", "__label__1 a\n"]),
+    column=st.sampled_from(["", "1", "text", DIGITS]),
+    ending=st.sampled_from(["csv", "tsv", "jsonl", "json", "txt"]),
+)
+def test_whatever_a_text_is_has_an_answer(large, text, head, column, ending):
+    body = {"texts": [text], "effects": False}
+    status = large.post("/api/explain", json=body).status_code
+    assert status in (200, 400, 413)
+    url = f"/api/batch?name=a.{ending}" + (f"&text_column={column}" if column else "")
+    status = large.post(url, content=(head + text).encode()).status_code
+    assert status in (200, 400, 413)
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.lists(st.text())

@@ -49,6 +49,27 @@ def test_attention_is_padded_to_the_longest_text_of_the_request(client):
     assert len(second["tokens"]) == 6
 
 
+def test_an_answer_does_not_depend_on_the_requests_beside_it(client, monkeypatch):
+    url, batcher = "/v1/models/films:predict", client.app.state.server.batchers["films", 3]
+    answer, sizes = batcher._answer, []
+
+    def counted(texts, signature):
+        sizes.append(len(texts))
+        return answer(texts, signature)
+
+    monkeypatch.setattr(batcher, "_answer", counted)
+    monkeypatch.setattr(batcher, "wait", 1.0)
+    bodies = [
+        {"signature_name": "explain", "instances": [text]} for text in ("Not bad.", "very " * 9)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda body: client.post(url, json=body).json(), bodies))
+    assert sizes == [2]
+    (short,), (long,) = (each["predictions"] for each in answers)
+    assert short["tokens"] == ["Not", "bad", "."] and long["tokens"] == ["very"] * 9
+    assert len(short["attention"]) == 3 and sum(short["attention"]) == pytest.approx(1)
+
+
 def test_all_test_sentences_as_evaluate_labels_them(client, trained_run, served_folder):
     split = load_corpus(trained_run.pipeline.data).test
     expected = Classifier.load(trained_run).probabilities(split).argmax(axis=1)
@@ -70,6 +91,13 @@ def test_status_and_metadata(client):
         text = signatures["explain"]["inputs"]["text"]
         assert (text["dtype"], text["tensor_shape"]["dim"][0]["size"]) == ("DT_STRING", "-1")
         assert signatures["explain"]["method_name"] == "tensorflow/serving/predict"
+
+
+def test_heads_are_those_of_gets(client):
+    for url in ("/v1/models/films", "/v1/models/films/metadata", "/healthz"):
+        assert client.head(url).status_code == 200
+        assert client.head(url, headers={"Origin": "https://a.example"}).status_code == 200
+    assert client.head("/v1/models/other").status_code == 404
 
 
 @pytest.mark.parametrize(

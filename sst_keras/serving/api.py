@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.explanation import Explanation, Occlusion
+from sst_keras.serving.openapi import FILES
 from sst_keras.serving.registry import ServedModel
 from sst_keras.serving.rest import DEFAULT, RequestError, parse_object
 from sst_keras.serving.scoring import BLANK, NOT_CLASSIFIED, score_table
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
 _PAGE = Path(__file__).with_name("page.html")
 _KEYS = {"texts": list, "model": str, "version": int, "effects": bool}
 _KINDS = {list: "a list of texts", str: "a string", int: "a number", bool: "true or false"}
-_MEDIA = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".jsonl": "application/jsonl"}
 _DIGITS = 6
 _GZIP = b"\x1f\x8b"
 _MOST_COLUMNS = 1000
 _GROWTH = 8  # how much larger than the limit of files an answer may be
 _POLL = 0.5  # seconds
+_BLOCK = 512  # rows of a file, after which it can be stopped
+_PATIENCE = 5.0  # seconds that a file waits for the one before, which may be stopping
 FILE_TIMES = 10  # how much longer than others a request with a file may take
 
 
@@ -47,14 +49,18 @@ class Api:
         self.server = server
         # One file at a time, beside the batches of other requests.
         self.files = ThreadPoolExecutor(1, thread_name_prefix="file")
-        self._stop: threading.Event | None = None  # of the file in progress
+        self._slot = asyncio.Lock()  # of the file in progress
+        self._stop = threading.Event()  # its own
         self._page = _PAGE.read_text("utf-8")
         self._policy = _policy(self._page)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stops the file in progress, if there is one."""
-        if self._stop:
-            self._stop.set()
+        self._stop.set()
+
+    def close(self) -> None:
+        """Stops the file in progress, and waits until it has."""
+        self.stop()
         self.files.shutdown()
 
     async def page(self, request: Request) -> Response:
@@ -68,16 +74,16 @@ class Api:
         return HTMLResponse(self._page, headers=headers)
 
     async def models(self, request: Request) -> Response:
-        """Lists the models, with their classes, and the limits of requests."""
+        """Lists the versions of each model, with their classes, and the limits of requests."""
         models = [
             {
                 "model": name,
-                "versions": sorted(versions, reverse=True),
-                "class_names": newest.predictor.class_names,
-                "has_attention": newest.predictor.has_attention,
+                "version": version,
+                "class_names": model.predictor.class_names,
+                "has_attention": model.predictor.has_attention,
             }
             for name, versions in sorted(self.server.models.items())
-            for newest in [versions[max(versions)]]
+            for version, model in sorted(versions.items(), reverse=True)
         ]
         limits = self.server.limits
         shown = ("texts", "characters", "occluded", "file")
@@ -171,18 +177,18 @@ class Api:
             raise RequestError(
                 400, f"Expected a name ending in {', '.join((*TABLES, '.txt'))}: ?name=reviews.csv"
             )
-        if self._stop:
-            raise RequestError(429, "Another file is being classified. Try again in a minute.")
-        self._stop = stop = threading.Event()
         seconds = FILE_TIMES * limits.seconds
+        body = await self.server.body(request, limits.file, seconds)
         try:
-            body = await self.server.body(request, limits.file, seconds)
-            job = _File(model, body, name, ending, query.get("text_column", ""), limits, stop)
-            future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
-        except BaseException:
-            self._stop = None
-            raise
-        future.add_done_callback(lambda _: setattr(self, "_stop", None))
+            async with asyncio.timeout(_PATIENCE):
+                await self._slot.acquire()
+        except TimeoutError:
+            message = "Another file is being classified. Try again in a minute."
+            raise RequestError(429, message) from None
+        self._stop = stop = threading.Event()
+        job = _File(model, body, name, ending, query.get("text_column", ""), limits, stop)
+        future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
+        future.add_done_callback(lambda _: self._slot.release())
         made = await self._awaited(request, future, stop, seconds)
         request.state.texts = made.rows
         self.server.metrics.texts.inc(made.rows)
@@ -192,7 +198,7 @@ class Api:
             "X-Rows-Not-Classified": str(made.not_classified),
             "X-Notes": quote(" ".join(made.notes)),
         }
-        return Response(made.content, media_type=_MEDIA[made.ending], headers=headers)
+        return Response(made.content, media_type=FILES[made.ending], headers=headers)
 
     async def _awaited(
         self, request: Request, future: asyncio.Future, stop: threading.Event, seconds: float
@@ -264,6 +270,7 @@ class _File(NamedTuple):
                         f"Expected at most {_MOST_COLUMNS:,} columns. Received: "
                         f"{len(table.names):,}.",
                     )
+                table.block_rows = _BLOCK
                 part = out.with_name(f"{out.name}.part")
                 rows = score_table(
                     self.model.predictor, table, out,
@@ -275,8 +282,8 @@ class _File(NamedTuple):
                 if error.setting == "data.text_column":
                     message += " The query names the column: &text_column=NAME"
                 raise RequestError(400, message) from None
-            except _Stopped:
-                raise RequestError(504, "The file took too long.") from None
+            except _Stopped:  # or nobody waits for this answer
+                raise RequestError(503, "The server is stopping.") from None
             bad, _ = table.counts.pop(NOT_CLASSIFIED, (0, []))
             notes = [note.replace(path.name, self.name) for note in table.notes()]
             return _Classified(out.read_bytes(), made, rows, bad, notes)

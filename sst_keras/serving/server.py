@@ -44,6 +44,7 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18}))?"
 _METHOD = re.compile(rf"{_MODEL}:(?P<method>predict|classify|regress)", re.IGNORECASE)
 _METADATA = re.compile(rf"{_MODEL}/metadata", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
+_READING = ("GET", "HEAD")  # methods
 _SHOWN = 200  # characters of a name in a message
 
 
@@ -105,8 +106,15 @@ class _Metrics:
 class Server:
     """The handlers of requests, and what they share."""
 
-    def __init__(self, models: Models, limits: Limits, hosts: frozenset[str] = frozenset()) -> None:
-        self.models, self.limits, self.hosts, self.metrics = models, limits, hosts, _Metrics()
+    def __init__(
+        self,
+        models: Models,
+        limits: Limits,
+        hosts: frozenset[str] = frozenset(),
+        proxies: frozenset[str] = frozenset(),
+    ) -> None:
+        self.models, self.limits, self.metrics = models, limits, _Metrics()
+        self.hosts, self.proxies = hosts, proxies
         # TensorFlow itself uses all cores for a batch.
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="model")
         self.batchers: dict[tuple[str, int], Batcher] = {}
@@ -140,11 +148,12 @@ class Server:
         path = request.url.path
         if request.method == "POST" and (found := _METHOD.fullmatch(path)):
             return await self._predict(request, **found.groupdict())
-        if request.method == "GET" and (found := _METADATA.fullmatch(path)):
+        is_get = request.method in _READING
+        if is_get and (found := _METADATA.fullmatch(path)):
             name, version = found.group("name", "version")
             model = self.model(name, int(version) if version else None)
             return JSONResponse(metadata_response(model.name, model.version, model.signatures))
-        if request.method == "GET" and (found := _STATUS.fullmatch(path)):
+        if is_get and (found := _STATUS.fullmatch(path)):
             return self._status(**found.groupdict())
         raise RequestError(400, f"Malformed request: {request.method} {path[:200]}")
 
@@ -275,15 +284,20 @@ def _column(rows: Sequence[Any]) -> np.ndarray:
 
 
 def create_app(
-    models: Models, limits: Limits | None = None, hosts: Collection[str] = ()
+    models: Models,
+    limits: Limits | None = None,
+    hosts: Collection[str] = (),
+    proxies: Collection[str] = (),
 ) -> Starlette:
     """Returns the application; the models are loaded when it starts.
 
     It refuses what other sites make a browser send: requests that change nothing but take time. If
-    there are `hosts`, it answers under these names only, so that no other site can take the name of
-    this machine.
+    there are `hosts`, it answers under these names and those of `proxies` only, so that no other
+    site can take the name of this machine. A page of a proxy may ask, even if the proxy does not
+    pass its own name on as the host.
     """
-    server = Server(models, limits or Limits(), frozenset(hosts))
+    hosts, proxies = (frozenset(name.strip().lower() for name in each) for each in (hosts, proxies))
+    server = Server(models, limits or Limits(), hosts | proxies if hosts else hosts, proxies)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -329,7 +343,7 @@ def _watched(
     async def watched(request: Request) -> Response:
         started = time.perf_counter()
         try:
-            _check_origin(request, server.hosts)
+            _check_origin(request, server)
             response = await handle(request)
         except RequestError as error:
             # Bytes of a file that are not UTF-8 are halves of surrogate pairs.
@@ -348,16 +362,16 @@ def _watched(
     return watched
 
 
-def _check_origin(request: Request, hosts: frozenset[str]) -> None:
+def _check_origin(request: Request, server: Server) -> None:
     """Refuses requests of other sites, which a browser of this machine may send."""
     host = request.headers.get("host", "")
-    if hosts and _name(host) not in hosts:
-        raise RequestError(403, f"Expected one of the hosts {', '.join(sorted(hosts))}.")
-    if request.method == "GET":
+    if server.hosts and _name(host) not in server.hosts:
+        raise RequestError(403, f"Expected one of the hosts {', '.join(sorted(server.hosts))}.")
+    if request.method in _READING:
         return
-    origin = request.headers.get("origin", "")
-    from_elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
-    if from_elsewhere or (origin and origin.partition("://")[2] != host):
+    site = request.headers.get("origin", "").partition("://")[2]
+    is_own = "origin" not in request.headers or site == host or _name(site) in server.proxies
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") or not is_own:
         raise RequestError(403, "Expected a request of this server's own page, or of no page.")
 
 
