@@ -211,3 +211,68 @@ def test_the_same_text_again_removes_no_earlier_one(page):
     page.locator("#text").press("Control+Enter")
     page.wait_for_timeout(400)
     assert page.locator("#history button").count() == 2
+
+
+def history(page, count):
+    expect(page.locator("#history button")).to_have_count(count)
+    return page.locator("#history button span:first-child").all_inner_texts()
+
+
+def test_only_typing_that_goes_on_replaces_an_earlier_text(page):
+    def settled(text):
+        typed(page, text)
+        page.locator("#text").press("Control+Enter")
+        expect(page.locator("#history button").first).to_contain_text(text)
+
+    settled("I loved it")
+    settled("I loved it a lot")
+    assert history(page, 1) == ["I loved it a lot"]
+    settled("I")  # after everything was selected
+    assert history(page, 2) == ["I", "I loved it a lot"]
+    settled("Good")
+    settled("Bad")
+    page.locator("#history button").nth(1).click()
+    expect(page.locator("#history button").first).to_contain_text("Good")
+    assert history(page, 4) == ["Good", "Bad", "I", "I loved it a lot"]
+    settled("Good film")  # which goes on after a click
+    assert history(page, 5)[:2] == ["Good film", "Good"]
+    page.locator("#history button").nth(1).click()
+    expect(page.locator("#history button").first).not_to_contain_text("film")
+    assert history(page, 5)[:2] == ["Good", "Good film"]
+
+
+def test_versions_of_a_model_may_have_different_classes(page):
+    classes = {2: ["no", "yes"], 1: ["-1", "0", "1"]}
+    models = [
+        {"model": "m", "version": version, "class_names": names, "has_attention": True}
+        for version, names in classes.items()
+    ]
+    limits = {"texts": 5, "characters": 100, "occluded": 9, "file": 99}
+    page.route(
+        "**/api/models", lambda route: route.fulfill(json={"models": models, "limits": limits})
+    )
+
+    def explain(route):
+        names = classes[route.request.post_data_json["version"]]
+        found = {"class_name": names[0], "probabilities": dict.fromkeys(names, 1 / len(names))}
+        found |= {"tokens": ["a"], "attention": [1.0]}
+        route.fulfill(json={"explanations": [found]})
+
+    page.route("**/api/explain", explain)
+    page.reload()
+    typed(page, "a")
+    for version, names in classes.items():
+        page.select_option("#model", label=f"m, version {version}")
+        expect(page.locator("#bars li")).to_have_count(len(names))
+        assert page.locator("#bars li span:first-child").all_inner_texts() == names
+
+
+def test_a_second_file_takes_the_place_of_the_first(page):
+    long = b"text\n" + b"A long and dull film, again and again.\n" * 200_000
+    with page.expect_request("**/api/batch*"):
+        page.set_input_files("#file", files=[{"name": "a.csv", "mimeType": "", "buffer": long}])
+    page.wait_for_timeout(1500)  # it has arrived, and is being classified
+    assert page.inner_text("#file-state") == "Classifying …"
+    short = {"name": "b.csv", "mimeType": "", "buffer": b"text\nb\n"}
+    page.set_input_files("#file", files=[short])
+    expect(page.locator("#file-state")).to_have_text("1 row.", timeout=20_000)
