@@ -269,6 +269,39 @@ def test_the_clients_of_the_server_compare_probabilities(benchmark):
     assert 1 << 20 < memory["resident"] <= memory["peak"]
 
 
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_wrong_answers_fail_the_benchmark_of_the_server(benchmark, monkeypatch, tmp_path, wrong):
+    serving = benchmark("serving")
+    options = []
+
+    def start(export, log, *given):
+        options.append(given)
+        return None, 1
+
+    async def load(port, clients, *others):
+        client = serving.Client(port, [], [1.0], serving.Counter({200: 1}), wrong)
+        return [client] * clients
+
+    async def recovery(*others):
+        return 0.1
+
+    class Predictor:
+        def answers(self, texts, signature):
+            return [{"probabilities": None}] * len(texts)
+
+    for name, fake in (("start", start), ("stop", lambda server: 0), ("load", load)):
+        monkeypatch.setattr(serving, name, fake)
+    monkeypatch.setattr(serving, "recovery", recovery)
+    monkeypatch.setattr(serving.records, "RESULTS", tmp_path)
+    monkeypatch.setattr("sst_keras.serving.prediction.Predictor.load", lambda export: Predictor())
+    result = CliRunner().invoke(serving.main, ["x", "--clients", "64"])
+    assert result.exit_code == wrong, result.output
+    # A queue and a batch, a quarter of the clients in all.
+    assert options == [(), ("--queue", "8", "--batch", "8")]
+    (record,) = serving.records.read("serving")
+    assert record["overload"]["recovery_seconds"] == 0.1
+
+
 def test_phrases_come_once_with_the_number_of_their_first_sentence(benchmark, tmp_path):
     trees = tmp_path / "train.txt"
     trees.write_text("(3 (2 A) (3 film))\n(4 (4 Good) (3 film))\n(0 Bad)\n")
