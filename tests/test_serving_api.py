@@ -307,6 +307,13 @@ def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
     assert answers[1].status_code == 200
 
 
+def test_no_file_is_classified_once_the_server_is_stopping(client):
+    with TestClient(create_app(client.app.state.server.models, LIMITS)) as stopping:
+        stopping.app.state.server.api.stop()
+        answer = stopping.post("/api/batch?name=a.txt", content=b"a\n")
+    assert answer.status_code == 503 and "is stopping" in answer.json()["error"]
+
+
 def test_only_the_page_itself_may_run(client):
     answer = client.get("/")
     assert answer.headers["content-type"].startswith("text/html")

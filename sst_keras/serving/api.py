@@ -7,7 +7,6 @@ import base64
 import hashlib
 import re
 import tempfile
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,12 +49,15 @@ class Api:
         # One file at a time, beside the batches of other requests.
         self.files = ThreadPoolExecutor(1, thread_name_prefix="file")
         self._slot = asyncio.Lock()  # of the file in progress
-        self._stop = threading.Event()  # its own
+        # Its own. A signal sets it, so it must have no lock, as those of `threading` have.
+        self._stop = asyncio.Event()
+        self._is_stopping = False
         self._page = _PAGE.read_text("utf-8")
         self._policy = _policy(self._page)
 
     def stop(self) -> None:
-        """Stops the file in progress, if there is one."""
+        """Stops the file in progress, if there is one, and those that wait for it."""
+        self._is_stopping = True
         self._stop.set()
 
     def close(self) -> None:
@@ -185,7 +187,9 @@ class Api:
         except TimeoutError:
             message = "Another file is being classified. Try again in a minute."
             raise RequestError(429, message) from None
-        self._stop = stop = threading.Event()
+        self._stop = stop = asyncio.Event()
+        if self._is_stopping:
+            stop.set()
         job = _File(model, body, name, ending, query.get("text_column", ""), limits, stop)
         future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
         future.add_done_callback(lambda _: self._slot.release())
@@ -201,7 +205,7 @@ class Api:
         return Response(made.content, media_type=FILES[made.ending], headers=headers)
 
     async def _awaited(
-        self, request: Request, future: asyncio.Future, stop: threading.Event, seconds: float
+        self, request: Request, future: asyncio.Future, stop: asyncio.Event, seconds: float
     ) -> _Classified:
         """Waits for a file, and stops it if it takes too long or its client has gone."""
         try:
@@ -246,7 +250,7 @@ class _File(NamedTuple):
     ending: str
     text_column: str
     limits: Limits
-    stop: threading.Event
+    stop: asyncio.Event
 
     def classified(self) -> _Classified:
         """Classifies the file; one that cannot be read raises a `RequestError`."""
