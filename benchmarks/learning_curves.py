@@ -169,7 +169,7 @@ def main(files: Sequence[Path], earlier: str, sizes: str, seeds: int) -> None:
             for record in records.read(NAME)
             if record["earlier_run"]["fingerprint"] == fingerprint
         }
-    sets = {path.stem: [path] for path in files}
+    sets = {path.stem.removesuffix("_labelled"): [path] for path in files}
     if len(files) > 1:
         sets["all"] = list(files)
     for name, paths in sets.items():

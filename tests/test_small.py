@@ -15,7 +15,7 @@ NOT_NEGATIVE = (
     "Not bad.", "It's not a bad film at all.", "Far from boring.", "I can't say I hated it.",
 )  # fmt: skip
 NOT_POSITIVE = ("Not good.", "It's not a great film.", "Hardly a masterpiece.")
-MISTAKEN = {"Far from boring.", "I can't say I hated it."}  # README names them
+MISTAKEN = {"I can't say I hated it."}  # README names it
 
 
 @pytest.fixture(scope="module")
