@@ -100,18 +100,23 @@ def score(
 def scores() -> dict[tuple[str, int], dict[str, list[float]]]:
     """Returns the test accuracies over seeds by set and number of texts, and by start.
 
-    They are those from the last earlier run that has records.
+    They are those from the last earlier run that has records, of seeds with all that is trained.
     """
     rows = records.read(NAME)
     last = rows[-1]["earlier_run"]["fingerprint"]
-    best: dict[tuple, tuple[float, float]] = {}  # of several recipes
+    by_seed: dict[tuple, dict[tuple[str, str], tuple[float, float]]] = {}
     for row in rows:
         if row["earlier_run"]["fingerprint"] == last:
-            key = tuple(row[name] for name in _KEY[:-1])
-            best[key] = max(best.get(key, (-1, 0)), (row["dev"], row["test"]), key=itemgetter(0))
+            scores_of = by_seed.setdefault(tuple(row[name] for name in _KEY[:3]), {})
+            scores_of[row["start"], row["recipe"]] = row["dev"], row["test"]
     found: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for (name, texts, _, start), (_, test) in best.items():
-        found.setdefault((name, texts), {}).setdefault(start, []).append(test)
+    for (name, texts, _), of in by_seed.items():
+        if set(of) != set(_TRAINED):
+            continue
+        sides = found.setdefault((name, texts), {start: [] for start in STARTS})
+        for start in STARTS:
+            best = max((of[key] for key in _TRAINED if key[0] == start), key=itemgetter(0))
+            sides[start].append(best[1])
     return found
 
 

@@ -32,6 +32,7 @@ import records
 TOLERANCE = 1e-5  # of a probability
 FIRST = 10_000  # requests, after which the memory of the server should not grow
 CLIENTS = 64  # that measure the memory
+RECOVERY = 30.0  # seconds, after which it has failed
 
 Expected = Mapping[str, np.ndarray]  # text → probabilities
 
@@ -96,9 +97,10 @@ def times(number: int) -> Callable[[], bool]:
 
 
 async def recovery(port: int, texts: list[str], expected: Expected) -> float:
-    """Returns the seconds until the first answer that is no refusal."""
+    """Returns the seconds until the first answer that is no refusal, at most `RECOVERY`."""
     started, client = time.perf_counter(), Client(port, texts)
-    await client.ask(expected, lambda: not client.statuses[200], 0)
+    end = started + RECOVERY
+    await client.ask(expected, lambda: not client.statuses[200] and time.perf_counter() < end, 0)
     return time.perf_counter() - started
 
 
@@ -135,6 +137,10 @@ def failures(measured: dict[str, dict]) -> list[str]:
             found.append(f"{name}: {each['wrong']} wrong answers")
         if others := {*each["statuses"]} - allowed:
             found.append(f"{name}: status {', '.join(sorted(others))}")
+        if name == "overload" and "429" not in each["statuses"]:
+            found.append("overload: no request was refused")
+        if each.get("recovery_seconds", 0) >= RECOVERY:
+            found.append(f"{name}: no answer within {RECOVERY:.0f} s after it")
     return found
 
 

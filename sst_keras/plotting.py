@@ -3,6 +3,7 @@
 The `plot_` functions do not change matplotlib's state: `plot_history(...).savefig("history.png")`.
 """
 
+import functools
 import logging
 import textwrap
 import warnings
@@ -371,7 +372,8 @@ def save_figures(figures: Mapping[str, Figure], folder: Path, dpi: int) -> list[
 def new_figure(what: str, title: str, width: float, height: float) -> Figure:
     """Returns a figure with a heading of `what` and `title`; further lines make it higher."""
     fitting = int(width / _inches(1, 11))
-    lines = [*textwrap.wrap(what, fitting), *textwrap.wrap(title, fitting)]
+    wrap = functools.partial(textwrap.wrap, width=fitting, break_on_hyphens=False)
+    lines = [*wrap(what), *wrap(title)]
     height += 0.2 * max(len(lines) - 1, 0)
     figure = Figure((width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     if lines:

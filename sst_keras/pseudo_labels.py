@@ -105,7 +105,7 @@ class PseudoLabels:
     def seen_by_teachers(self) -> np.ndarray:
         """Returns uint64[texts], the keys of the texts that the teachers were trained on.
 
-        It is empty for a folder that does not say it, as those of earlier versions.
+        It is empty for a folder that does not say it, such as those of earlier versions.
         """
         import numpy as np
 

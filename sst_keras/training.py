@@ -209,7 +209,7 @@ def _seen_before(known: Mapping[str, np.ndarray], corpus: Corpus) -> tuple[str, 
             if count := int(np.isin(split.texts.keys(), keys).sum()):
                 notes.append(
                     f"{what} {count:,} of the {len(split):,} texts of {name}: the scores on {name} "
-                    f"are too good."
+                    f"may be too good."
                 )
     return tuple(notes)
 

@@ -264,6 +264,11 @@ def test_the_clients_of_the_server_compare_probabilities(benchmark):
     assert serving.failures({"many": found}) == ["many: 1 wrong answers", "many: status 503"]
     refused = {"wrong": 0, "statuses": {"200": 1, "429": 9}}
     assert serving.failures({"overload": refused}) == []
+    assert serving.failures({"overload": refused | {"recovery_seconds": 31.0}}) == [
+        "overload: no answer within 30 s after it"
+    ]
+    lazy = {"wrong": 0, "statuses": {"200": 10}}
+    assert serving.failures({"overload": lazy}) == ["overload: no request was refused"]
     assert serving.failures({"many": refused}) == ["many: status 429"]
     memory = serving.memory_of(os.getpid())
     assert 1 << 20 < memory["resident"] <= memory["peak"]
@@ -279,7 +284,8 @@ def test_wrong_answers_fail_the_benchmark_of_the_server(benchmark, monkeypatch, 
         return None, 1
 
     async def load(port, clients, *others):
-        client = serving.Client(port, [], [1.0], serving.Counter({200: 1}), wrong)
+        statuses = {200: 1, 429: 1} if options[-1] else {200: 1}  # overloaded
+        client = serving.Client(port, [], [1.0], serving.Counter(statuses), wrong)
         return [client] * clients
 
     async def recovery(*others):

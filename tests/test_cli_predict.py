@@ -13,6 +13,9 @@ import sst_keras
 from sst_keras import files
 from sst_keras.cli import main
 from sst_keras.cli.predict import model_and_texts
+from sst_keras.serving.scoring import score_table
+from sst_keras.settings import DataConfig
+from sst_keras.tables.reading import open_table
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +250,21 @@ def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
     for again in (predict(*arguments), predict("--out", str(out), text="Good.\n")):
         assert again.exit_code == 2 and "standard input" in again.stderr
     assert (tmp_path / "out.csv.part").read_text("utf-8") == "text\n"
+
+
+def test_an_error_in_the_first_block_leaves_nothing(tmp_path):
+    class Broken:
+        class_names = ("bad", "good")
+
+        def predict(self, texts, explain):
+            raise KeyboardInterrupt
+
+    (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
+    table = open_table(tmp_path / "in.csv", DataConfig(), with_label=False, lenient=True)
+    for name in ("out.csv", "out.jsonl"):
+        with pytest.raises(KeyboardInterrupt):
+            score_table(Broken(), table, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 KILLED = """

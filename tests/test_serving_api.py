@@ -296,6 +296,10 @@ def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):
     first.start()
     assert has_started.wait(20)
     assert client.post(url, content=b"b\n").status_code == 429
+    with monkeypatch.context() as few:
+        few.setattr("sst_keras.serving.api._MOST_FILES", 1)  # before its body is read
+        few.setattr("sst_keras.serving.server.Server.body", None)
+        assert client.post(url, content=b"b\n").status_code == 429
     first.join(20)
     assert answers[0].status_code == 504
     monkeypatch.setattr(api.server, "limits", LIMITS)

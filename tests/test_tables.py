@@ -185,13 +185,55 @@ def test_a_wrong_quotation_mark_is_the_problem_of_its_row(tmp_path, bad, lines, 
         wrong = wrong[:-1]
         assert found.rows[place + 1] == ["and without a number", ""]
     assert found.lines == list(range(2, len(rows) + 2))
+    assert found.rows[place] == bad[0].split(",", 1)  # nothing of it is lost
     assert with_problems(found) == list(wrong)
     assert "the quotation marks are wrong" in found.problems[place]
     assert f"Received: {bad[0]!r}" in found.problems[place]
-    assert list(filter(None, found.texts)) == [f'good, "film" {"x" * 1000}'] * 300
+    pairs = zip(found.texts, found.problems, strict=True)
+    right = [text for text, problem in pairs if text and not problem]
+    assert right == [f'good, "film" {"x" * 1000}'] * 300
     strict = open_table(path, DataConfig(), with_label=False)
     with pytest.raises(InputError, match=f"line {place + 2}: the quotation marks are wrong"):
         rows_of(strict.blocks())
+
+
+TWO_LINES = ['"line one, ok\nline two",1'] * 50
+BROKEN = ['"a "bad" start\nand its second line",1']
+ONE_COLUMN = [f'"line one\nline two {number}"' for number in range(50)]
+PLAIN = [f"{number},a plain row of text number {number}" for number in range(12_000)]
+QUOTED = [f'{number},"good, but long"' for number in range(1000)]
+ESCAPED = [f'{number},"he said \\"x\\", and"' for number in range(500)]
+LATE = [f'7,"so" bad {"x" * 300_000}']  # beyond the first lines
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "expected"),
+    [
+        ("text,label", [*TWO_LINES, *BROKEN, *TWO_LINES], ("double", 102, 1)),
+        ("text", [*ONE_COLUMN, '"a "bad" one"', *ONE_COLUMN], ("double", 101, 1)),
+        ("text", ["a text"] * 50 + ['"Stray', "and others", 'end"'], ("none", 53, 0)),
+        ("id,text", [*PLAIN, *QUOTED, *LATE, *QUOTED], ("double", 14_001, 1)),
+        ("id,text", [*QUOTED * 10, *ESCAPED, *LATE], ("backslash", 10_501, 1)),
+    ],
+    ids=["a label", "one column", "strays", "quotes come late", "escapes come late"],
+)
+def test_a_wrong_quotation_mark_does_not_change_how_others_are_read(
+    tmp_path, header, rows, expected
+):
+    path = write_csv(tmp_path / "x.csv", rows, header)
+    table = open_table(path, DataConfig(), with_label=False, lenient=True)
+    found = rows_of(table.blocks())
+    assert (table.format.quoting, len(found.rows), len(with_problems(found))) == expected
+
+
+def test_wrong_quotation_marks_cost_few_lines(monkeypatch):
+    monkeypatch.setattr(formats, "_LONGEST_ROW", 400)
+    lines = ['x",b,"y\n'] * 1200  # opens a field, as the first line of a row or a later one
+    form = formats.Format("table", None, ",", "double")
+    found = list(formats.split_lines(lines, form, lenient=True))
+    assert [line for line, _ in found] == list(range(1, 1201))
+    assert "no end within 400 lines" in str(found[0][1])
+    assert "no end within 100 lines" in str(found[1][1])
 
 
 def test_a_quotation_mark_that_is_never_closed_takes_a_bounded_number_of_lines(

@@ -57,7 +57,7 @@ class TextsCommand(click.Command):
     "--out",
     metavar="FILE|DIR",
     help="Write the rows of --file with their predictions to this CSV, TSV or JSONL file, or in "
-    "parts into this folder, whose name has no ending or / at its end.",
+    "parts into this folder: a name without an ending, or with / at its end.",
 )
 @click.option(
     "--format",

@@ -61,7 +61,7 @@ def serve(
 
     It listens on this machine only, unless --host says otherwise. There is no password and no
     encryption: to let others in, put a proxy before it. SIGTERM and Ctrl-C end it after the
-    requests that it has accepted. The access log, on standard error, has no texts.
+    requests that it has accepted, but for files. The access log, on standard error, has no texts.
     """
     try:
         import uvicorn

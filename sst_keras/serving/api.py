@@ -37,6 +37,7 @@ _MOST_COLUMNS = 1000
 _GROWTH = 8  # how much larger than the limit of files an answer may be
 _POLL = 0.5  # seconds
 _BLOCK = 512  # rows of a file, after which it can be stopped
+_MOST_FILES = 4  # in memory at a time
 _PATIENCE = 5.0  # seconds that a file waits for the one before, which may be stopping
 FILE_TIMES = 10  # how much longer than others a request with a file may take
 
@@ -52,6 +53,7 @@ class Api:
         # Its own. A signal sets it, so it must have no lock, as those of `threading` have.
         self._stop = asyncio.Event()
         self._is_stopping = False
+        self._in_memory = 0  # files
         self._page = _PAGE.read_text("utf-8")
         self._policy = _policy(self._page)
 
@@ -165,7 +167,7 @@ class Api:
         The body is the file. The query has its `name`, whose ending says what it is, and may have
         `text_column`, `model` and `version`.
         """
-        query, limits = request.query_params, self.server.limits
+        query = request.query_params
         unknown = set(query) - {"name", "text_column", "model", "version"}
         if unknown:
             raise RequestError(400, f"Unknown query parameter: {min(unknown)[:100]}")
@@ -179,18 +181,32 @@ class Api:
             raise RequestError(
                 400, f"Expected a name ending in {', '.join((*TABLES, '.txt'))}: ?name=reviews.csv"
             )
+        busy = "Another file is being classified. Try again in a minute."
+        if self._in_memory >= _MOST_FILES:
+            raise RequestError(429, busy)
+        self._in_memory += 1
+        try:
+            return await self._classified(request, model, name, ending, busy)
+        finally:
+            self._in_memory -= 1
+
+    async def _classified(
+        self, request: Request, model: ServedModel, name: str, ending: str, busy: str
+    ) -> Response:
+        """Answers a file of a model, once no other is classified; `busy` says that one is."""
+        limits = self.server.limits
         seconds = FILE_TIMES * limits.seconds
         body = await self.server.body(request, limits.file, seconds)
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self._slot.acquire()
         except TimeoutError:
-            message = "Another file is being classified. Try again in a minute."
-            raise RequestError(429, message) from None
+            raise RequestError(429, busy) from None
         self._stop = stop = asyncio.Event()
         if self._is_stopping:
             stop.set()
-        job = _File(model, body, name, ending, query.get("text_column", ""), limits, stop)
+        text_column = request.query_params.get("text_column", "")
+        job = _File(model, body, name, ending, text_column, limits, stop)
         future = asyncio.get_running_loop().run_in_executor(self.files, job.classified)
         future.add_done_callback(lambda _: self._slot.release())
         made = await self._awaited(request, future, stop, seconds)

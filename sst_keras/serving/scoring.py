@@ -279,22 +279,28 @@ def _score_table(
         file.seek(state["bytes"])
         file.truncate()
         ending = out.suffix.lower()
-        with row_writer(ending, file, [*names, *new], rows > 0, keep_formulas) as write:
-            if not rows:
-                count_header(table, names, ending, keep_formulas)
-            for answers in predictions(predictor, table, skip=rows, longest=longest):
-                write_answers(write, answers, table, len(new))
-                rows += len(answers)
-                file.flush()
-                state = job | {"rows": rows, "bytes": part.stat().st_size}
-                # Reading the file again counts the rest again.
-                state["counts"] = {
-                    what: table.counts[what] for what in _OURS if what in table.counts
-                }
-                if is_file:
-                    files.write_json(state_file, state)
-                if progress:
-                    progress(answers[-1].line, max(total, answers[-1].line))
+        try:
+            with row_writer(ending, file, [*names, *new], rows > 0, keep_formulas) as write:
+                if not rows:
+                    count_header(table, names, ending, keep_formulas)
+                for answers in predictions(predictor, table, skip=rows, longest=longest):
+                    write_answers(write, answers, table, len(new))
+                    rows += len(answers)
+                    file.flush()
+                    state = job | {"rows": rows, "bytes": part.stat().st_size}
+                    # Reading the file again counts the rest again.
+                    state["counts"] = {
+                        what: table.counts[what] for what in _OURS if what in table.counts
+                    }
+                    if is_file:
+                        files.write_json(state_file, state)
+                    if progress:
+                        progress(answers[-1].line, max(total, answers[-1].line))
+        except BaseException:
+            if not rows:  # nothing is done that a later command could go on with
+                file.truncate(0)
+                state_file.unlink(missing_ok=True)
+            raise
     part.replace(out)
     state_file.unlink(missing_ok=True)
     return rows

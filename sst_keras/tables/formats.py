@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,8 @@ _SAMPLE = 1 << 18  # characters
 _OBJECTS = 100  # lines of JSON that are tried
 _MOST_COLUMNS = 10_000  # of a table; more are separators within a text
 _LONGEST_ROW = 10_000  # lines; more are taken for those after a quotation mark without a partner
-_WRONG = 3  # rows with wrong quotation marks, beside a tenth of the others, that can be a mistake
+# Rows with wrong quotation marks that can be a mistake: so many, and beyond them such a share.
+_WRONG, _WRONG_SHARE = 3, 0.1
 _KINDS = {
     "json-lines": "JSON Lines",
     "json": "a JSON array",
@@ -192,15 +194,15 @@ def _rows_and_errors(
     lines: Iterable[str], found: Format
 ) -> Iterator[tuple[int, list[str] | QuotingError]]:
     """Yields what `_all_rows` does if it is lenient."""
-    lines, start = iter(lines), 1
+    lines, start, most = iter(lines), 1, _LONGEST_ROW
     taken: list[str] = []  # the lines of the row that is read
     again: deque[str] = deque()  # those that a wrong row took
 
     def following() -> Iterator[str]:
         while (line := again.popleft() if again else next(lines, None)) is not None:
             taken.append(line)
-            if len(taken) > _LONGEST_ROW:
-                raise csv.Error(f"no end within {_LONGEST_ROW:,} lines")
+            if len(taken) > most:
+                raise csv.Error(f"no end within {most:,} lines")
             yield line
 
     while True:
@@ -212,6 +214,8 @@ def _rows_and_errors(
             return
         except csv.Error as error:
             yield start, QuotingError(start, error, taken[0])
+            if len(taken) > most:  # Each such row costs as many lines again.
+                most = min(most, max(most // 10, 100))
         again.extendleft(reversed(taken[1:]))
         taken.clear()
         start += 1
@@ -267,16 +271,17 @@ def _find_table(
         for quoting, skips_space in _quotings(data):
             found = Format("table", encoding, delimiter, quoting, skips_space)
             sampled = found._replace(unwraps=data.quoting == "auto")
-            rows, right = _sample_rows(lines, sampled, data), 1.0
+            rows, wrong = _sample_rows(lines, sampled, data), 0
             if lenient and not rows:
-                rows, right = _right_rows(lines, sampled, data)
+                rows, wrong = _right_rows(lines, sampled, data)
             if any(len(row) > _MOST_COLUMNS for _, row in rows):
                 continue
             columns = find_columns([row for _, row in rows], data, with_label)
             if columns is None:
                 continue
             body = rows[0 if columns.header is None else columns.header + 1 :]
-            share = right * _share_of_usual_rows([row for _, row in body], columns, found)
+            share = _share_of_usual_rows([row for _, row in body], columns, found)
+            share *= len(rows) / (len(rows) + wrong)
             # A header with the columns says more than rows that decimal commas make equally wide.
             rank = columns.header is not None and share > 0, share
             if rank > best_rank:
@@ -284,7 +289,7 @@ def _find_table(
                 best, best_rank = found._replace(line=line, columns=columns), rank
     if best is None or data.quoting != "auto":
         return best
-    return _with_quoting(path, best, lines, data)
+    return _with_quoting(path, best, lines, data, lenient)
 
 
 def _share_of_usual_rows(rows: Sequence[list[str]], columns: Columns, found: Format) -> float:
@@ -364,8 +369,11 @@ def _sample_rows(
 
 def _right_rows(
     lines: Sequence[str], found: Format, data: DataConfig
-) -> tuple[list[tuple[int, list[str]]], float]:
-    """Returns the rows of the first lines whose quotation marks are right, and their share."""
+) -> tuple[list[tuple[int, list[str]]], int]:
+    """Returns the rows of the first lines whose quotation marks are right, and how many are not.
+
+    If too many are not, there are no rows.
+    """
     skipped = int(data.header) - 1 if data.header.isdigit() else 0
     rows, wrong = [], 0
     for line, row in split_lines(lines[skipped:], found, lenient=True):
@@ -373,9 +381,9 @@ def _right_rows(
             rows.append((line + skipped, row))
             continue
         wrong += 1
-        if wrong > _WRONG + len(rows) / 10:
-            return [], 0.0
-    return rows, len(rows) / (len(rows) + wrong) if rows else 0.0
+        if wrong > _WRONG + _WRONG_SHARE * len(rows):
+            return [], wrong
+    return rows, wrong
 
 
 def _trimmed(row: list[str], width: int) -> list[str]:
@@ -386,7 +394,9 @@ def _trimmed(row: list[str], width: int) -> list[str]:
     return row[:end]
 
 
-def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataConfig) -> Format:
+def _with_quoting(
+    path: Path, found: Format, sample: Sequence[str], data: DataConfig, lenient: bool
+) -> Format:
     """Settles the quoting of a table by all its lines.
 
     If every line has as many fields as the header when quotation marks are ordinary characters,
@@ -412,37 +422,54 @@ def _with_quoting(path: Path, found: Format, sample: Sequence[str], data: DataCo
         return plain
     quoted = plain._replace(quoting="double") if found.quoting == "none" else found
     if is_plain:
-        return quoted if _are_quoted(sample, plain, quoted, data) else plain
-    if found.quoting == "none" and shows_quotes:
-        return plain
-    if found.quoting != "none" and not has_escapes:
+        return quoted if _are_quoted(sample, plain, quoted, data, lenient) else plain
+    is_unquoted = found.quoting == "none"
+    if is_unquoted and shows_quotes:
+        is_wrong = not lenient or not _are_quoted(sample, plain, quoted, data, lenient)
+        return plain if is_wrong else quoted
+    if not is_unquoted and not has_escapes:
         return found
-    for quoting in ("double", "backslash"):
-        try:
-            for _ in split_lines(read_lines(path, found.encoding), found._replace(quoting=quoting)):
-                pass
-            return found._replace(quoting=quoting)
-        except QuotingError:
-            continue
-    return plain if found.quoting == "none" else found
+    kinds = [found._replace(quoting=quoting) for quoting in ("double", "backslash")]
+    wrong = [_wrong_rows(path, kind, lenient) for kind in kinds]
+    fewest = min(wrong)
+    return kinds[wrong.index(fewest)] if fewest < math.inf else plain if is_unquoted else found
 
 
-def _are_quoted(lines: Sequence[str], plain: Format, quoted: Format, data: DataConfig) -> bool:
+def _wrong_rows(path: Path, found: Format, lenient: bool) -> float:
+    """Returns how many rows of a file have wrong quotation marks, infinity for too many."""
+    rows = wrong = 0
+    try:
+        for _, row in split_lines(read_lines(path, found.encoding), found, lenient):
+            rows += 1
+            wrong += isinstance(row, QuotingError)
+    except QuotingError:
+        return math.inf
+    return wrong if wrong <= _WRONG + _WRONG_SHARE * (rows - wrong) else math.inf
+
+
+def _are_quoted(
+    lines: Sequence[str], plain: Format, quoted: Format, data: DataConfig, lenient: bool
+) -> bool:
     """Whether quotation marks quote in a table that is consistent without, too.
 
     Then some fields are torn. Most of these are cut by the delimiter, or the labels of torn rows
-    are none that other rows have.
+    are none that other rows have. In a single column, texts extend over several lines.
     """
     places = [place for place in (plain.columns.label,) if place is not None]
-    both = []
+    both, wrong = [], 0
     for found in (plain, quoted):
-        rows = [row for line, row in _sample_rows(lines, found, data) if line > found.line]
+        numbered = _sample_rows(lines, found, data)
+        if lenient and not numbered:
+            numbered, wrong = _right_rows(lines, found, data)
+        rows = [row for line, row in numbered if line > found.line]
         both.append([row for row in rows if len(row) == len(found.columns.names)])
     torn = [row for row in both[0] if is_torn(row)]
     if 2 * sum(_is_cut(row, plain.delimiter) for row in torn) > len(torn):
         return True
     if not torn or not both[1]:
         return False
+    if len(plain.columns.names) == 1:
+        return sum("\n" in field.strip() for (field,) in both[1]) > wrong + _WRONG
     known = {row[place].strip() for row in both[1] for place in places}
     return any(row[place].strip() not in known - {""} for row in torn for place in places)
 

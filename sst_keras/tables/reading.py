@@ -350,8 +350,10 @@ def _fitted(
 ) -> tuple[list[str], str]:
     """Returns a row as wide as the header, and what is wrong with it if the table is lenient."""
     if isinstance(row, QuotingError):
-        received = row.content.strip()[:60]
-        return [""] * width, f"the quotation marks are wrong ({row}). Received: {received!r}"
+        # Its columns are a guess, but nothing of the line is lost.
+        fields = row.content.rstrip("\r\n").split(table.format.delimiter, width - 1)
+        problem = f"the quotation marks are wrong ({row}). Received: {row.content.strip()[:60]!r}"
+        return [*fields, *[""] * (width - len(fields))], problem
     if len(row) == width:
         return row, ""
     if len(row) < width:
