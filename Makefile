@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Python compiles a module when it is first imported. Most of TensorFlow's never are.
+# pip compiles modules on one core; this does it on all. Some packages have files for other Pythons.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 CODE := sst_keras tests benchmarks data setup.py
 # Test processes; 0 runs the tests in pytest's own process, as debuggers need it.
 WORKERS ?= 2
@@ -72,10 +73,12 @@ $(VENV)/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --upgrade pip
 	$(INSTALL) --editable .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(INSTALL) --editable '.[test]'
+	$(COMPILE)
 	touch $@
 
 fuzz: $(VENV)/installed-test  ## Search for inputs that our readers answer badly, for ten minutes.

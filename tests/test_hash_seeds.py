@@ -45,7 +45,7 @@ for name in ("x.csv", "words.csv"):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("code", "seeds", "word"), [(READ, 21, "Labels("), (CHECK, 3, '"class_names"')]
+    ("code", "seeds", "word"), [(READ, 21, "Labels("), (CHECK, 2, '"class_names"')]
 )
 def test_the_same_answers_with_every_hash_seed(tmp_path, code, seeds, word):
     (tmp_path / "x.csv").write_text(TABLE, "utf-8")

@@ -162,12 +162,12 @@ def test_a_killed_training_goes_on_to_the_same_history(tmp_path, monkeypatch, lo
     whole = run_pipeline(tmp_path / "whole", *settings)
     parts = len(whole.history.rows)
     assert parts == (3 if longer == 1 else 6)  # four texts are one batch
-    for stop in (0, 1) if longer == 1 else (1, 3):
-        with pytest.raises(RuntimeError):
-            run_pipeline(tmp_path / f"{stop}", *settings, callbacks=[Stop()])
-        again = run_pipeline(tmp_path / f"{stop}", *settings)
-        for before, after in zip(whole.history.rows, again.history.rows, strict=True):
-            assert (before["loss"], before["dev_loss"]) == (after["loss"], after["dev_loss"])
+    stop = 0 if longer == 1 else 3
+    with pytest.raises(RuntimeError):
+        run_pipeline(tmp_path / "stopped", *settings, callbacks=[Stop()])
+    again = run_pipeline(tmp_path / "stopped", *settings)
+    for before, after in zip(whole.history.rows, again.history.rows, strict=True):
+        assert (before["loss"], before["dev_loss"]) == (after["loss"], after["dev_loss"])
 
 
 def test_those_that_do_not_fit_are_refused(tmp_path):
