@@ -99,32 +99,6 @@ def test_more_than_a_node_has(cluster):
         pass
 
 
-def numbers(of):
-    for number in range(of):
-        yield {"of": of, "number": number, "content": bytes(number)}
-
-
-class Sizes:
-    """An actor that says how large what it gets is, and how often its process was started."""
-
-    def __init__(self, path):
-        self.pid = os.getpid()
-        (path / str(self.pid)).write_text("")
-
-    def __call__(self, row):
-        time.sleep(0.2)
-        return {"of": row["of"], "size": len(row["content"]), "pid": self.pid}
-
-
-def test_a_flow_through_actors(cluster, tmp_path):
-    with connected(cluster.address) as found:
-        rows = list(found.flow([3, 9, 1], numbers, Sizes, (tmp_path,)))
-        assert list(found.flow([], numbers, Sizes, (tmp_path,))) == []
-    pairs = sorted((row["of"], row["size"]) for row in rows)
-    assert pairs == sorted((of, number) for of in (3, 9, 1) for number in range(of))
-    assert {str(row["pid"]) for row in rows} <= {path.name for path in tmp_path.iterdir()}
-
-
 def test_predictions_in_parts(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
