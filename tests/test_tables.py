@@ -226,6 +226,15 @@ def test_a_wrong_quotation_mark_does_not_change_how_others_are_read(
     assert (table.format.quoting, len(found.rows), len(with_problems(found))) == expected
 
 
+@pytest.mark.parametrize("header", ["0", "-1", "x", "²", "", "9" * 5000])
+def test_the_line_of_the_header_is_a_number_of_a_line(tmp_path, header):
+    path = write_csv(tmp_path / "x.csv", ["a film,1", "a play,2"])
+    with pytest.raises(UsageError, match="expected auto, none or the number of a line") as raised:
+        open_table(path, DataConfig(header=header))
+    assert raised.value.setting == "data.header"
+    assert len(str(raised.value)) < 200
+
+
 def test_wrong_quotation_marks_cost_few_lines(monkeypatch):
     monkeypatch.setattr(formats, "_LONGEST_ROW", 400)
     lines = ['x",b,"y\n'] * 1200  # opens a field, as the first line of a row or a later one

@@ -103,7 +103,8 @@ def predict(
 
     Without TEXT or --file, texts are read from standard input, one per line, and answered as they
     come. The predictions have the order of the texts. A text that is blank or not UTF-8, or a row
-    that cannot be read, is answered in its place by its line and the reason.
+    that cannot be read, is answered in its place by its line and the reason. In JSON, class_name is
+    the label as the data have it, and label is its place among the classes, from 0.
 
     With --out, a column prediction_problem has that reason. The rows are written to OUT.part, which
     becomes OUT at the end. In CSV and TSV, a cell that begins with =, +, - or @ and is not a number

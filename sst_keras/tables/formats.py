@@ -342,6 +342,18 @@ def _delimiters(path: Path, data: DataConfig) -> list[str]:
     return [delimiter]
 
 
+def _lines_above(data: DataConfig) -> int:
+    """Returns how many lines are above the header's line, if that is given; otherwise 0."""
+    if data.header in ("auto", "none"):
+        return 0
+    if not re.fullmatch("[1-9][0-9]{0,8}", data.header):
+        raise UsageError(
+            f"expected auto, none or the number of a line, from 1. Received: {data.header[:40]!r}",
+            setting="data.header",
+        )
+    return int(data.header) - 1
+
+
 def _quotings(data: DataConfig) -> list[tuple[str, bool]]:
     """Returns the kinds of quoting to try, and whether a space after a delimiter counts."""
     if data.quoting != "auto":
@@ -354,7 +366,7 @@ def _sample_rows(
     lines: Sequence[str], found: Format, data: DataConfig
 ) -> list[tuple[int, list[str]]]:
     """Returns the rows of the first lines, from the header's line if it is given; none if wrong."""
-    skipped = int(data.header) - 1 if data.header.isdigit() else 0
+    skipped = _lines_above(data)
     rows = []
     try:
         for line, row in split_lines(lines[skipped:], found):
@@ -374,7 +386,7 @@ def _right_rows(
 
     If too many are not, there are no rows.
     """
-    skipped = int(data.header) - 1 if data.header.isdigit() else 0
+    skipped = _lines_above(data)
     rows, wrong = [], 0
     for line, row in split_lines(lines[skipped:], found, lenient=True):
         if not isinstance(row, QuotingError):
@@ -512,7 +524,7 @@ def _no_columns(
     best = max(range(len(rows)), key=lambda place: (-len(missing[place]), len(rows[place][1])))
     line, row = rows[best]
     shown = ", ".join(name.strip()[:40] for name in row[:12])
-    if data.header.isdigit() and int(data.header) > len(lines):
+    if _lines_above(data) >= len(lines) > 0:
         message = f"{path} has {len(lines)} lines. Expected a header in line {data.header}."
         return UsageError(message, setting="data.header")
     hint = ""
