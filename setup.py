@@ -61,7 +61,8 @@ setup(
         "tensorboard": ["tensorboard>=2.19"],
         "serve": ["starlette>=0.45", "uvicorn>=0.30", "prometheus-client>=0.20"],
         "parquet": ["pyarrow>=17"],
-        "ray": ["ray[data]>=2.50", "pyarrow>=17"],
+        # Ray 2.64 will take away the bound on the restarts of an actor that dies on a text.
+        "ray": ["ray[data]>=2.50,<2.64", "pyarrow>=17"],
         "search": ["optuna>=4"],
         "jax": ["jax>=0.5"],  # what Keras may compute with: KERAS_BACKEND=jax
         "torch": ["torch>=2.4"],
