@@ -158,6 +158,29 @@ def inference() -> str:
     return table([*heads, "sentences/s"], rows) + f"\n\n{machines(found)}"
 
 
+def serving() -> str:
+    """Returns the table of the server under load."""
+    found = latest("serving")
+    rows = []
+    for name in ("one", "many", "overload"):
+        part = found[-1][name]
+        refused = sum(count for status, count in part["statuses"].items() if status != "200")
+        rows.append([
+            {"one": "one client", "many": "many", "overload": "overload"}[name],
+            part["clients"], f"{part['requests_per_second']:,.0f}", number(part["p50_ms"]),
+            number(part["p99_ms"]), f"{part['statuses']['200']:,}", f"{refused:,}", part["wrong"],
+        ])  # fmt: skip
+    heads = ["load", "clients", "answers/s", "p50, ms", "p99, ms", "answered", "refused", "wrong"]
+    memory, overload = found[-1]["memory"], found[-1]["overload"]
+    first, last = (memory[name]["resident"] / 2**20 for name in ("first_bytes", "last_bytes"))
+    return (
+        table(heads, rows)
+        + f"\n\nMemory after {memory['first']:,} requests: {first:,.0f} MiB; after "
+        f"{memory['requests']:,}: {last:,.0f} MiB. After the overload, a request was answered "
+        f"within {1000 * overload['recovery_seconds']:.0f} ms.\n\n{machines(found[-1:])}"
+    )
+
+
 def limit() -> str:
     """Returns the table of steps over the machine's limit."""
     found = latest("limit", "units", "dtype")
@@ -303,6 +326,7 @@ TABLES: dict[str, Callable[[], str]] = {
         language_model,
         bfloat16,
         inference,
+        serving,
         limit,
         epoch,
         scaling,

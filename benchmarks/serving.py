@@ -12,6 +12,7 @@ A wrong answer, or a status that is not expected, is exit code 1.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import signal
@@ -192,6 +193,7 @@ def main(export: str, clients: int, seconds: float, requests: int) -> None:
     texts = [" ".join(split.texts.row(row)) for row in range(min(len(split), 500))]
     answers = Predictor.load(export).answers(texts, "serving_default")
     expected = {text: each["probabilities"] for text, each in zip(texts, answers, strict=True)}
+    gc.freeze()  # or the clients would pause for full collections, as the server would
     measured, folder = {}, Path(tempfile.mkdtemp())
     server, port = start(export, folder / "log")
     try:

@@ -1,5 +1,6 @@
 """`sst-keras serve`: exported models behind HTTP."""
 
+import gc
 import logging
 import socket
 from typing import Any
@@ -106,4 +107,8 @@ def serve(
             end(*received)
 
         server.handle_exit = stop
+        # The objects of TensorFlow and of the models live as long as the server. Each full garbage
+        # collection would visit them all, for a quarter of a second in which nothing is answered.
+        gc.collect()
+        gc.freeze()
         server.run(sockets=[listening])
