@@ -66,14 +66,14 @@ setup(
         "search": ["optuna>=4"],
         "jax": ["jax>=0.5"],  # what Keras may compute with: KERAS_BACKEND=jax
         "torch": ["torch>=2.4"],
-        "onnx": ["tf2onnx>=1.16", "onnx>=1.17"],
+        "onnx": ["tf2onnx>=1.17", "onnx>=1.17"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",  # tests in several processes
             "hypothesis>=6.100",  # properties of tables, texts and splits
             "pandas>=2.2",  # writes tables that the reader must read
             "ruff>=0.9",
-            "ray[data]>=2.50",  # a cluster of processes
+            "ray[data]>=2.50,<2.64",  # a cluster of processes
             "pyarrow>=17",
             "optuna>=4",
             "dill",  # TFDS tests builders with it
@@ -82,7 +82,7 @@ setup(
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
             "httpx2",  # asks it
-            "tf2onnx>=1.16",  # other forms of export
+            "tf2onnx>=1.17",  # other forms of export
             "onnx>=1.17",
             "onnxruntime>=1.20",
             "ai-edge-litert>=1.2",
