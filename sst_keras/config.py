@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from sst_keras import locations
+from sst_keras import locations, plugins
 from sst_keras.errors import UsageError
 from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline
 
@@ -239,7 +239,10 @@ def _checked(setting: str, value: Any, source: str) -> Any:
     if type(value) is not kind:
         raise refusal(_NAMES[kind])
     if choices and value not in choices:
-        raise refusal(f"one of {', '.join(choices)}")
+        if setting == "model.name":
+            choices += tuple(plugins.encoders())
+        if value not in choices:
+            raise refusal(f"one of {', '.join(choices)}")
     # Written so that nan, which compares false with everything, is refused.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         raise refusal(f"at least {low}" if high is None else f"from {low} to {high}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sst_keras import layers
+from sst_keras import layers, plugins
 from sst_keras.recurrent import LSTM
 from sst_keras.runtime import check_memory, keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
@@ -68,7 +68,7 @@ def build_model(
     features = [channel(ids) for channel in channels]  # each [batch, time, dim]
     if len(features) > 1:
         features = [keras.layers.Concatenate(name="channels")(features)]
-    encode = ENCODERS[model.name]
+    encode = find_encoder(model.name)
     if init_units is not None:
         encode = functools.partial(encode, init_units=init_units)
     x = encode(model, dropped(features[0]))  # [batch, features]
@@ -95,8 +95,10 @@ def least_parameters(model: ModelConfig, vocabulary_size: int, dim: int) -> int:
         encoder = 4 * directions * model.units * (below + model.num_layers * (model.units + 1))
     elif model.name == "mlp":
         encoder = model.units * (dim + 1)
-    else:
+    elif model.name in ENCODERS:
         encoder = model.filters * sum(width * channels * dim + 1 for width in model.kernel_sizes)
+    else:
+        encoder = 0  # another package's
     return channels * vocabulary_size * dim + encoder
 
 
@@ -219,3 +221,8 @@ def cnn(model: ModelConfig, x: Any) -> Any:
 
 
 ENCODERS: dict[str, Callable] = {"lstm": lstm, "mlp": mlp, "cnn": cnn, "cnn-multichannel": cnn}
+
+
+def find_encoder(name: str) -> Callable:
+    """Returns the encoder of this name, of this package or another one; see `plugins`."""
+    return ENCODERS[name] if name in ENCODERS else plugins.load_encoder(name)

@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+from sst_keras import plugins
 from sst_keras.errors import UsageError
 
 # The format of settings in a run's `pipeline.toml` and in records. It goes up when this version
@@ -353,7 +354,9 @@ def is_read(setting: str, settings: Mapping[str, Any]) -> bool:
     """Returns whether a model with these `settings` reads `setting`."""
     while needs := SETTINGS[setting].metadata["needs"]:
         setting, values = needs
-        if settings[setting] not in values:
+        value = settings[setting]
+        # Nobody knows what another package's model reads.
+        if value not in values and not (setting == "model.name" and value in plugins.encoders()):
             return False
     return True
 

@@ -12,8 +12,8 @@ from sst_keras.cli import COMMANDS
 
 PACKAGE = Path(sst_keras.__file__).parent
 LEAVES = {
-    "controls", "engines", "errors", "fields", "files", "locations", "packed", "registration",
-    "runtime", "settings",
+    "controls", "engines", "errors", "fields", "files", "locations", "packed", "plugins",
+    "registration", "runtime", "settings",
 }  # for anyone  # fmt: skip
 # Module or folder → those of ours that it may import besides. `cli` may import everything.
 ALLOWED = {
