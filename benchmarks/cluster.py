@@ -6,13 +6,14 @@
 `sweep` trains 12 small runs by the local engine and on the cluster, then with a node that is killed
 while it trains, then with a command that is killed and started again. It compares the records.
 
-`predict` classifies texts in parts with one actor, then with one per core, with a command that is
-killed twice and started again. It checks that each text is in the parts once.
+`predict` classifies texts in parts on one core, then on all, with a command that is killed twice
+and started again. It checks that each text is in the parts once.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
@@ -189,7 +190,8 @@ def predict(texts: int, files: int, kills: int) -> None:
         write_texts(folder / "in", texts, files)
         write_texts(folder / "few", max(texts // 20, 1), 1)
         base = ["predict", "small", "--engine", "ray"]
-        alone = rate_of(folder, [*base, "--file", "few", "--out", "alone", "--cpus", cores()])
+        one_core = {min(os.sched_getaffinity(0))}
+        alone = rate_of(folder, [*base, "--file", "few", "--out", "alone"], one_core)
         arguments = [*base, "--file", "in", "--out", "out", "--resume"]
         memory: list[tuple[float, int]] = []
         out, log, stop = folder / "out", folder / "out" / "parts.jsonl", threading.Event()
@@ -212,7 +214,7 @@ def predict(texts: int, files: int, kills: int) -> None:
         found = ids_in(out)
         record = records.append(
             NAME, PACKAGES, what="predict", texts=texts, files=files, killed=killed,
-            cores=cores(), parts_before=before, rate=rate, rate_of_one_actor=alone,
+            cores=cores(), parts_before=before, rate=rate, rate_of_one_core=alone,
             texts_in_parts=len(found), once=sorted(found) == list(range(texts)),
             worker_bytes=[size for _, size in memory],
         )  # fmt: skip
@@ -220,14 +222,20 @@ def predict(texts: int, files: int, kills: int) -> None:
     click.echo(json.dumps(shown, indent=1))
 
 
-def rate_of(folder: Path, arguments: Sequence[object]) -> dict[str, float]:
+def rate_of(
+    folder: Path, arguments: Sequence[object], on: set[int] | None = None
+) -> dict[str, float]:
     """Runs `predict` with its log of parts; returns texts, seconds, and texts per second.
 
-    The rate is that between the first part and the last one, so that it is without the start.
+    The rate is that between the first part and the last one, so that it is without the start. The
+    command and all that it starts run on some cores, or on all.
     """
     log = folder / str(arguments[list(arguments).index("--out") + 1]) / "parts.jsonl"
     before = log.read_text("utf-8").count("\n") if log.is_file() else 1
-    process = subprocess.Popen(command(*arguments), cwd=folder, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, stderr=subprocess.DEVNULL,
+        preexec_fn=(lambda: os.sched_setaffinity(0, on)) if on else None,
+    )  # fmt: skip
     times: list[tuple[float, int]] = []
     while process.poll() is None:
         lines = log.read_text("utf-8").splitlines() if log.is_file() else []

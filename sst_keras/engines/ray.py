@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sst_keras.engines.local import JobError
+from sst_keras.engines.local import JobError, cores
 from sst_keras.errors import InputError
 
 Job = TypeVar("Job")
@@ -182,6 +182,7 @@ def connected(
             ray.init(
                 # Without any, Ray would take a cluster that runs here by chance.
                 address=address or "local",
+                num_cpus=None if address else cores(),  # Ray counts those of the whole machine
                 runtime_env=setting,
                 include_dashboard=False,
                 log_to_driver=False,
