@@ -46,14 +46,14 @@ setup(
         "keras>=3.15,<4",
         "tensorflow-datasets>=4.9.10",
         "gensim>=4.4",
-        "numpy>=2",
+        "numpy>=2.0.2",  # np.isin of large integers
         "scipy>=1.13",  # Student's t; rows that belong together
         "matplotlib>=3.9",
         "markdown>=3.6",  # reports as HTML
         "click>=8.2",
         "platformdirs>=4",  # the user's cache folder on each system
         "rich>=13",
-        "charset-normalizer>=3.3",  # encodings of people's files
+        "charset-normalizer>=3.3.2",  # encodings of people's files
         "tomli-w>=1.1",
         "importlib_resources",  # tensorflow-datasets imports it without requiring it
     ],
@@ -68,7 +68,7 @@ setup(
         "torch": ["torch>=2.4"],
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17"],
         "test": [
-            "pytest>=8",
+            "pytest>=9.1",  # catches the messages of loggers of their own
             "pytest-xdist>=3.5",  # tests in several processes
             "hypothesis>=6.100",  # properties of tables, texts and splits
             "pandas>=2.2",  # writes tables that the reader must read
