@@ -179,7 +179,8 @@ def largest_worker() -> int:
 @click.option("--texts", default=2_000_000, show_default=True)
 @click.option("--files", default=8, show_default=True)
 @click.option("--kills", default=2, show_default=True)
-def predict(texts: int, files: int, kills: int) -> None:
+@click.option("--part-rows", default=10_000, show_default=True)
+def predict(texts: int, files: int, kills: int, part_rows: int) -> None:
     """Predict many texts in parts on all cores, with kills, and compare with one core."""
     from sst_keras.engines.local import cores
 
@@ -188,16 +189,16 @@ def predict(texts: int, files: int, kills: int) -> None:
         (folder / "in").mkdir()
         (folder / "few").mkdir()
         write_texts(folder / "in", texts, files)
-        write_texts(folder / "few", max(texts // 20, 1), 1)
-        base = ["predict", "small", "--engine", "ray"]
+        write_texts(folder / "few", max(texts // 20, 10 * part_rows), 1)
+        base = ["predict", "small", "--engine", "ray", "--part-rows", part_rows]
         one_core = {min(os.sched_getaffinity(0))}
         alone = rate_of(folder, [*base, "--file", "few", "--out", "alone"], one_core)
         arguments = [*base, "--file", "in", "--out", "out", "--resume"]
         memory: list[tuple[float, int]] = []
-        out, log, stop = folder / "out", folder / "out" / "parts.jsonl", threading.Event()
+        out, log, stop = folder / "out", folder / "out" / "_parts.jsonl", threading.Event()
 
         def parts_done() -> int:
-            return log.read_text("utf-8").count("\n") if log.is_file() else 0
+            return len(parts_in(log))
 
         def watch() -> None:
             while not stop.wait(5):
@@ -209,12 +210,12 @@ def predict(texts: int, files: int, kills: int) -> None:
             due = parts_done() + rng.randint(3, 8)
             killed += kill_when(arguments, folder, lambda due=due: parts_done() >= due)
         before = parts_done()
-        rate = rate_of(folder, arguments)
+        on_all = rate_of(folder, arguments)
         stop.set()
         found = ids_in(out)
         record = records.append(
-            NAME, PACKAGES, what="predict", texts=texts, files=files, killed=killed,
-            cores=cores(), parts_before=before, rate=rate, rate_of_one_core=alone,
+            NAME, PACKAGES, what="predict", texts=texts, files=files, part_rows=part_rows,
+            killed=killed, cores=cores(), parts_before=before, rate=on_all, rate_of_one_core=alone,
             texts_in_parts=len(found), once=sorted(found) == list(range(texts)),
             worker_bytes=[size for _, size in memory],
         )  # fmt: skip
@@ -222,30 +223,58 @@ def predict(texts: int, files: int, kills: int) -> None:
     click.echo(json.dumps(shown, indent=1))
 
 
+def parts_in(log: Path) -> dict[tuple[int, int], int]:
+    """Returns the rows of each part that a log has, by its file and number."""
+    lines = log.read_text("utf-8").splitlines(keepends=True) if log.is_file() else []
+    # The last line may be half written.
+    items = [json.loads(line) for line in lines if line.endswith("\n")]
+    return {
+        (item["file"], item["number"]): item["rows"]
+        for item in items
+        if item.get("number", -1) >= 0
+    }
+
+
 def rate_of(
     folder: Path, arguments: Sequence[object], on: set[int] | None = None
 ) -> dict[str, float]:
     """Runs `predict` with its log of parts; returns texts, seconds, and texts per second.
 
-    The rate is that between the first part and the last one, so that it is without the start. The
-    command and all that it starts run on some cores, or on all.
+    The command and all that it starts run on some cores, or on all.
     """
-    log = folder / str(arguments[list(arguments).index("--out") + 1]) / "parts.jsonl"
-    before = log.read_text("utf-8").count("\n") if log.is_file() else 1
+    log = folder / str(arguments[list(arguments).index("--out") + 1]) / "_parts.jsonl"
+    seen = set(parts_in(log))
     process = subprocess.Popen(
         command(*arguments), cwd=folder, stderr=subprocess.DEVNULL,
         preexec_fn=(lambda: os.sched_setaffinity(0, on)) if on else None,
     )  # fmt: skip
-    times: list[tuple[float, int]] = []
-    while process.poll() is None:
-        lines = log.read_text("utf-8").splitlines() if log.is_file() else []
-        rows = sum(json.loads(line).get("rows", 0) for line in lines[before:] if '"file"' in line)
-        if rows and (not times or rows != times[-1][1]):
-            times.append((time.perf_counter(), rows))
+    done: list[tuple[float, int]] = []
+    while True:
+        has_ended = process.poll() is not None
+        parts = parts_in(log)
+        done += [(time.perf_counter(), parts[part]) for part in parts if part not in seen]
+        seen.update(parts)
+        if has_ended:
+            break
         time.sleep(0.05)
     if process.returncode:
         raise click.ClickException("predict failed.")
-    seconds, texts = times[-1][0] - times[0][0], times[-1][1] - times[0][1]
+    return rate(done, len(on or os.sched_getaffinity(0)))
+
+
+def rate(done: Sequence[tuple[float, int]], actors: int) -> dict[str, float]:
+    """Returns texts, seconds, and texts per second, from the time and the rows of each part.
+
+    As many parts as there are actors are left out at both ends. While the first ones are made,
+    actors are still starting, and while the last ones are made, some have nothing left to do.
+    """
+    kept = done[actors:-actors]
+    if len(kept) < max(2, actors):
+        raise click.ClickException(
+            f"expected at least {2 * actors + max(2, actors)} parts, to measure {actors} actors. "
+            f"Received {len(done)}. Choose more --texts, or fewer --part-rows."
+        )
+    seconds, texts = kept[-1][0] - done[actors - 1][0], sum(rows for _, rows in kept)
     return {"texts": texts, "seconds": round(seconds, 1), "per_second": round(texts / seconds)}
 
 

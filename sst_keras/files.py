@@ -55,7 +55,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def remove_partial(path: str | Path) -> None:
-    """Removes what killed writers of a file left beside it."""
+    """Removes what killed writers of a file, or of those of a pattern, left beside it."""
     path = Path(path)
     for left in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 8}{path.suffix}"):
         left.unlink(missing_ok=True)

@@ -3,10 +3,10 @@
 Every module that needs them takes them from here: `from sst_keras.runtime import keras, tf`. Keras
 is imported only for those that ask for it.
 
-The LSTM layer is fastest with two operations at a time, each on half of the cores, so this module
-sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` unless the environment has them.
-TensorFlow reads them when it runs its first operation. It may be imported before this package, and
-then shows its messages, but it must not run before.
+This module sets `TF_NUM_INTEROP_THREADS` and `TF_NUM_INTRAOP_THREADS` to what `engines.local` has
+for the cores of this process, unless the environment has them. TensorFlow reads them when it runs
+its first operation. It may be imported before this package, and then shows its messages, but it
+must not run before.
 """
 
 import math
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sst_keras.engines.local import cores
+from sst_keras.engines.local import cores, threads
 from sst_keras.errors import InputError
 from sst_keras.registration import check_backend
 
@@ -41,8 +41,8 @@ def _silent_stderr() -> Iterator[None]:
 # Keras would also look into a file of its own.
 os.environ["KERAS_BACKEND"] = check_backend()  # before TensorFlow's own import loads Keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(min(2, cores())))
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
+for _name, _number in threads(cores()).items():
+    os.environ.setdefault(_name, _number)
 with _silent_stderr():
     import tensorflow as tf
 

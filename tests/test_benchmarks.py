@@ -372,3 +372,21 @@ def test_the_agreement_is_that_of_the_document(benchmark):
     assert agreement.agreement(np.array([3, 2, 1]), np.array([-0.9, 0.5, 0.1])) == (1, True)
     assert agreement.agreement(np.array([1, 2, 3]), np.array([0.9, 0.5, 0.1])) == (-1, False)
     assert agreement.agreement(np.array([1, 1]), np.array([0.9, 0.5]))[0] == 0
+
+
+def test_the_rate_of_a_cluster_is_that_of_its_full_rounds(benchmark, tmp_path):
+    cluster = benchmark("cluster")
+    # Two actors make a part of 100 rows in 2 s; the first ones appear late, the last ones early.
+    done = [(9.0, 100), (9.5, 100), (11.0, 100), (11.5, 100), (13.0, 100), (13.5, 100)]
+    done += [(13.6, 10), (13.7, 10)]
+    assert cluster.rate(done, 2) == {"texts": 400, "seconds": 4.0, "per_second": 100}
+    for few in (done[:5], done[:1], []):
+        with pytest.raises(cluster.click.ClickException, match="at least 6 parts.* Choose more"):
+            cluster.rate(few, 2)
+    log = tmp_path / "_parts.jsonl"
+    assert cluster.parts_in(log) == {}
+    log.write_text(
+        '{"format": 1}\n{"file": 0, "number": 1, "rows": 7}\n'
+        '{"file": 0, "number": -1, "rows": 0}\n{"file": 1, "num'
+    )
+    assert cluster.parts_in(log) == {(0, 1): 7}

@@ -89,6 +89,18 @@ def test_jobs_have_processes_and_cores_of_their_own():
     assert [share for share in local._shares(len(cores) + 1) if not share] == [[]]
 
 
+def test_the_share_of_a_job_does_not_depend_on_their_number():
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system has no affinity")
+    (share,) = dict(local.Machine(2).run([0], its_cores)).values()
+    assert share == sorted(os.sched_getaffinity(0))[::2]
+
+
+def test_threads_of_shares():
+    found = [tuple(local.threads(share).values()) for share in (1, 2, 3, 8)]
+    assert found == [("1", "1"), ("2", "1"), ("2", "1"), ("2", "4")]
+
+
 def test_closing_ends_the_processes(tmp_path):
     path = tmp_path / "pid"
     results = local.run(["now", path], sleep_unless_now, processes=2)

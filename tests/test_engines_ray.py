@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
+from sst_keras.engines import ray as engine
 from sst_keras.engines.local import JobError
 from sst_keras.engines.ray import NoRoom, connected
+from sst_keras.errors import InputError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -58,10 +60,26 @@ def what_it_finds(name):
         Path(name).read_text(),
         os.environ["SST_KERAS_DATA"],
         os.environ["TF_NUM_INTRAOP_THREADS"],
+        os.environ["KERAS_BACKEND"],
     )
 
 
-def test_each_job_with_its_result(cluster, tmp_path):
+def read_one(item):
+    yield {"number": item}
+
+
+class Failing:
+    def __init__(self, at_start):
+        if at_start:
+            raise ValueError("no start")
+
+    def __call__(self, row):
+        raise ValueError("no row")
+
+
+def test_each_job_with_its_result(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "check_backend", lambda: "jax")
+    monkeypatch.setattr(engine, "_PATIENCE", 0)
     (tmp_path / "x.txt").write_text("shipped")
     with connected(cluster.address, 1, 0, tmp_path, {"SST_KERAS_DATA": "data"}) as found:
         assert (found.nodes, found.slots) == (3, 2)
@@ -70,7 +88,15 @@ def test_each_job_with_its_result(cluster, tmp_path):
         results = dict(found.run(["die", "fine", "raise"], fail_or_die))
         assert results["fine"] == "fine" and str(results["raise"]) == "ValueError: no"
         assert isinstance(results["die"], JobError) and "died" in str(results["die"])
-        assert list(found.run(["x.txt"], what_it_finds)) == [("x.txt", ("shipped", "data", "1"))]
+        assert list(found.run(["x.txt"], what_it_finds)) == [
+            ("x.txt", ("shipped", "data", "1", "jax"))
+        ]
+        for at_start, reason in ((False, "ValueError: no row"), (True, "ValueError: no start")):
+            with pytest.raises(InputError, match=f"the cluster stopped: {reason}$"):
+                list(found.flow([1], read_one, Failing, (at_start,)))
+        monkeypatch.setattr(ray, "nodes", list)  # all are lost
+        with pytest.raises(InputError, match="has lost its nodes: .* Start a node"):
+            list(found.run([60], time.sleep))
 
 
 def test_a_job_whose_node_dies_starts_again(cluster, tmp_path):

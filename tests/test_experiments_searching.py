@@ -1,6 +1,8 @@
 """Searches, with trainings that are formulas."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,7 @@ def test_a_killed_search_ends_with_the_same_trials(sweep, tmp_path, formula, bat
 @pytest.mark.parametrize("trials", [4, 14])
 def test_a_search_goes_on_to_more_trials(sweep, tmp_path, formula, trials):
     few = search(sweep, tmp_path / "a", Here(), trials, batch=4)
+    assert Search(sweep, tmp_path / "a").drawn_together() == 4
     more = search(sweep, tmp_path / "a", Here(), 26)
     assert more[:trials] == few and more == search(sweep, tmp_path / "b", Here(), 26, batch=4)
 
@@ -169,6 +172,29 @@ def test_a_trial_that_fails(tmp_path, formula):
     engine = Here(len(failed))
     assert sorted(plan.run(8, engine, retry=True), key=lambda t: t.number) == trials
     assert engine.left == 0  # those that failed, and no others
+
+
+def test_a_full_disk_stops_a_search(sweep, tmp_path, monkeypatch):
+    def train(*args, **options):
+        raise ValueError(f"[Errno 28] {os.strerror(errno.ENOSPC)}: 'x'")
+
+    monkeypatch.setattr(searching, "_train", train)
+    with pytest.raises(InputError, match="trial 0 stopped: .* Free some space"):
+        search(sweep, tmp_path, Here(), 3)
+    assert (tmp_path / TRIALS).read_text().count("\n") == 1  # no trial is recorded as failed
+
+
+def test_scores_that_are_not_finite(sweep, tmp_path, monkeypatch):
+    nan = float("nan")
+
+    def train(job, data_dir, lower_is_better, folder=None):
+        return [nan, nan] if job[0].number == 1 else [nan, 0.5], False
+
+    monkeypatch.setattr(searching, "_train", train)
+    trials = search(sweep, tmp_path, Here(), 8)
+    assert [trial.score(True) for trial in trials] == [0.5, None, *[0.5] * 6]
+    assert [bool(trial.error) for trial in trials] == [False, True, *[False] * 6]
+    assert len(search(sweep, tmp_path, Here(1), 9)) == 9
 
 
 def test_lower_losses_are_better(tmp_path):
@@ -204,6 +230,20 @@ def test_usage_errors(sweep, tmp_path, monkeypatch):
     ):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 2 and message in result.stderr, result.output
+
+
+def test_a_large_cluster_draws_eight_at_a_time(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = lambda stack, request, jobs, data_dir: (Machine(30), jobs, data_dir)  # noqa: E731
+    monkeypatch.setattr("sst_keras.cli.search.cluster.for_sweep", place)
+
+    def run(self, *args):
+        raise InputError(f"{self.batch} at a time")
+
+    monkeypatch.setattr(Search, "run", run)
+    result = CliRunner().invoke(main, ["search", "s.toml", "--engine", "ray"])
+    assert result.exit_code == 1 and "8 at a time" in result.stderr, result.output
+    assert "20 trials, of which 8 are drawn at a time" in result.stderr
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sst_keras.config import with_settings
+from sst_keras.datasets.sst5 import source
 from sst_keras.errors import UsageError
 from sst_keras.experiments.shipping import ENVIRONMENT, settle, ship
 from sst_keras.experiments.sweep import load_sweep
@@ -79,6 +80,19 @@ def test_files_of_ones_own(here, on_node):
     (here / "my" / ".gitignore").write_text("*.csv\n")  # which Ray would obey
     on_node(jobs(here, data__dataset="my", embedding__vectors=["none"]))
     assert [path.name for path in Path("my").iterdir()] == ["train.csv"]
+
+
+def test_sst5_is_downloaded_first(here, on_node, tmp_path, monkeypatch):
+    monkeypatch.setattr("sst_keras.locations.is_reachable", lambda url: True)
+
+    def load(data, data_dir):
+        assert data.dataset == "sst5"
+        (source.tfds_dir() / "sst5").mkdir(parents=True)
+        (source.tfds_dir() / "sst5" / "x").write_text("prepared")
+
+    monkeypatch.setattr("sst_keras.corpora.load_corpus", load)
+    on_node(jobs(here, data__dataset="sst5", embedding__vectors=["none"]))
+    assert (source.tfds_dir() / "sst5" / "x").resolve().is_relative_to(tmp_path / "node")
 
 
 @pytest.mark.parametrize("name", ["../x.csv", "/tmp/x.csv"])

@@ -17,6 +17,7 @@ from sst_keras.serving import parts
 from sst_keras.serving.parts import Job, predict_parts
 from sst_keras.serving.prediction import Prediction
 from sst_keras.settings import DataConfig
+from sst_keras.tables import patterns
 
 
 class Letters:
@@ -64,7 +65,7 @@ def test_every_row_is_in_one_part(job):
     assert rows[0]["prediction_problem"] == "the text is blank"
     (last,) = csv.DictReader((job.out / "part-00002-000000.csv").open())
     assert (last["text"], last["predicted_class"]) == ("one", "bad")
-    log = [json.loads(line) for line in (job.out / "parts.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (job.out / "_parts.jsonl").read_text().splitlines()]
     assert log[0]["format"] == 1 and log[-1] == {"complete": True, "rows": 36, "parts": 5}
 
 
@@ -85,7 +86,7 @@ def test_a_killed_job_goes_on(job, killed_after):
     else:
         predict_parts(again)
     before = {name: (again.out / name).stat().st_mtime_ns for name in written(again)}
-    with (again.out / "parts.jsonl").open("a") as log:
+    with (again.out / "_parts.jsonl").open("a") as log:
         log.write('{"file": 2, "numb')  # as a killed process leaves it
     done = predict_parts(again, resume=True)
     assert (done.rows, done.parts, done.not_classified) == (36, 5, 4)
@@ -96,12 +97,12 @@ def test_a_killed_job_goes_on(job, killed_after):
 
 def test_a_part_that_was_deleted_is_made_again(job):
     first = predict_parts(job)
-    whole, log = written(job), (job.out / "parts.jsonl").read_text()
+    whole, log = written(job), (job.out / "_parts.jsonl").read_text()
     job.part(0, 1).unlink()
     again = predict_parts(job, resume=True)
     assert (again.rows, again.not_classified) == (36, 4) and again.notes() == first.notes()
     assert written(job) == whole
-    assert sorted((job.out / "parts.jsonl").read_text().splitlines()) == sorted(log.splitlines())
+    assert sorted((job.out / "_parts.jsonl").read_text().splitlines()) == sorted(log.splitlines())
 
 
 def test_a_column_that_is_not_there(job):
@@ -124,9 +125,56 @@ def test_what_cannot_go_on(job):
     job.files[2].write_text("another\n")
     with pytest.raises(UsageError, match="other files"):
         predict_parts(job, resume=True)
-    (job.out / "parts.jsonl").write_text("not JSON\n")
-    with pytest.raises(InputError, match="parts.jsonl"):
+    (job.out / "_parts.jsonl").write_text("not JSON\n")
+    with pytest.raises(InputError, match="_parts.jsonl"):
         predict_parts(job, resume=True)
+
+
+def test_labels_before_texts_are_left_out_of_the_parts(job):
+    lines = [f"__label__{n % 2} a nice film {n}" for n in range(12)]
+    job.files[2].write_text("\n".join(lines) + "\n")
+    done = predict_parts(replace(job, as_tables=True))
+    assert (done.rows, done.problems) == (47, {})
+    (row, *_) = csv.DictReader(job.part(2, 1).open())
+    assert row["text"] == "a nice film 10"
+
+
+def test_parts_of_one_row(job):
+    job.files[0].write_text('id,text\n1,"a" b,c\n' + "".join(f"{n},film\n" for n in range(9)))
+    done = predict_parts(replace(job, rows=1))
+    assert (done.rows, done.parts, done.problems) == (21, 21, {})
+
+
+def test_a_part_that_a_node_has_written_elsewhere(job, monkeypatch):
+    monkeypatch.setattr(parts, "_PATIENCE", 0)
+
+    def flow(items, read, actor, arguments):
+        yield {"file": 0, "number": 0, "rows": 10, "parts": 0, "counts": "{}", "problem": ""}
+
+    with pytest.raises(InputError, match="part-00000-000000.csv is not here"):
+        predict_parts(job, flow)
+
+
+def test_what_killed_commands_left_is_removed(job):
+    job.out.mkdir()
+    (job.out / "._parts.0123abcd.jsonl").write_text('{"form')  # killed at the log's first write
+    left = job.out / ".part-00000-000001.0123abcd.csv"
+    left.write_text("id,te")
+    assert predict_parts(job, resume=True).rows == 36
+    assert not [path.name for path in job.out.iterdir() if path.name.startswith(".")]
+    left.write_text("id,te")
+    predict_parts(job, resume=True)
+    assert not left.exists()
+
+
+def test_the_log_is_not_taken_for_texts(job):
+    job = replace(job, ending=".jsonl")
+    predict_parts(job)
+    names = set(written(job))
+    texts, others = patterns.files_in(job.out)
+    assert {path.name for path in texts} == names and not others
+    assert {path.name for path in patterns.matches(f"{job.out}/*.jsonl")} == names
+    assert len(patterns.matches(f"{job.out}/_*.jsonl")) == 1
 
 
 def test_folders_that_are_something_else(job):
@@ -147,7 +195,7 @@ def test_a_damaged_file_does_not_stop_the_others(job):
     assert (done.rows, done.parts) == (26, 4)
     assert set(done.problems) == {str(job.files[1]), str(taken)}
     assert "has a column 'predicted_class'" in done.problems[str(taken)]
-    log = (job.out / "parts.jsonl").read_text()
+    log = (job.out / "_parts.jsonl").read_text()
     assert "complete" not in log
     again = predict_parts(job, resume=True)
     assert (again.rows, set(again.problems)) == (26, set(done.problems))

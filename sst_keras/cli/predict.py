@@ -69,7 +69,7 @@ class TextsCommand(click.Command):
     "--part-rows",
     type=click.IntRange(1),
     metavar="N",
-    help="Rows of a part in --out DIR, about.  [default: 50,000]",
+    help="Rows of a part in --out DIR.  [default: 50,000]",
 )
 @click.option(
     "--resume", is_flag=True, help="Go on with --out where the same command was stopped or killed."
@@ -111,7 +111,7 @@ def predict(
     gets ' before it, so that spreadsheets do not take it for a formula.
 
     If --out names a folder, --file may name many files, and each part in the folder has some rows
-    of one of them. parts.jsonl there says which parts are done. With --engine ray, the parts are
+    of one of them. _parts.jsonl there says which parts are done. With --engine ray, the parts are
     made by a Ray cluster, whose nodes all see the files, the model and the folder.
     """
     model, texts = model_and_texts(arguments)

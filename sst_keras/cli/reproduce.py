@@ -121,7 +121,7 @@ def reproduce(
             place, pending, data_dir = cluster.for_sweep(stack, request, pending, data_dir)
             where = f" on {place.nodes} {'node' if place.nodes == 1 else 'nodes'}"
         else:
-            place = local.Machine(min(jobs or min(local.cores(), 8), max(1, len(pending))))
+            place = local.Machine(min(jobs or min(local.cores(), 8), len(selected)))
             where = ""
         log.info(
             f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done "

@@ -39,7 +39,7 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
     type=click.IntRange(1),
     metavar="N",
     help="Trials at a time. They are drawn together, so others are drawn with another number.  "
-    "[default: one per core, at most 8; that of a search that goes on]",
+    "[default: as many as have a core each, at most 8; that of a search that goes on]",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="That of the draws."
@@ -51,7 +51,12 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
 @click.option(
     "--records", metavar="DIR", help="Folder of trials and records.  [default: results/SWEEP]"
 )
-@click.option("--retry", is_flag=True, help="Make failed trials and runs again.")
+@click.option(
+    "--retry",
+    is_flag=True,
+    help="Make failed trials and runs again. Later trials "
+    "stay, though they were drawn without these.",
+)
 @options.as_json
 def search(
     sweep: str,
@@ -102,7 +107,7 @@ def search(
     every = [(item, 1) for item in _each_choice(loaded)]
     check_sources(every, data_dir)
     with contextlib.ExitStack() as stack:
-        place: Machine | Cluster = local.Machine(jobs or min(local.cores(), 8))
+        place: Machine | Cluster = local.Machine(local.cores())
         settled, found_in = every, data_dir
         if engine == "ray":
             place, settled, found_in = cluster.for_sweep(stack, request, every, data_dir)
@@ -110,8 +115,15 @@ def search(
         def prepare(experiment: Experiment) -> Experiment:
             return _settled(experiment, every, settled)
 
-        plan = Search(loaded, folder, seed, jobs or (None if _has_trials(folder) else place.slots))
-        log.info(f"{loaded.name}: {trials} trials; they are kept in {folder}")
+        batch = jobs or (None if _has_trials(folder) else min(place.slots, 8))
+        plan = Search(loaded, folder, seed, batch)
+        batch = plan.drawn_together()
+        if engine == "local":
+            place = local.Machine(jobs or min(batch, local.cores()))
+        log.info(
+            f"{loaded.name}: {trials} trials, of which {batch} are drawn at a time; they are kept "
+            f"in {folder}"
+        )
         found = []
         for trial in plan.run(trials, place, found_in, retry, prepare):
             found.append(trial)
@@ -121,6 +133,8 @@ def search(
         files.write_text(folder / "best.toml", winner.pipeline.to_toml())
         runs = [(winner, number + 1) for number in range(winner.seeds)]
         pending = [(prepare(item), number) for item, number in pending_jobs(runs, known, retry)]
+        if engine == "local":
+            place = local.Machine(min(place.slots, len(runs)))
         for record in run_sweep(pending, folder, place, found_in):
             known[record.key] = record
             scores = record.error or f"dev {record.best.dev:.1%}"

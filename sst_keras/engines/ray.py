@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sst_keras.engines.local import JobError, cores
+from sst_keras.engines.local import JobError, cores, threads
 from sst_keras.errors import InputError
+from sst_keras.registration import check_backend
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 _RETRIES = 3  # times that a job starts again after its node or its process died
 _ACTORS_OF_A_READER = 8  # which reads faster than these predict
 _POLL_SECONDS = 1.0  # how long Ctrl-C may wait
+_PATIENCE = 60.0  # seconds that jobs wait for a node, if none has room for them any more
 LARGEST = 450_000_000  # bytes of files that Ray takes to its nodes; it refuses 500 MiB
 
 
@@ -60,6 +62,9 @@ class Cluster:
         Args:
             jobs: The jobs. They, `work` and the results are pickled.
             work: Does a job. Every node can import the module that defines it.
+
+        Raises:
+            InputError: If all nodes that have room for a job are lost.
         """
         import ray
 
@@ -68,10 +73,18 @@ class Cluster:
         if self.gpus:
             task = task.options(num_gpus=self.gpus)
         running = {task.remote(work, job, self.folder): job for job in jobs}
-        started = time.perf_counter()
+        started = with_room = time.perf_counter()
         try:
             while running:
                 ended, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+                if ended or _slots(ray, self.cpus, self.gpus):
+                    with_room = time.perf_counter()
+                elif time.perf_counter() - with_room > _PATIENCE:
+                    raise InputError(
+                        f"the cluster has lost its nodes: for {_PATIENCE:g} s, none has had "
+                        f"{self.cpus} cores and {self.gpus:g} GPUs for a job. Start a node, and "
+                        f"give the same command again."
+                    )
                 for reference in ended:
                     job = running.pop(reference)
                     try:
@@ -117,6 +130,7 @@ class Cluster:
         context.enable_progress_bars = False
         # Each dictionary is a block of its own, so that the actors share them evenly.
         context.target_max_block_size = 1
+        context.raise_original_map_exception = True  # where this Ray knows it
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         packed = [{"item": pickle.dumps(item)} for item in items]
         reading = from_items(packed, override_num_blocks=len(packed)).flat_map(
@@ -154,7 +168,7 @@ def connected(
     Args:
         address: That of the cluster, such as `10.0.0.1:6379`, or `auto` for the one that this
             machine is part of; None starts one on this machine.
-        cpus: Cores of each job. TensorFlow uses as many threads.
+        cpus: Cores of each job. TensorFlow has the threads that the local engine gives it.
         gpus: GPUs of each job.
         folder: A folder that every node gets a copy of, once. Jobs run in it.
         environment: Variables of the jobs' environment.
@@ -164,17 +178,21 @@ def connected(
         ModuleNotFoundError: If Ray is not installed.
         ConnectionError: If there is no cluster at the address, or one of another version.
         NoRoom: If no node has what a job needs.
+        UsageError: If `KERAS_BACKEND` names what is not known or not installed here.
     """
     # What Ray would tell its makers, and lines that it prints about itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Ray would start a job that takes too much memory again without end.
+    os.environ.setdefault("RAY_task_oom_retries", str(_RETRIES))
     import ray
 
-    threads = {"TF_NUM_INTRAOP_THREADS": str(cpus), "TF_NUM_INTEROP_THREADS": str(cpus)}
+    # A cluster that runs already has the environment of those who started it.
+    variables = threads(cpus) | {"KERAS_BACKEND": check_backend()}
     if not gpus:
-        threads["CUDA_VISIBLE_DEVICES"] = "-1"  # Ray leaves all GPUs to jobs that ask for none
-    setting: dict[str, Any] = {"env_vars": threads | dict(environment or {})}
+        variables["CUDA_VISIBLE_DEVICES"] = "-1"  # Ray leaves all GPUs to jobs that ask for none
+    setting: dict[str, Any] = {"env_vars": variables | dict(environment or {})}
     if folder:
         setting["working_dir"] = str(folder)
     try:
@@ -195,12 +213,22 @@ def connected(
         ray.shutdown()
 
 
-def _described(ray: Any, cpus: int, gpus: float, run_in: str) -> Cluster:
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def _nodes(ray: Any) -> list[dict[str, float]]:
+    """Returns what each node has that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _slots(ray: Any, cpus: int, gpus: float) -> int:
+    """Returns how many jobs the nodes have room for, if there are no others."""
     slots = 0
-    for resources in nodes:
+    for resources in _nodes(ray):
         fits = resources.get("CPU", 0) // cpus
         slots += int(min(fits, resources.get("GPU", 0) // gpus) if gpus else fits)
+    return slots
+
+
+def _described(ray: Any, cpus: int, gpus: float, run_in: str) -> Cluster:
+    nodes, slots = _nodes(ray), _slots(ray, cpus, gpus)
     if not slots:
         largest = max((resources.get("CPU", 0) for resources in nodes), default=0)
         most = max((resources.get("GPU", 0) for resources in nodes), default=0)
@@ -213,9 +241,13 @@ def _described(ray: Any, cpus: int, gpus: float, run_in: str) -> Cluster:
 
 def _reason(failure: BaseException) -> str:
     """Returns what Ray's error is about, in a line."""
-    while cause := getattr(failure, "cause", None) or failure.__cause__:
+    # Ray Data gives some errors a cause that says nothing.
+    while str(cause := getattr(failure, "cause", None) or failure.__cause__ or ""):
         failure = cause
-    return f"{type(failure).__name__}: {(str(failure).strip().splitlines() or [''])[0]}"
+    lines = str(failure).strip().splitlines() or [""]
+    if "its creation task" in lines[0]:  # then the trace of the actor's exception follows
+        return lines[-1]
+    return f"{type(failure).__name__}: {lines[0]}"
 
 
 def _do(work: Callable[[Job], Result], job: Job, folder: str) -> tuple[Result | None, str, float]:

@@ -181,11 +181,7 @@ def run_sweep(
         with contextlib.closing(engine.run(jobs, work)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, JobError):
-                    if _FULL in str(record):  # and so would all others
-                        raise InputError(
-                            f"{experiment.key(seed)} stopped: {record}. Free some space, and give "
-                            f"the same command again."
-                        )
+                    check_space(experiment.key(seed), record)
                     record = RunRecord(
                         experiment.key(seed),
                         recorded_settings(experiment.pipeline) | {"training.seed": seed},
@@ -197,6 +193,14 @@ def run_sweep(
                     )
                 write_record(folder, record)
                 yield record
+
+
+def check_space(job: object, error: JobError) -> None:
+    """Raises an `InputError` if a job failed because the disk is full, as all others would."""
+    if _FULL in str(error):
+        raise InputError(
+            f"{job} stopped: {error}. Free some space, and give the same command again."
+        )
 
 
 def elsewhere(work: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +27,7 @@ from sst_keras import files
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
-from sst_keras.experiments.running import elsewhere
+from sst_keras.experiments.running import check_space, elsewhere
 from sst_keras.experiments.sweep import Experiment, Sweep
 from sst_keras.history import SCORES
 from sst_keras.settings import Pipeline
@@ -62,10 +63,11 @@ class Trial:
     error: str = ""
 
     def score(self, lower_is_better: bool) -> float | None:
-        """Returns the best score on dev; None if training failed."""
-        if self.error or not self.scores:
+        """Returns the best score on dev; None if the trial failed."""
+        scores = [score for score in self.scores if math.isfinite(score)]
+        if self.error or not scores:
             return None
-        return min(self.scores) if lower_is_better else max(self.scores)
+        return min(scores) if lower_is_better else max(scores)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,15 @@ class Search:
     def lower_is_better(self) -> bool:
         """Whether the score on dev is a loss."""
         return self.sweep.experiments[0].pipeline.training.monitor == "loss"
+
+    def drawn_together(self) -> int:
+        """Returns how many trials are drawn at a time, which the file may say.
+
+        Raises:
+            InputError: If the file is damaged.
+            UsageError: If it has the trials of another search.
+        """
+        return self._read()[0]
 
     def best(self, trials: Sequence[Trial]) -> Trial:
         """Returns the trial with the best score; of several, the first.
@@ -135,7 +146,7 @@ class Search:
         Raises:
             UsageError: If Optuna is not installed, the folder has the trials of another search, or
                 another process searches there.
-            InputError: If the file is damaged.
+            InputError: If the file is damaged, or a disk is full.
         """
         optuna = _optuna()
         with files.locked(self.folder, "records"), contextlib.ExitStack() as stack:
@@ -160,16 +171,18 @@ class Search:
                 jobs = [
                     (trial, prepare(self.experiment(trial)).pipeline, earlier) for trial in missing
                 ]
-                for (trial, *_), result in engine.run(jobs, work):
-                    if isinstance(result, JobError):
-                        trial = replace(trial, error=str(result))
-                    else:
-                        scores, is_pruned = result
-                        trial = replace(trial, scores=tuple(scores), is_pruned=is_pruned)
-                    known[trial.number] = trial
-                    with (self.folder / TRIALS).open("a", encoding="utf-8") as file:
-                        file.write(f"{json.dumps(asdict(trial))}\n")
-                    yield trial
+                with contextlib.closing(engine.run(jobs, work)) as results:
+                    for (trial, *_), result in results:
+                        if isinstance(result, JobError):
+                            check_space(f"trial {trial.number}", result)
+                            trial = replace(trial, error=str(result))
+                        else:
+                            scores, is_pruned = result
+                            trial = replace(trial, scores=tuple(scores), is_pruned=is_pruned)
+                        trial = known[trial.number] = _judged(trial)
+                        with (self.folder / TRIALS).open("a", encoding="utf-8") as file:
+                            file.write(f"{json.dumps(asdict(trial))}\n")
+                        yield trial
 
     def _draw(self, optuna: Any, number: int, earlier: Sequence[Trial]) -> dict[str, Any]:
         """Draws the settings of a trial."""
@@ -215,7 +228,7 @@ class Search:
             for row in rows:
                 if not all(type(row[name]) is kind for name, kind in _FIELDS.items()):
                     raise ValueError(row)
-                trials[row["number"]] = Trial(**row | {"scores": tuple(row["scores"])})
+                trials[row["number"]] = _judged(Trial(**row | {"scores": tuple(row["scores"])}))
             batch = self.batch or int(known["batch"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
@@ -235,6 +248,13 @@ class Search:
         rows = [self._about(batch), *(asdict(trials[number]) for number in sorted(trials))]
         content = "".join(f"{json.dumps(row)}\n" for row in rows)
         files.write_text(self.folder / TRIALS, content)
+
+
+def _judged(trial: Trial) -> Trial:
+    """Returns a trial that has ended, with an error if none of its scores is finite."""
+    if trial.error or any(map(math.isfinite, trial.scores)):
+        return trial
+    return replace(trial, error="expected a finite score on dev. Received none.")
 
 
 def _optuna() -> Any:

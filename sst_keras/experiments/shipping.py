@@ -12,7 +12,7 @@ from sst_keras.experiments.sweep import Experiment
 from sst_keras.pretrained import LanguageModelRun
 from sst_keras.pseudo_labels import PseudoLabels
 from sst_keras.runs import RUNS_DIR, is_run, open_run
-from sst_keras.settings import Pipeline
+from sst_keras.settings import DataConfig, Pipeline
 from sst_keras.vectors import archives, sets
 
 _DATA, _PREPARED, _GENSIM = "data", "tensorflow_datasets", "gensim-data"
@@ -58,6 +58,8 @@ def ship(
 ) -> int:
     """Copies the data sets, vectors and earlier runs of settled jobs, and returns the bytes.
 
+    SST-5 is downloaded and prepared first if it is nowhere here.
+
     They are found below the folder by the names that the settings have for them, by a process that
     runs in it with the variables of `ENVIRONMENT`.
 
@@ -98,11 +100,14 @@ def _ship_sst5(folder: Path, data_dir: str | Path | None) -> None:
     if found is not None:
         for file in source.files_at(found):
             _copy(file, folder / _DATA / "sst" / file.name)
-    elif source.is_prepared():
-        prepared = source.tfds_dir() / "sst5"
-        _copy(prepared, folder / _PREPARED / "sst5")
-    else:
+        return
+    if not source.is_available(data_dir):
         raise source.unavailable(data_dir)
+    if not source.is_prepared():
+        from sst_keras.corpora import load_corpus
+
+        load_corpus(DataConfig(dataset="sst5"), data_dir)  # which downloads and prepares it
+    _copy(source.tfds_dir() / "sst5", folder / _PREPARED / "sst5")
 
 
 def _ship_vectors(name: str, folder: Path, data_dir: str | Path | None) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import pickle
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -34,10 +35,11 @@ from sst_keras.tables import parquet
 from sst_keras.tables.reading import Block, Source, Table, is_table, open_lines, open_table
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
-ROWS = 50_000  # of a part, about
+ROWS = 50_000  # of a part
 _SHOWN = 5  # lines that a note names
-_BLOCK = 8192  # rows that are predicted at a time
-_LOG = "parts.jsonl"
+_PATIENCE = 10.0  # seconds until a file system that nodes share shows a file
+_BLOCK = 8192  # rows that are read at a time; the first block shows whether a file is read well
+_LOG = "_parts.jsonl"  # which readers of a folder, also Spark and Arrow, leave out
 # Arrow's types of columns that parts in Parquet keep.
 _KEPT = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float",
@@ -61,7 +63,7 @@ class Job:
         out: The folder of the parts.
         as_tables: Whether all files are tables, or JSON; otherwise that is found for each.
         ending: That of the parts, of `ENDINGS`.
-        rows: About how many rows a part has.
+        rows: How many rows a part has; the last one of a file may have fewer.
         keep_formulas: As `scoring.score_table` takes it.
         version: That of this package, which the nodes of a cluster must have, too.
     """
@@ -149,6 +151,7 @@ class _Rows(Source):
     """Rows of a file that are held in memory; `predictions` takes it as a table.
 
     Attributes:
+        names: Those of the columns; none if only the texts are kept.
         types: Column → Arrow's name of its type, if the file is Parquet.
     """
 
@@ -157,6 +160,11 @@ class _Rows(Source):
     types: dict[str, str]
     held: list[Block]
     counts: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The names of the columns that are written beside the predictions."""
+        return self.names or ("text",)
 
     def blocks(self) -> Iterator[Block]:
         """Yields the rows."""
@@ -171,8 +179,8 @@ def predict_parts(
 ) -> Summary:
     """Predicts each row of many files, and writes the rows with their predictions in parts.
 
-    The columns are those of `scoring.score_table`. `parts.jsonl` in the folder says which parts are
-    done; its last line has `complete`.
+    The columns are those of `scoring.score_table`. `_parts.jsonl` in the folder says which parts
+    are done; its last line has `complete`.
 
     Args:
         job: The files, the model and the folder.
@@ -183,8 +191,8 @@ def predict_parts(
 
     Raises:
         UsageError: If the folder has other files, or a column exists already.
-        InputError: If no file can be read. A file that cannot be read to its end is among the
-            `problems` if there are others.
+        InputError: If the folder is another one on the nodes of a cluster. A file that cannot be
+            read to its end is among the `problems`.
     """
     if job.ending == ".parquet":
         parquet.require()
@@ -219,6 +227,8 @@ def _predict_parts(
     left = [(file, parts) for file, parts in done.items() if file not in complete]
     with log.opened(kept) as write:
         for item in flow(left, _Reader(job), _Scorer, (job,)):
+            if item["number"] >= 0:
+                _wait_for(job.part(item["file"], item["number"]))
             if not item["problem"]:
                 write(item)
             summary.add(item)
@@ -226,6 +236,19 @@ def _predict_parts(
         if not summary.problems:
             write({"complete": True, "rows": summary.rows, "parts": summary.parts})
     return summary
+
+
+def _wait_for(part: Path) -> None:
+    """Raises an `InputError` if a part that another node has written does not appear here."""
+    end = time.monotonic() + _PATIENCE
+    while not part.is_file():
+        if time.monotonic() > end:
+            raise InputError(
+                f"{part} is not here, but a node of the cluster has written it. All nodes must see "
+                f"this folder under the same path. Choose a folder that they share.",
+                setting="out",
+            )
+        time.sleep(0.1)
 
 
 def _here(
@@ -252,7 +275,7 @@ class _Reader:
             for blocks in _grouped(table, self.job.rows):
                 if number not in done:
                     yield _item(file, number, rows=len(blocks)) | {
-                        "content": pickle.dumps((table.names or ("text",), types, blocks))
+                        "content": pickle.dumps((table.names, types, blocks))
                     }
                 number += 1
             yield _item(file, -1, table.counts, parts=number)
@@ -274,14 +297,18 @@ def _item(
 
 
 def _grouped(table: Table, rows: int) -> Iterator[list[Block]]:
-    """Yields the blocks of a file that make up each part."""
+    """Yields the rows of each part, in blocks."""
     group, size = [], 0
-    for block in table.blocks(min(_BLOCK, rows)):
-        group.append(block)
-        size += len(block.lines)
-        if size >= rows:
-            yield group
-            group, size = [], 0
+    for block in table.blocks(_BLOCK):
+        start = 0
+        while start < len(block.lines):
+            end = min(start + rows - size, len(block.lines))
+            group.append(Block(*(column[start:end] for column in block)))
+            size += end - start
+            start = end
+            if size == rows:
+                yield group
+                group, size = [], 0
     if group:
         yield group
 
@@ -303,19 +330,19 @@ class _Scorer:
             return dict(item)
         try:
             table = _Rows(self.job.files[file], *pickle.loads(item["content"]))
-            check_names(self.predictor, table.names, self.job.ending)
+            check_names(self.predictor, table.header, self.job.ending)
             size = sum(len(block.lines) for block in table.held)
             with files.whole_file(self.job.part(file, number)) as partial:
                 self._write(table, partial)
             if not number:
-                count_header(table, table.names, self.job.ending, self.job.keep_formulas)
+                count_header(table, table.header, self.job.ending, self.job.keep_formulas)
         except InputError as error:
             return _item(file, -1, problem=str(error))
         return _item(file, number, table.counts, size)
 
     def _write(self, table: _Rows, path: Path) -> None:
         new = new_names(self.predictor)
-        names, job = [*table.names, *new], self.job
+        names, job = [*table.header, *new], self.job
         answers = predictions(self.predictor, table)
         if job.ending == ".parquet":
             rows: list[Sequence[Any]] = []
@@ -363,7 +390,7 @@ def _write_parquet(
 
 
 class _Log:
-    """`parts.jsonl`: the job in its first line, then a line for each part and file that is done."""
+    """`_parts.jsonl`: a line for the job, then one for each part and each file that is done."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.path = job, job.out / _LOG
@@ -377,7 +404,8 @@ class _Log:
         folder = self.job.out
         lines = self._lines()
         if not lines:
-            if folder.exists() and any(folder.iterdir()):
+            # A command that was killed while it wrote the log has left a hidden half of it.
+            if folder.exists() and any(path.name[0] != "." for path in folder.iterdir()):
                 raise UsageError(
                     f"{str(folder)!r} has files already. Choose another folder.", setting="out"
                 )
@@ -407,6 +435,8 @@ class _Log:
     @contextlib.contextmanager
     def opened(self, kept: Sequence[Item]) -> Iterator[Callable[[Item], None]]:
         """Writes what is kept of an earlier call, and yields a function that adds a line."""
+        for path in (self.path, self.job.out / f"part-*{self.job.ending}"):
+            files.remove_partial(path)
         lines = [self.job.about(), *kept]
         files.write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
         with self.path.open("a", encoding="utf-8") as file:
