@@ -13,7 +13,8 @@ from sst_keras.packed import open_gzip
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST_LINE = 1 << 28  # characters; some write JSON on one line
-_BAD_LINE = re.compile("[^\\n]*[\udc80-\udcff][^\\n]*")  # with bytes that are not UTF-8
+# From the first byte that is not UTF-8 to the line's end: once in each line with such bytes.
+_BAD_LINE = re.compile("[\udc80-\udcff][^\\n]*")
 _MARKS = (  # a longer mark first: UTF-32 begins like UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
