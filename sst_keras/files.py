@@ -353,7 +353,7 @@ def read_sealed_json(path: str | Path) -> dict[str, Any]:
     """
     found = read_json(path)
     seal = found.pop(_SEAL, None)
-    if seal not in (None, _seal(found)):
+    if seal is not None and seal != _seal(found):
         raise InputError(
             f"{path}: it has changed since it was written: its content is not that of its own "
             f"checksum. Copy the original here. If you changed it yourself, delete {_SEAL} in it."
@@ -361,8 +361,12 @@ def read_sealed_json(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def _seal(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(to_json(value).encode("utf-8")).hexdigest()
+def _seal(value: Mapping[str, Any]) -> str | None:
+    """Returns the checksum of what was read from JSON; None if no writer of ours could write it."""
+    try:
+        return hashlib.sha256(to_json(value).encode("utf-8")).hexdigest()
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

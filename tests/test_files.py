@@ -159,6 +159,13 @@ def test_sealed_json(tmp_path):
     assert files.read_sealed_json(tmp_path / "x.json") == plain
 
 
+@pytest.mark.parametrize("value", [f"{'[' * 500}{']' * 500}", r'"\ud800"', "1e999"])
+def test_sealed_json_that_nobody_could_have_written(tmp_path, value):
+    (tmp_path / "x.json").write_text(f'{{"x": {value}, "sha256": "0"}}', "utf-8")
+    with pytest.raises(InputError, match=r"x\.json: (it has changed|expected a JSON file)"):
+        files.read_sealed_json(tmp_path / "x.json")
+
+
 def test_what_cannot_be_cached_is_a_warning(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     with files.optional_cache(tmp_path):
