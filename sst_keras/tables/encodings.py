@@ -1,7 +1,6 @@
 """Bytes → text: the encoding of a file, found from its bytes, and its lines."""
 
 import codecs
-import gzip
 import io
 import re
 from collections.abc import Iterator
@@ -91,8 +90,6 @@ def find_encoding(path: Path, given: str = "auto", lenient: bool = False) -> Enc
     except LookupError:
         message = f"expected an encoding that Python knows, such as cp1252. Received: {given!r}"
         raise UsageError(message, setting="data.encoding") from None
-    except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
-        raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
     errors = "surrogateescape" if lenient and codec in ("utf-8", "utf-8-sig") else "strict"
     return Encoding(codec, packed, newline, errors)
 
@@ -135,8 +132,6 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     except UnicodeError as error:  # such as UTF-16 without its mark
         message = f"{path}: expected {encoding}, but it cannot be read as that ({error})."
         raise InputError(message, setting="data.encoding") from None
-    except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
-        raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
 
 
 def _open(path: Path, packed: bool) -> BinaryIO:

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import io
 import json
 import pickle
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables.labels import read_labels
 from sst_keras.tables.reading import open_lines, open_table
 from sst_keras.treebank import read_trees
+from sst_keras.vectors import archives
 from sst_keras.vectors.files import read_vectors
 from sst_keras.vocabulary import Vocabulary
 
@@ -81,6 +84,18 @@ def _gensim(protocol: int) -> bytes:
     return pickle.dumps(keyed, protocol)
 
 
+def _zipped(path: Path) -> None:
+    archives.is_file(path / "a.txt")
+    read_vectors(path)
+
+
+def _zip(compression: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.txt"), b"film 1 2\n" * 9, compression)
+    return packed.getvalue()
+
+
 # Name → the reader, the name of its file, and first inputs.
 READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
     "trees": (_trees, "train.txt", [b"(4 (2 A) (4 (4 great) (2 film)))\n", b"(2\n (2 a)\n (1 b))"]),
@@ -98,6 +113,15 @@ READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
         [b"film 0.1 0.2\ngood 1 2\n", b"2 2\nfilm 1 2\ngood 1e-3 .5\n", b"word,0,1\na,1,2\n"],
     ),
     "binary-vectors": (read_vectors, "v.bin", [b"1 2\nab \0\0\0\0\0\0\x80?\n"]),
+    "zip-vectors": (
+        _zipped, "v.zip",
+        [
+            _zip(kind)
+            for kind in (
+                zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA
+            )
+        ],
+    ),
     "gensim-vectors": (read_vectors, "v.kv", [_gensim(protocol) for protocol in (0, 2, 4, 5)]),
     "pipelines": (
         load_pipeline, "p.toml",
