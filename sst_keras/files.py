@@ -279,13 +279,17 @@ def write_checksums(path: str | Path, folder: Path, names: Sequence[str]) -> Non
     write_json(path, {"format": _CHECKSUMS_FORMAT, "sha256": digests})
 
 
-def verify_checksums(path: str | Path, folder: Path, names: Sequence[str] | None = None) -> None:
+def verify_checksums(
+    path: str | Path, folder: Path, needed: Sequence[str], names: Sequence[str] | None = None
+) -> None:
     """Checks that files of a folder are those of `write_checksums`, if there are such checksums.
 
-    Only `names` are checked, if they are given and have a checksum.
+    Those of the `needed` files must be among them. Only `names` are checked, if they are given and
+    have a checksum.
 
     Raises:
-        InputError: If one of them is missing or has changed since, or the checksums are damaged.
+        InputError: If one of them is missing or has changed since, or the checksums are damaged,
+            lack one, or name a file outside of the folder.
     """
     if not Path(path).is_file():  # of an earlier version
         return
@@ -293,7 +297,14 @@ def verify_checksums(path: str | Path, folder: Path, names: Sequence[str] | None
     digests = found.get("sha256")
     if found.get("format") != _CHECKSUMS_FORMAT or not isinstance(digests, dict):
         raise InputError(f"{path}: expected checksums in format {_CHECKSUMS_FORMAT}.")
+    advice = "Copy the original here. If you changed it yourself, delete it."
+    if missing := [name for name in needed if name not in digests]:
+        raise InputError(f"{path}: expected checksums. It has none of {missing[0]}. {advice}")
     for name, expected in digests.items():
+        if Path(name).anchor or ".." in Path(name).parts:
+            raise InputError(
+                f"{path}: expected names of files within {folder}. Received: {name!r}. {advice}"
+            )
         if names is not None and name not in names:
             continue
         file = folder / name

@@ -230,8 +230,9 @@ class RunDirectory:
 
     def verify(self, *changed: Path) -> None:
         """Raises an `InputError` if a file, or one of those named, has changed since training."""
+        needed = [file.name for file in (self.pipeline_file, self.vocabulary_file, self.model_file)]
         names = [file.name for file in changed] or None
-        files.verify_checksums(self.checksums_file, self.path, names)
+        files.verify_checksums(self.checksums_file, self.path, needed, names)
 
     @property
     def is_finished(self) -> bool:
