@@ -8,6 +8,7 @@ every setting.
 import difflib
 import functools
 import logging
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -37,6 +38,8 @@ _YOUNGER = {
     "training.checks_per_epoch", "training.average", "training.schedule",
     "data.phrases_per_sentence", "data.root_weight", "data.pseudo_labels", "data.pseudo_epochs",
 }  # fmt: skip
+# A byte of an argument that is not UTF-8 is half of a surrogate pair, which no file can hold.
+_HALF = re.compile("[\ud800-\udfff]")
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -156,7 +159,7 @@ def with_override(pipeline: Pipeline, override: str) -> Pipeline:
         )
     try:
         found = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):  # text without quotes
+    except (ValueError, RecursionError):  # text without quotes, or a number of 5,000 digits
         found = {"value": text.strip()}
     if len(found) > 1 or "\n" in str(found["value"]):
         message = f"expected one setting. Received several lines: {override!r:.100}"
@@ -214,14 +217,16 @@ def _checked(setting: str, value: Any, source: str) -> Any:
     low, high, choices = about["low"], about["high"], about["choices"]
 
     def refusal(expected: str) -> UsageError:
-        received = f"{value!r}{suggest(value, choices)}"
+        received = f"{value!r:.200}{suggest(value, choices)}"
         return UsageError(
             f"{source}: {setting}: expected {expected} ({about['about']}). Received: {received}"
         )
 
+    entries = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(entry, str) and _HALF.search(entry) for entry in entries):
+        raise refusal("text in UTF-8")
     if get_origin(kind) is tuple:
         kind = get_args(kind)[0]
-        entries = value if isinstance(value, (list, tuple)) else [value]
         entries = tuple(map(str, entries) if kind is str else entries)
         if not all(type(entry) is kind for entry in entries):
             raise refusal(f"a list of {_NAMES[kind]}")

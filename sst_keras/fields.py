@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any
 
 from sst_keras.errors import InputError
 
-# A type or a union of them; `[kind]` for a list of that kind; a tuple of kinds for a list of such
-# items; or name → kind, where a name that ends in `?` may be absent. Names that are not listed may
-# be there, too.
-Kind = type | UnionType | list | tuple | Mapping[str, Any]
 NUMBER = int | float
+
+
+@dataclass(frozen=True)
+class Range:
+    """A whole number from `low` to `high`; with `kind=NUMBER`, any number, but not nan."""
+
+    low: float
+    high: float
+    kind: type | UnionType = int
+
+    def __str__(self) -> str:
+        return f"{_named(self.kind)} from {self.low:,} to {self.high:,}"
+
+
+# A type, a union of them, or a `Range`; `[kind]` for a list of that kind; a tuple of kinds for a
+# list of such items; or name → kind, where a name that ends in `?` may be absent. Names that are
+# not listed may be there, too, of the kind of the name `*` if there is one.
+Kind = type | UnionType | Range | list | tuple | Mapping[str, Any]
 
 
 def check_fields(value: Any, kind: Kind, place: str, advice: str) -> None:
@@ -41,10 +56,12 @@ def _wrong(value: Any, kind: Kind, where: str) -> Any:
             key = name.removesuffix("?")
             if key in value:
                 yield from _wrong(value[key], each, f"{where}.{key}")
-            elif key == name:
+            elif key == name != "*":
                 yield f"{where}.{key}", _named(each), _ABSENT
+        for key in value.keys() - {name.removesuffix("?") for name in kind} if "*" in kind else ():
+            yield from _wrong(value[key], kind["*"], f"{where}.{key}")
     elif isinstance(kind, list):
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):
             yield where, "a list", value
             return
         for number, item in enumerate(value):
@@ -55,6 +72,10 @@ def _wrong(value: Any, kind: Kind, where: str) -> Any:
             return
         for number, (item, each) in enumerate(zip(value, kind, strict=True)):
             yield from _wrong(item, each, f"{where}[{number}]")
+    elif isinstance(kind, Range):
+        is_number = isinstance(value, kind.kind) and not isinstance(value, bool)
+        if not is_number or not kind.low <= value <= kind.high:
+            yield where, str(kind), value
     elif isinstance(value, bool) if kind is not bool else not isinstance(value, bool):
         yield where, _named(kind), value
     elif not isinstance(value, kind):
@@ -64,6 +85,8 @@ def _wrong(value: Any, kind: Kind, where: str) -> Any:
 def _named(kind: Kind) -> str:
     if isinstance(kind, Mapping | list | tuple):
         return "an object" if isinstance(kind, Mapping) else "a list"
+    if isinstance(kind, Range):
+        return str(kind)
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     if kind == NUMBER:
         return "a number"

@@ -279,13 +279,17 @@ def write_checksums(path: str | Path, folder: Path, names: Sequence[str]) -> Non
     write_json(path, {"format": _CHECKSUMS_FORMAT, "sha256": digests})
 
 
-def verify_checksums(path: str | Path, folder: Path, names: Sequence[str] | None = None) -> None:
+def verify_checksums(
+    path: str | Path, folder: Path, needed: Sequence[str], names: Sequence[str] | None = None
+) -> None:
     """Checks that files of a folder are those of `write_checksums`, if there are such checksums.
 
-    Only `names` are checked, if they are given and have a checksum.
+    Those of the `needed` files must be among them. Only `names` are checked, if they are given and
+    have a checksum.
 
     Raises:
-        InputError: If one of them is missing or has changed since, or the checksums are damaged.
+        InputError: If one of them is missing or has changed since, or the checksums are damaged,
+            lack one, or name a file outside of the folder.
     """
     if not Path(path).is_file():  # of an earlier version
         return
@@ -293,7 +297,14 @@ def verify_checksums(path: str | Path, folder: Path, names: Sequence[str] | None
     digests = found.get("sha256")
     if found.get("format") != _CHECKSUMS_FORMAT or not isinstance(digests, dict):
         raise InputError(f"{path}: expected checksums in format {_CHECKSUMS_FORMAT}.")
+    advice = "Copy the original here. If you changed it yourself, delete it."
+    if missing := [name for name in needed if name not in digests]:
+        raise InputError(f"{path}: expected checksums. It has none of {missing[0]}. {advice}")
     for name, expected in digests.items():
+        if Path(name).anchor or ".." in Path(name).parts:
+            raise InputError(
+                f"{path}: expected names of files within {folder}. Received: {name!r}. {advice}"
+            )
         if names is not None and name not in names:
             continue
         file = folder / name
@@ -353,7 +364,7 @@ def read_sealed_json(path: str | Path) -> dict[str, Any]:
     """
     found = read_json(path)
     seal = found.pop(_SEAL, None)
-    if seal not in (None, _seal(found)):
+    if seal is not None and seal != _seal(found):
         raise InputError(
             f"{path}: it has changed since it was written: its content is not that of its own "
             f"checksum. Copy the original here. If you changed it yourself, delete {_SEAL} in it."
@@ -361,8 +372,12 @@ def read_sealed_json(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def _seal(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(to_json(value).encode("utf-8")).hexdigest()
+def _seal(value: Mapping[str, Any]) -> str | None:
+    """Returns the checksum of what was read from JSON; None if no writer of ours could write it."""
+    try:
+        return hashlib.sha256(to_json(value).encode("utf-8")).hexdigest()
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

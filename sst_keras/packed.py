@@ -3,6 +3,8 @@
 import gzip
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +17,7 @@ _HARMLESS = 1 << 28  # bytes that any file may unpack to
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that ends with an `InputError` where it becomes absurdly large for its file."""
+    """A stream that ends with an `InputError` where it becomes absurdly large, or is damaged."""
 
     def __init__(self, stream: BinaryIO, path: Path, packed_size: int) -> None:
         self._stream, self._path, self._place = stream, path, 0
@@ -25,7 +27,8 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:
-        count = self._stream.readinto(buffer)
+        with intact(self._path):
+            count = self._stream.readinto(buffer)
         self._place += count
         if self._place > self._most:
             raise too_large(self._path)
@@ -39,6 +42,22 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+@contextmanager
+def intact(path: Path) -> Iterator[None]:
+    """Turns what reading a damaged file raises, which is nearly anything, into an `InputError`."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:  # it is missing, or may not be read
+            raise
+        problem = str(error) or type(error).__name__
+        raise InputError(
+            f"{path}: expected an intact packed file, but {problem}. Fetch or pack it again."
+        ) from None
+
+
 def too_large(path: Path) -> InputError:
     """Returns the error about a file that unpacks to far more than text or numbers do."""
     return InputError(
@@ -50,13 +69,13 @@ def too_large(path: Path) -> InputError:
 def bounded(stream: BinaryIO, path: Path, packed_size: int) -> BinaryIO:
     """Returns a buffered stream of what is unpacked from `packed_size` bytes of a file.
 
-    Reading raises an `InputError` if it becomes absurdly large.
+    Reading raises an `InputError` if it becomes absurdly large, or is damaged.
     """
     return io.BufferedReader(_Bounded(stream, path, packed_size), _BUFFER)
 
 
 def open_gzip(path: Path) -> BinaryIO:
-    """Opens what a `.gz` file holds. Reading raises gzip's errors, or that of `bounded`."""
+    """Opens what a `.gz` file holds. Reading raises the errors of `bounded`."""
     return bounded(gzip.open(path), path, path.stat().st_size)
 
 

@@ -93,6 +93,7 @@ class RunDirectory:
     plots_dir = file_of("plots", "The plots.")
     logs_dir = file_of("logs", "TensorBoard's event files, if they were asked for.")
     replaced_dir = file_of(".replaced", "A finished run, while another one replaces it.")
+    returning_dir = file_of(".returning", "What is left to put back of a run that was replaced.")
     saved_model_dir = file_of(
         "saved_model/1", "The SavedModel; TensorFlow Serving needs the number."
     )
@@ -121,10 +122,7 @@ class RunDirectory:
             UsageError: If one does, or has finished meanwhile.
         """
         with files.locked(self.path, "run_dir"):
-            is_whole = (self.replaced_dir / self.metrics_file.name).is_file()
-            is_begun = self.is_finished or self.checkpoint_file.is_file()
-            if self.replaced_dir.is_dir() and not (is_whole and is_begun):
-                self._bring_back()  # the one that was to replace it was killed
+            self._recover()
             if self.is_finished and not self.replaces:
                 raise UsageError(
                     f"{str(self.path)!r} holds a finished run. Choose another folder, or "
@@ -137,6 +135,23 @@ class RunDirectory:
                 if self.replaced_dir.is_dir() and not self.is_finished:
                     self._bring_back()
                 raise
+
+    def recover(self) -> None:
+        """Brings a finished run back if the training that was to replace it was killed.
+
+        Raises:
+            UsageError: If that training is still at work.
+        """
+        if self.replaced_dir.is_dir() or self.returning_dir.is_dir():
+            with files.locked(self.path, "run_dir"):
+                self._recover()
+
+    def _recover(self) -> None:
+        is_whole = (self.replaced_dir / self.metrics_file.name).is_file()
+        is_begun = self.is_finished or self.checkpoint_file.is_file()
+        is_left = self.replaced_dir.is_dir() and not (is_whole and is_begun)
+        if is_left or self.returning_dir.is_dir():
+            self._bring_back()
 
     def begin(self, goes_on: bool = False) -> None:
         """Removes what an earlier run has left, or only halves of files if the run `goes_on`.
@@ -176,12 +191,18 @@ class RunDirectory:
                 path.rename(self.replaced_dir / path.name)
 
     def _bring_back(self) -> None:
-        """Puts the run in `replaced_dir` back in place of what there is of another one."""
-        if (self.replaced_dir / self.metrics_file.name).is_file():
-            self._remove(goes_on=False)
-        for path in self.replaced_dir.iterdir():
+        """Puts the run in `replaced_dir` back in place of what there is of another one.
+
+        It moves through `returning_dir`: while there is one, what is in place is the run's own and
+        must not be removed, however often this is interrupted.
+        """
+        if self.replaced_dir.is_dir():
+            if (self.replaced_dir / self.metrics_file.name).is_file():
+                self._remove(goes_on=False)
+            self.replaced_dir.rename(self.returning_dir)
+        for path in self.returning_dir.iterdir():
             path.rename(self.path / path.name)
-        self.replaced_dir.rmdir()
+        self.returning_dir.rmdir()
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Writes the checksums of what training made, and the scores, which make it finished."""
@@ -209,8 +230,9 @@ class RunDirectory:
 
     def verify(self, *changed: Path) -> None:
         """Raises an `InputError` if a file, or one of those named, has changed since training."""
+        needed = [file.name for file in (self.pipeline_file, self.vocabulary_file, self.model_file)]
         names = [file.name for file in changed] or None
-        files.verify_checksums(self.checksums_file, self.path, names)
+        files.verify_checksums(self.checksums_file, self.path, needed, names)
 
     @property
     def is_finished(self) -> bool:
@@ -314,10 +336,13 @@ class RunDirectory:
     @classmethod
     def find(cls, path: str | Path) -> Self:
         """Returns the run at `path` or `saved_models/<path>`. If it is missing: `UsageError`."""
-        folders = [folder for folder in (Path(path), RUNS_DIR / path) if folder.is_dir()]
-        folders.sort(key=lambda folder: not cls(folder).pipeline_file.is_file())  # runs first
-        if folders:
-            return cls(folders[0])
+        runs = [cls(folder) for folder in (Path(path), RUNS_DIR / path) if folder.is_dir()]
+        for run in runs if files.fcntl else ():  # without locks, a training may be at work
+            with contextlib.suppress(UsageError):  # one is at work
+                run.recover()
+        runs.sort(key=lambda run: not run.pipeline_file.is_file())  # runs first
+        if runs:
+            return runs[0]
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
         )
@@ -325,9 +350,9 @@ class RunDirectory:
 
 def is_run(path: str | Path) -> bool:
     """Returns whether there is a run of `sst-keras train` at `path` or `saved_models/<path>`."""
-    return any(
-        RunDirectory(folder).pipeline_file.is_file() for folder in (Path(path), RUNS_DIR / path)
-    )
+    with contextlib.suppress(UsageError):
+        return RunDirectory.find(path).pipeline_file.is_file()
+    return False
 
 
 def find_export(path: str | Path) -> Path | None:
@@ -364,6 +389,7 @@ def new_run(
     """Makes the folder of a new run, or returns one that a training may go on in or replace.
 
     Nothing that is there is changed: `RunDirectory.begin` does that once the training has its data.
+    But a finished run comes back that a killed training was to replace.
 
     Args:
         pipeline: The run's settings; its name and seed become part of the folder's name.
@@ -373,17 +399,26 @@ def new_run(
 
     Raises:
         UsageError: If `path` holds a finished run, files that are not a run's, or one of what the
-            run starts or learns from.
+            run starts or learns from, or if another process trains into it.
     """
     if path is None:
+        folder = RUNS_DIR / pipeline.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UsageError(
+                f"expected a folder for runs. Received a file, or a link to nothing: "
+                f"{error.filename!r}. Remove it, or choose another folder.",
+                setting="run_dir",
+            ) from None
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{pipeline.training.seed}"
         for number in itertools.count(1):
-            name = f"{stem}-{number}" if number > 1 else stem
-            run = RunDirectory(RUNS_DIR / pipeline.name / name)
+            run = RunDirectory(folder / (f"{stem}-{number}" if number > 1 else stem))
             with contextlib.suppress(FileExistsError):
-                run.path.mkdir(parents=True)
+                run.path.mkdir()
                 return run
     run, problem = RunDirectory(Path(path), replaces=overwrite), None
+    run.recover()
     if run.is_finished:
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
     if run.path.exists() and not run.path.is_dir():

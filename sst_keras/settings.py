@@ -26,7 +26,7 @@ _CNN = ("model.name", ("cnn", "cnn-multichannel"))
 
 
 # A part of a pipeline's name, which becomes a folder's.
-_PART = re.compile(r"[^\x00-\x1f\x7f-\x9f\\]{1,100}")
+_PART = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\\]{1,100}")
 
 
 class _All:
@@ -309,8 +309,8 @@ class Pipeline:
         parts = self.name.split("/")
         if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
             raise UsageError(
-                f"expected one that can be a folder's, without parts such as `..`, backslashes and "
-                f"control characters. Received: {self.name[:60]!r}",
+                f"expected one in UTF-8 that can be a folder's, without parts such as `..`, "
+                f"backslashes and control characters. Received: {self.name[:60]!r}",
                 setting="name",
             )
 

@@ -23,8 +23,9 @@ _PIECES = re.compile(r"\(|\)|[^() \t\r\n]+")
 # What parsers print around a tree: `(ROOT (3 ...))`, `( (3 ...))`.
 _WRAPPERS = ("ROOT", "TOP", "S1")
 _WRAPPER = re.compile(
-    rf"(\s*\(\s*(?:{'|'.join(_WRAPPERS)})?\s*)(\(.*\))\s*\)\s*", re.DOTALL | re.IGNORECASE
-)
+    rf"(\s*+\(\s*+(?:(?:{'|'.join(_WRAPPERS)})\s*+)?)(\(.*\))\s*+\)\s*+",
+    re.DOTALL | re.IGNORECASE,
+)  # `*+` never gives back what it took, so a long run of spaces costs no more than its length.
 _LABELS = ("0", "1", "2", "3", "4")
 _DEEPEST = 500  # the treebank is nested less than 60 deep; the bound keeps recursion safe
 
@@ -155,7 +156,9 @@ def parse_tree(text: str, source: str = "tree", number: int = 1) -> Tree:
 
 def _without_wrapper(text: str) -> str:
     """Returns the text within a ROOT, TOP or S1, or a bracket without a label, line by line."""
-    while wrapped := _WRAPPER.fullmatch(text):
+    for _ in range(_DEEPEST):
+        if not (wrapped := _WRAPPER.fullmatch(text)):
+            break
         text = "\n" * wrapped[1].count("\n") + wrapped[2]
     return text
 

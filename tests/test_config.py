@@ -231,7 +231,24 @@ def test_an_unknown_format_is_refused(tmp_path, format):
 def test_a_name_that_is_no_folder_below_the_runs_is_refused(tmp_path, name):
     file = tmp_path / "own.toml"
     file.write_text(f'name = "{name}"\n', "utf-8")
-    with pytest.raises(UsageError, match="name: expected one that can be a folder's"):
+    with pytest.raises(UsageError, match="name: expected one in UTF-8 that can be a folder's"):
         load_pipeline(file)
+    (tmp_path / "x\udcff.toml").write_text("")
+    with pytest.raises(UsageError, match=r"in UTF-8 that can be .* Received: 'x\\udcff'"):
+        load_pipeline(tmp_path / "x\udcff.toml")
     file.write_text('name = "paper/V1.1 naïve"\n', "utf-8")
     assert load_pipeline(file).name == "paper/V1.1 naïve"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (f"model.units={'9' * 5000}", "model.units: expected a whole number"),
+        ("data.text_column=caf\udce9", r"expected text in UTF-8 .* Received: 'caf\\udce9'"),
+        ("embedding.vectors=caf\udce9", "embedding.vectors: expected text in UTF-8"),
+    ],
+)
+def test_an_argument_that_no_file_could_hold_is_refused(override, message):
+    with pytest.raises(UsageError, match=message) as error:
+        config.with_override(Pipeline(), override)
+    assert len(str(error.value)) < 500

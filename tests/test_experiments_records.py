@@ -27,6 +27,8 @@ FAILED = RunRecord(
     cores=1,
     error="ValueError: é",
 )
+HISTORY = {"epoch": [1, 2], "loss": [1.5, 1], "accuracy": [0.5, 1]}
+HISTORY |= {"dev_loss": [1.5, 1.25], "dev_accuracy": [0.75, 0.5]}
 DONE = replace(
     FAILED,
     key=RunKey("own", "a", "frozen", 2),
@@ -38,17 +40,20 @@ DONE = replace(
     versions={"keras": "3"},
     data_fingerprint="f",
     class_names=("bad", "good"),
-    history={"epoch": [1, 2], "dev_accuracy": [0.75, 0.5]},
-    checks={"epoch": [0.5, 1.0]},
+    history=HISTORY,
+    checks={"epoch": [0.5, 1.0], "dev_loss": [1, 1], "dev_accuracy": [0.5, 0.75]},
     learned_from={"language_model": "f00d"},
 )
+
+BEST = vars(DONE.best)
+EMPTY = BEST | {"confusion_matrix": []}
 
 WITHIN = replace(
     DONE,
     epochs=1.667,
     last=replace(DONE.last, epoch=1.667),
     best=replace(DONE.best, epoch=0.333),
-    history={"epoch": [0.333, 1.667], "dev_accuracy": [0.75, 0.5]},
+    history=HISTORY | {"epoch": [0.333, 1.667]},
 )
 
 
@@ -82,9 +87,9 @@ def test_a_failed_run_has_no_scores():
 
 
 def test_a_loss_that_is_no_number_stays_none(tmp_path):
-    write_record(tmp_path, replace(DONE, history={"epoch": [1], "dev_loss": [math.inf]}))
+    write_record(tmp_path, replace(DONE, history=HISTORY | {"dev_loss": [1, math.inf]}))
     (record,) = read_records(tmp_path).values()
-    assert math.isnan(record.history["dev_loss"][0])
+    assert record.history["dev_loss"][0] == 1 and math.isnan(record.history["dev_loss"][1])
 
 
 def test_records_of_other_versions_are_read():
@@ -105,17 +110,39 @@ def test_records_of_other_versions_are_read():
     ("change", "message"),
     [
         ({"format": 99}, "expected format 1 to 2. Received: 99"),
-        ({"format": []}, "expected the record of a run"),
-        ({"seed": "1"}, "expected the record of a run"),
-        ({"seconds": None}, "expected the record of a run"),
-        ({"epochs": "2"}, "expected the record of a run"),
-        ({"commit": 3}, "expected the record of a run"),
+        ({"format": []}, "expected a whole number in format"),
+        ({"seed": "1"}, "expected a whole number from 0 .* in seed"),
+        ({"seed": True}, "expected a whole number from 0 .* in seed"),
+        ({"seconds": None}, "expected a number from 0 .* in seconds. Received: nothing"),
+        ({"seconds": math.nan}, "expected .* in seconds. Received: nan"),
+        ({"seconds": -5}, "expected .* in seconds"),
+        ({"seconds": 1e300}, "expected .* in seconds"),
+        ({"epochs": "2"}, "expected a number from 0 .* in epochs"),
+        ({"epochs": -1}, "expected .* in epochs"),
+        ({"cores": -1}, "expected .* in cores"),
+        ({"commit": 3}, "expected a text in commit"),
+        ({"error": 5}, "expected a text in error"),
+        ({"versions": {"keras": [1]}}, "expected a text in versions.keras"),
+        ({"learned_from": 7}, "expected an object in learned_from"),
         ({"class_names": ["a"]}, "expected the record of a run"),
+        ({"class_names": [1, {}]}, r"expected a text in class_names\[0\]"),
+        ({"class_names": [], "last": EMPTY, "best": EMPTY}, "expected the record of a run"),
         ({"ended": "yesterday"}, "expected the record of a run"),
-        ({"settings": [1]}, "expected the record of a run"),
-        ({"last": {"epoch": 1}}, "expected the record of a run"),
-        ({"last": None}, "expected the record of a run"),
-        ({"history": [1]}, "expected the record of a run"),
+        ({"ended": "2030-01-02T03:04:05"}, "expected the record of a run.*no time zone"),
+        ({"settings": [1]}, "expected an object in settings"),
+        ({"settings": {"embedding.vectors": 5, "model.units": "x"}}, ".*model.units: expected a"),
+        ({"settings": {"data.dataset": []}}, ".*data.dataset: expected text"),
+        ({"last": {"epoch": 1}}, "expected a number from 0 to 1 in last.dev. Received: nothing"),
+        ({"last": None}, "expected an object in last"),
+        ({"best": BEST | {"confusion_matrix": ["ab", "cd"]}}, "expected a list in best.conf"),
+        ({"best": BEST | {"confusion_matrix": [[1, "x"], [None, 1]]}}, "expected a whole number"),
+        ({"best": BEST | {"confusion_matrix": [[-1, 1], [1, 1]]}}, "expected a whole number from"),
+        ({"best": BEST | {"test_polarity": "x"}}, "expected .* in best.test_polarity"),
+        ({"history": [1]}, "expected an object in history"),
+        ({"history": {"dev_accuracy": "abc"}}, "expected .* in history"),
+        ({"history": HISTORY | {"loss": [1]}}, "expected .*the columns of history"),
+        ({"history": HISTORY | {"loss": [10**400, 1]}}, "expected the record of a run"),
+        ({"checks": {"a": "b"}}, "expected a list in checks.epoch. Received: nothing"),
         ({"scores": 1}, "expected the record of a run"),
         ({"seed": 7}, r"expected the record of this file's run. Received one of own/a/frozen, se"),
     ],
@@ -131,9 +158,8 @@ def test_what_is_not_the_record_of_its_file(tmp_path, change, message):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "null", '"x"', '["abc"]', "{}"])
 def test_a_file_that_is_no_record(tmp_path, text):
     (tmp_path / "a-seed1.json").write_text(text, "utf-8")
-    with pytest.raises(
-        InputError, match=r"a-seed1.json: expected (a JSON file|a JSON object|the record)"
-    ):
+    expected = "(a JSON file|a JSON object|a whole number in format)"
+    with pytest.raises(InputError, match=f"a-seed1.json: expected {expected}"):
         read_records(tmp_path)
 
 

@@ -42,6 +42,7 @@ worse = 128
 """
 
 
+REPORT = "[rows]\na = {}\n[report]\n"
 PUBLISHED = "[rows]\na = {}\n[published]\nsource = 'A Paper'\n"
 FINDING = "findings = [{{ claim = 'x', setting = {}, better = {}, worse = {} }}]"
 
@@ -193,8 +194,8 @@ def test_one_experiment_of_a_sweep_can_be_trained(write):
         ("", r"expected a sweep, with \[rows\], \[grid\]"),
         ("[model]\nunits = 3\n[rows]\na = {}", "no key 'model'"),
         ("sedes = 3\n[rows]\na = {}", "did you mean 'seeds'"),
-        ("seeds = 0\n[rows]\na = {}", "seeds: expected a number of at least 1. Received: 0"),
-        ("seeds = true\n[rows]\na = {}", "seeds: expected a number of at least 1"),
+        ("seeds = 0\n[rows]\na = {}", "seeds: expected a number from 1 to 10,000. Received: 0"),
+        ("seeds = true\n[rows]\na = {}", "seeds: expected a number from 1 to 10,000"),
         ("rows = 3", "rows: expected a table"),
         ("[rows]\na = 3", "rows: a: expected a table"),
         ("[rows]\na = { model.unit = 3 }", "rows.a: unknown setting 'model.unit'"),
@@ -226,7 +227,20 @@ def test_one_experiment_of_a_sweep_can_be_trained(write):
         ("[rows]\na = {}\n[variants.v]\nrows = 'a'", "v: rows: expected a list"),
         ("[rows]\na = {}\n[variants.v]\nrows = [['a']]", "v: rows: expected text"),
         ("[rows]\na = {}\n[variants.v]\nrows = ['a', 'a']", "expected 'a/v' once"),
-        ("[rows]\na = {}\n[variants.v]\ndev_checks = 0", "dev_checks: expected a number of at"),
+        ("[rows]\na = {}\n[variants.v]\ndev_checks = 0", "dev_checks: expected a number from 1"),
+        ("[rows]\na = {}\n[variants.v]\ndev_checks = 1000000000", "a number from 1 to 10,000"),
+        ("seeds = 1000000000\n[rows]\na = {}", "seeds: expected a number from 1 to 10,000"),
+        (
+            "seeds = 100\n[rows]\na = {}\nb = {}\n[variants.v]\n[variants.w]\nrows = ['a']\n"
+            f"seeds = 1\n[grid]\nmodel.units = {list(range(1, 31))}",
+            "at most 10,000 runs.* Received: 12,001",
+        ),
+        (f"{REPORT}out = '/etc/x.md'", "report.out: expected a file below .* '/etc/x.md'.*--out"),
+        (f"{REPORT}out = 'docs/../../x.md'", "report.out: expected a file below"),
+        (f"{REPORT}out = '.bashrc'", "report.out: expected .* ends in .md. Received: '.bashrc'"),
+        (f'{REPORT}out = "a\\u0000.md"', "report.out: expected a file below"),
+        (f"{REPORT}html = '../x.html'", "report.html: expected a file below .*--html"),
+        (f"{REPORT}html = 'docs/.html'", "report.html: expected .* ends in .html"),
         ("[base]\nmodel.units = 0\n[rows]\na = {}", "base: model.units: expected at least 1"),
         ("pipeline = 'x'\n[rows]\na = {}", "no pipeline 'x'"),
         ("[grid]\nmodel.units = 3", "units: expected a list"),

@@ -1,11 +1,11 @@
 import pytest
 
 from sst_keras.errors import InputError
-from sst_keras.fields import NUMBER, check_fields
+from sst_keras.fields import NUMBER, Range, check_fields
 
 KIND = {
     "name": str, "n?": int, "share?": NUMBER | None, "rows?": [[int]], "ends?": (NUMBER, NUMBER),
-    "inner?": {"flag": bool},
+    "inner?": {"flag": bool}, "counts?": {"a": [Range(1, 9)], "*": Range(0, 1, NUMBER)},
 }  # fmt: skip
 
 
@@ -16,6 +16,7 @@ KIND = {
         {"name": "a", "n": 1, "share": None, "other": object()},
         {"name": "", "share": 1, "rows": [], "ends": [1, 2.5]},
         {"name": "a", "share": 0.5, "rows": [[], [1, 2]], "inner": {"flag": False}},
+        {"name": "a", "rows": ((1,),), "counts": {"a": [1, 9], "b": 0, "c": 0.5}},
     ],
 )
 def test_what_is_of_the_kind(value):
@@ -34,6 +35,11 @@ def test_what_is_of_the_kind(value):
         ({"name": "a", "rows": [[1], 2]}, "expected a list in rows[1]. Received: 2."),
         ({"name": "a", "rows": [[1, "b"]]}, "expected a whole number in rows[0][1]."),
         ({"name": "a", "ends": [1]}, "expected a list of 2 in ends. Received: [1]."),
+        ({"name": "a", "counts": {}}, "expected a list in counts.a. Received: nothing."),
+        ({"name": "a", "counts": {"a": [0]}}, "whole number from 1 to 9 in counts.a[0]. Received"),
+        ({"name": "a", "counts": {"a": [True]}}, "expected a whole number from 1 to 9"),
+        ({"name": "a", "counts": {"a": [1.0]}}, "expected a whole number from 1 to 9"),
+        ({"name": "a", "counts": {"a": [], "b": float("nan")}}, "a number from 0 to 1 in counts.b"),
         ({"name": "a", "inner": {"flag": 1}}, "expected true or false in inner.flag."),
     ],
 )

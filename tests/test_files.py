@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import PurePosixPath
@@ -157,6 +158,32 @@ def test_sealed_json(tmp_path):
         files.read_sealed_json(tmp_path / "x.json")
     files.write_json(tmp_path / "x.json", plain)  # as earlier versions wrote it
     assert files.read_sealed_json(tmp_path / "x.json") == plain
+
+
+@pytest.mark.parametrize("value", [f"{'[' * 500}{']' * 500}", r'"\ud800"', "1e999"])
+def test_sealed_json_that_nobody_could_have_written(tmp_path, value):
+    (tmp_path / "x.json").write_text(f'{{"x": {value}, "sha256": "0"}}', "utf-8")
+    with pytest.raises(InputError, match=r"x\.json: (it has changed|expected a JSON file)"):
+        files.read_sealed_json(tmp_path / "x.json")
+
+
+def test_checksums_that_nobody_could_have_written(tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / "run"
+    for file in (outside, folder / "a", folder / "b"):
+        files.write_text(file, file.name)
+    path = folder / "checksums.json"
+    files.write_checksums(path, folder, ["a", "b"])
+    files.verify_checksums(path, folder, ["a"])
+    with pytest.raises(InputError, match=r"checksums\.json: expected checksums. It has none of c"):
+        files.verify_checksums(path, folder, ["a", "c"])
+    for name in (str(outside), "../outside", "x/../../outside"):
+        files.write_json(path, {"format": 1, "sha256": {"a": files.sha256(folder / "a"), name: ""}})
+        with pytest.raises(InputError, match=rf"within .*run. Received: {re.escape(repr(name))}"):
+            files.verify_checksums(path, folder, ["a"])
+    for given in ({}, {"format": 1, "sha256": {}}):
+        files.write_json(path, given)
+        with pytest.raises(InputError, match=r"checksums\.json: expected checksums"):
+            files.verify_checksums(path, folder, ["a"])
 
 
 def test_what_cannot_be_cached_is_a_warning(tmp_path, caplog):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sst_keras import files
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
-from sst_keras.runs import RunDirectory, find_runs, new_run, open_run
+from sst_keras.runs import RunDirectory, find_runs, is_run, new_run, open_run
 
 PIPELINE = load_pipeline("lstm", ["training.seed=7"])
 
@@ -70,6 +71,82 @@ def test_a_finished_run_comes_back(run_copy, moment):
             with RunDirectory(run.path).locked():
                 pass
     assert content() == before
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """A finished run whose files hold their names."""
+    run = RunDirectory(tmp_path / "whole", replaces=True)
+    made = (run.pipeline_file, run.model_file, run.vocabulary_file, run.metrics_file)
+    run.plots_dir.mkdir(parents=True)
+    for file in (*made, run.plots_dir / "a.png"):
+        file.write_text(file.name)
+    return run
+
+
+def content(run):
+    return {path: path.read_text() for path in run.path.rglob("*") if path.is_file()}
+
+
+def kill_after(monkeypatch, renames, act):
+    """Lets an act rename some files, then kills it. Returns whether it was killed."""
+    left, rename = [None] * renames, Path.rename
+
+    def counted(path, to):
+        if not left:
+            raise Killed
+        left.pop()
+        return rename(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", counted)
+        try:
+            act()
+        except Killed:
+            return True
+    return False
+
+
+def test_a_run_whose_replacement_was_killed_at_once_is_found(whole):
+    before = content(whole)
+    whole.begin()
+    with pytest.raises(UsageError, match="holds a finished run"):
+        new_run(PIPELINE, whole.path)
+    assert content(whole) == before
+    whole.begin()
+    assert new_run(PIPELINE, whole.path, overwrite=True).is_finished
+    assert content(whole) == before
+    whole.begin()
+    with files.locked(whole.path):  # the training is still at work
+        assert not is_run(whole.path) and not RunDirectory.find(whole.path).is_finished
+        with pytest.raises(UsageError, match="another process"):
+            new_run(PIPELINE, whole.path)
+    assert is_run(whole.path) and content(whole) == before
+
+
+def test_a_run_comes_back_however_often_that_is_interrupted(whole, monkeypatch):
+    before = content(whole)
+    for begun in range(7):
+        if not kill_after(monkeypatch, begun, whole.begin):
+            whole.model_file.write_text("half")
+        for moved in range(7):
+            if not kill_after(monkeypatch, moved, whole.recover):
+                break
+        assert content(whole) == before, begun
+        assert not whole.replaced_dir.exists() and not whole.returning_dir.exists()
+
+
+@pytest.mark.parametrize("name", ["saved_models", "saved_models/lstm"])
+def test_a_link_to_nothing_is_no_folder_for_runs(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).symlink_to("nowhere")
+    with pytest.raises(UsageError, match=rf"run_dir: expected a folder .*'{name}'"):
+        new_run(PIPELINE)
 
 
 def test_an_unfinished_run_may_begin_again(run_copy):

@@ -119,6 +119,17 @@ def read(tmp_path, content, encoding="utf-8"):
     return [str(tree) for tree in read_trees(path)]
 
 
+@pytest.mark.parametrize("line", ["({}3 a)", "({}(3 a){}x", "(ROOT{}x", "({}(3 a){}"])
+def test_a_long_run_of_spaces_costs_no_more_than_its_length(line):
+    with pytest.raises(InputError):
+        parse_tree(line.replace("{}", " " * 500_000) + ")x")
+
+
+def test_brackets_around_a_tree_are_bounded():
+    with pytest.raises(InputError, match="a bracket opens where a label"):
+        parse_tree("(" * 20_000 + "(3 a)" + ")" * 20_000)
+
+
 @pytest.mark.parametrize(
     "around", ["(ROOT {})", "(TOP {})", "( {})", "({})", "(S1 {} )", "(root {})"]
 )

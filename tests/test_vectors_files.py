@@ -8,9 +8,9 @@ from gensim.models.doc2vec import TaggedDocument
 from gensim.models.fasttext import save_facebook_model
 
 from sst_keras.errors import InputError, UsageError
-from sst_keras.vectors import files
+from sst_keras.vectors import archives, files
 from sst_keras.vectors.files import file_format, read_keys, read_vectors
-from sst_keras.vectors.sets import describe
+from sst_keras.vectors.sets import describe, fingerprint
 
 WORDS = ("the", ". . .", "film", "naïve")
 VECTORS = np.array([[1, 2], [0.5, -0.25], [-3, 4e-3], [0, 1e10]], np.float32)
@@ -235,6 +235,39 @@ def test_damaged_compression(tmp_path):
         read_vectors(tmp_path / "x.zip")
 
 
+@pytest.mark.parametrize(
+    ("place", "byte"),
+    [(6, 250), (8, 1), (10, 99), (28, 0), (46, 0xFF)],
+    ids=["version", "password", "method", "no name", "name"],
+)
+def test_a_damaged_directory_of_a_zip(tmp_path, place, byte):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", text_of(True))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"PK\x01\x02")
+    content[start + 9] |= 8  # names are UTF-8
+    content[start + place] = byte
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.zip"):
+        read_vectors(path)
+    with pytest.raises(InputError, match=r"x\.zip"):
+        assert not archives.is_file(path / "a.txt") or archives.open_file(path / "a.txt")
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_a_damaged_member_of_a_zip(tmp_path, kind):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("a.txt", text_of(True) * 100)
+    content = bytearray(path.read_bytes())
+    content[50:60] = b"\xff" * 10
+    path.write_bytes(content)
+    for read in (read_vectors, fingerprint):
+        with pytest.raises(InputError, match=r"x\.zip/a\.txt: expected an intact packed file"):
+            read(path / "a.txt")
+
+
 def test_binary_rows_that_are_not_kept_are_checked(tmp_path):
     rows = b"a " + np.float32(1).tobytes() + b"b " + np.float32(np.inf).tobytes()
     with pytest.raises(InputError, match="row 2.*'b'"):
@@ -401,7 +434,7 @@ def test_a_member_that_is_not_in_the_zip(packed):
     with pytest.raises(UsageError, match=r"no 'glove' in the zip.*glove\.50d\.txt, more/"):
         read_vectors(packed / "glove")
     packed.write_bytes(b"not zip")
-    with pytest.raises(InputError, match=r"glove\.zip: expected an intact zip"):
+    with pytest.raises(InputError, match=r"glove\.zip: expected an intact packed file"):
         read_vectors(packed / "glove.50d.txt")
 
 

@@ -10,6 +10,7 @@ import pytest
 from gensim.models import FastText, KeyedVectors, Word2Vec
 
 from sst_keras.errors import InputError
+from sst_keras.vectors import pickles
 from sst_keras.vectors.files import read_vectors
 from sst_keras.vectors.pickles import read_keyed
 from sst_keras.vectors.sets import choose_vectors
@@ -206,16 +207,34 @@ def test_odd_values_in_a_set(tmp_path, odd, place):
         read_vectors(tmp_path / "x.kv")
 
 
-def test_words_and_n_grams_that_would_take_gigabytes(tmp_path):
-    model = FastText(TEXTS, vector_size=3, min_count=1, workers=1, bucket=10)
-    model.wv.min_n, model.wv.max_n = 1, 10**6
-    model.wv.save(str(tmp_path / "x.kv"))
-    with pytest.raises(InputError, match="too long"):
-        read_vectors(tmp_path / "x.kv")
-    model.wv.max_n = 3
-    del model.wv.compatible_hash
-    model.wv.save(str(tmp_path / "x.kv"))
-    with pytest.raises(InputError, match=r"before gensim 3\.8"):
+def test_words_and_n_grams_that_would_take_gigabytes(tmp_path, monkeypatch):
+    wv = FastText(TEXTS, vector_size=3, min_count=1, workers=1, bucket=10).wv
+    path = tmp_path / "x.kv"
+
+    def refused(message):
+        wv.save(str(path))
+        with pytest.raises(InputError, match=message):
+            read_vectors(path)
+
+    wv.min_n, wv.max_n = 1, 10**6
+    refused("too long")
+    wv.max_n = 20
+    monkeypatch.setattr(pickles, "_MOST_NGRAMS", 20 * len("goodbadfilm") - 1)
+    refused("it has more than 219 n-grams")
+    wv.index_to_key = ["good", "good", "film"]
+    refused("a word several times")
+    wv.index_to_key = ["good", "bad", "a" * 10_001]
+    refused("a word of more than 10,000")
+    wv.index_to_key = ["good", "bad", "film"]
+    del wv.compatible_hash
+    refused(r"before gensim 3\.8")
+
+
+def test_a_word_that_would_be_encoded_a_million_times(tmp_path):
+    keyed = KeyedVectors(2)
+    keyed.__dict__ = {"index_to_key": ["a" * 10_001] * 2, "vectors": np.ones((2, 1), np.float32)}
+    (tmp_path / "x.kv").write_bytes(pickle.dumps(keyed, 4))
+    with pytest.raises(InputError, match="a word of more than 10,000"):
         read_vectors(tmp_path / "x.kv")
 
 

@@ -15,20 +15,33 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sst_keras import files
-from sst_keras.config import RENAMED, complete
+from sst_keras.config import RENAMED, complete, with_settings
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import NUMBER, Range, check_fields
 from sst_keras.settings import FORMAT, SETTINGS, Pipeline
 
 _AUTO = ("auto", ("auto",))
-# Field of a record's file → its type, as a first check of files that were edited by hand.
+# What a record's file must hold, without what is null, because files are edited by hand.
+_AMOUNT = Range(0, 2**31, NUMBER)
+_SHARE = Range(0, 1, NUMBER)
 _KINDS = {
-    "format": int, "sweep": str, "row": str, "variant": str | None, "seed": int, "settings": dict,
-    "seconds": int | float, "ended": str, "jobs": int, "cores": int,
+    "format": int, "sweep": str, "row": str, "variant?": str, "seed": Range(0, 2**63),
+    "settings": {}, "seconds": Range(0, 10**10, NUMBER), "ended": str, "jobs": Range(1, 2**31),
+    "cores": Range(1, 2**31), "error?": str,
 }  # fmt: skip
+_SCORES = {
+    "epoch": _AMOUNT, "dev": _SHARE, "test": _SHARE, "confusion_matrix": [[Range(0, 2**53)]],
+    "test_polarity?": _SHARE,
+}  # fmt: skip
+_COLUMN = [NUMBER | None]  # JSON has null for nan
+_CHECKS = {"epoch": [_AMOUNT], "dev_loss": _COLUMN, "dev_accuracy": _COLUMN, "*": _COLUMN}
+_HISTORY = _CHECKS | {"loss": _COLUMN, "accuracy": _COLUMN}
 _FINISHED_KINDS = {
-    "epochs": int | float, "commit": str | None, "versions": dict | None, "data_fingerprint": str,
-    "class_names": list | tuple, "last": dict, "best": dict,
+    "epochs": _AMOUNT, "commit?": str, "versions?": {"*": str}, "data_fingerprint": str,
+    "class_names": [str], "last": _SCORES, "best": _SCORES, "history?": _HISTORY,
+    "checks?": _CHECKS, "learned_from?": {"*": str},
 }  # fmt: skip
+_AGAIN = "Delete the file to run it again."
 
 
 class Weights(Enum):
@@ -154,45 +167,53 @@ class RunRecord:
             InputError: If it is not a record, or a newer version wrote it.
         """
         try:
-            fields = {**saved}
-            kinds = _KINDS if "error" in fields else _KINDS | _FINISHED_KINDS
-            wrong = [name for name, kind in kinds.items() if not isinstance(fields[name], kind)]
-            if wrong:
-                raise TypeError(f"{wrong[0]} is {fields[wrong[0]]!r}")
-            datetime.fromisoformat(fields["ended"])
+            fields = _without_nulls(saved)
+            is_finished = "error" not in fields
+            for weights in Weights:
+                if weights.key in fields:
+                    fields[weights.key] = _without_nulls(fields[weights.key])
+            check_fields(fields, _KINDS | (_FINISHED_KINDS if is_finished else {}), source, _AGAIN)
+            if datetime.fromisoformat(fields["ended"]).tzinfo is None:
+                raise ValueError(f"no time zone in {fields['ended']!r}")
             format = fields.pop("format")
-            key = RunKey(*(fields.pop(name) for name in RunKey._fields))
+            key = RunKey(*(fields.pop(name, None) for name in RunKey._fields))
             settings, _ = complete(fields["settings"], format, source)
+            try:
+                settings = with_settings(Pipeline(), settings, source).settings()
+            except UsageError as error:  # it is not about how a command was called
+                raise InputError(f"{error}. {_AGAIN}") from None
             # Settings that this version does not know stay: they set the run apart.
             for name, value in fields["settings"].items():
                 if RENAMED.get(name, name) not in SETTINGS:
-                    settings[name] = value
-            fields["settings"] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in settings.items()
-            }
+                    settings[name] = tuple(value) if isinstance(value, list) else value
+            fields["settings"] = settings
             fields["class_names"] = tuple(fields.get("class_names", ()))
             size = len(fields["class_names"])
-            for weights in Weights if "error" not in fields else ():
+            for weights in Weights if is_finished else ():
                 fields[weights.key] = scores = Scores(**fields[weights.key])
-                if [len(row) for row in scores.confusion_matrix] != [size] * size or not (
-                    0 <= scores.dev <= 1 and 0 <= scores.test <= 1 and scores.epoch <= 2**31
-                ):
+                if not size or [len(row) for row in scores.confusion_matrix] != [size] * size:
                     raise ValueError(f"{weights.key} is {scores}")
-            for name in ("history", "checks"):
-                columns = fields.get(name)
-                fields[name] = columns and {  # JSON has null for nan
-                    column: [math.nan if value is None else value for value in row]
-                    for column, row in columns.items()
+            for name in {"history", "checks"} & fields.keys():
+                fields[name] = {
+                    column: [math.nan if value is None else float(value) for value in row]
+                    for column, row in fields[name].items()
                 }
+                if len(set(map(len, fields[name].values()))) != 1:
+                    raise ValueError(f"the columns of {name} are not equally long")
             return cls(key, **fields)
         except InputError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"{source}: expected the record of a run, as `sst-keras reproduce` writes it "
-                f"({type(error).__name__}: {error}). Delete the file to run it again."
+                f"({type(error).__name__}: {error}). {_AGAIN}"
             ) from None
+
+
+def _without_nulls(fields: Any) -> Any:
+    if not isinstance(fields, Mapping):
+        return fields
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def recorded_settings(pipeline: Pipeline, found: Pipeline | None = None) -> dict[str, Any]:

@@ -49,8 +49,8 @@ from sst_keras.errors import UsageError
 from sst_keras.experiments.records import RunKey
 from sst_keras.settings import Pipeline
 
-# The tables of a sweep's file: a key → the type of its value; "*" for any other key. An int is at
-# least 1, and a float is an accuracy in percent.
+# The tables of a sweep's file: a key → the type of its value; "*" for any other key. An int is
+# from 1 to `_MOST_RUNS`, and a float is an accuracy in percent.
 _FINDING = {"claim": str, "setting": str, "better": object, "worse": object}
 _VARIANT = {"question": str, "rows": [str], "seeds": int, "dev_checks": int}
 _READINGS = {"rows": [str], "variants": [str]}
@@ -65,13 +65,13 @@ _TABLES = {
 }  # fmt: skip
 _REQUIRED = ("source", *_FINDING)
 _NAMES = {str: "text", list: "a list", dict: "a table"}
-_NAMES |= {int: "a number of at least 1", float: "an accuracy in percent"}
+_MOST_RUNS = 10_000  # of a sweep, which are planned in memory
+_NAMES |= {int: f"a number from 1 to {_MOST_RUNS:,}", float: "an accuracy in percent"}
 # Settings that change what a score on dev means, or what a trial is: not for a search.
 _NOT_SEARCHED = {
     "data.dataset", "data.text_column", "data.label_column", "data.group_column", "data.labels",
     "data.split_seed", "training.checks_per_epoch", "training.monitor", "training.seed",
 }  # fmt: skip
-_MOST_POINTS = 10_000  # of a grid
 _MOST_BYTES = 150  # of the names of a row and a variant together, which become names of files
 
 
@@ -281,8 +281,8 @@ def load_sweep(name_or_path: str | Path) -> Sweep:
         description=tables.get("description", ""),
         experiments=tuple(experiments.values()),
         questions={name: table.get("question", "") for name, table in variants.items()},
-        out=report.get("out", f"results/{path.stem}.md"),
-        html=report.get("html", f"results/{path.stem}.html"),
+        out=_report_file(report, "out", ".md", path),
+        html=_report_file(report, "html", ".html", path),
         notes=tuple(report.get("notes", ())),
         curves=tuple(report.get("curves", ())),
         published=published,
@@ -324,12 +324,35 @@ def _is_sweep(tables: Mapping[str, Any]) -> bool:
     return not tables.keys().isdisjoint(("rows", "grid", "search"))
 
 
+def _report_file(report: Mapping[str, str], key: str, ending: str, path: Path) -> str:
+    """Returns the name of a report's file, which a sweep of others must not choose freely."""
+    name = report.get(key, f"results/{path.stem}{ending}")
+    is_below = not Path(name).anchor and ".." not in Path(name).parts
+    if not is_below or not name.isprintable() or Path(name).suffix != ending:
+        raise UsageError(
+            f"{path}: report.{key}: expected a file below the working directory that ends in "
+            f"{ending}. Received: {name!r}. `sst-keras report --{key} FILE` writes anywhere."
+        )
+    return name
+
+
 def _experiments(tables: Mapping[str, Any], path: Path) -> dict[str, Experiment]:
     """Returns each row at each point of the grid, then the variants, by name without the sweep."""
     points = _points(tables.get("grid", {}), f"{path}: grid")
     found: dict[str, Experiment] = {}
     nameless = "best" if "search" in tables else ""
-    for row, table in (tables.get("rows") or {nameless: {}}).items():
+    described = tables.get("rows") or {nameless: {}}
+    number = len(described) * len(points)
+    runs = number * tables.get("seeds", 1)
+    for table in tables.get("variants", {}).values():
+        rows_of_variant = len(table["rows"]) if "rows" in table else number
+        runs += rows_of_variant * table.get("seeds", tables.get("seeds", 1))
+    if runs > _MOST_RUNS:
+        raise UsageError(
+            f"{path}: expected at most {_MOST_RUNS:,} runs: rows times combinations times seeds, "
+            f"and those of the variants. Received: {runs:,}. Share them out to several sweeps."
+        )
+    for row, table in described.items():
         start = table.get("pipeline", tables.get("pipeline", "lstm-attention"))
         if start.endswith(".toml"):  # relative to the sweep's file, as in `extends`
             start = path.parent / start
@@ -378,9 +401,9 @@ def _points(grid: Mapping[str, Any], place: str) -> list[tuple[str, dict[str, An
     """Returns every combination of a grid's values: its label, such as `units=64`, and settings."""
     axes = {f"{section}.{key}": grid[section][key] for section in grid for key in grid[section]}
     number = math.prod(map(len, axes.values()))
-    if not 1 <= number <= _MOST_POINTS:
+    if not 1 <= number <= _MOST_RUNS:
         raise UsageError(
-            f"{place}: expected 1 to {_MOST_POINTS:,} combinations. Received: {number:,}"
+            f"{place}: expected 1 to {_MOST_RUNS:,} combinations. Received: {number:,}"
         )
     # Dropout, for example, is a setting of two sections.
     number = Counter(key for table in grid.values() for key in table)
@@ -461,7 +484,7 @@ def _check(value: Any, kind: Any, place: str) -> None:
     expected = kind if isinstance(kind, type) else type(kind)
     fits = isinstance(value, expected)
     if expected is int:
-        fits = type(value) is int and value >= 1
+        fits = type(value) is int and 1 <= value <= _MOST_RUNS
     if expected is float:  # written so that nan, which compares false with everything, is refused
         fits = type(value) in (int, float) and 0 <= value <= 100
     if not fits:

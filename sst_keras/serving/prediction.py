@@ -99,7 +99,7 @@ class Predictor:
                 f"Expected a folder with an exported model (saved_model.pb). Received: "
                 f"{str(folder)!r}. Make one with `sst-keras export RUN`."
             )
-        files.verify_checksums(Path(folder) / CHECKSUMS, Path(folder))
+        files.verify_checksums(Path(folder) / CHECKSUMS, Path(folder), ["saved_model.pb"])
         try:
             loaded = tf.saved_model.load(str(folder))
         except (ValueError, OSError, KeyError, IndexError, tf.errors.OpError) as error:

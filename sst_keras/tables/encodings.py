@@ -1,7 +1,6 @@
 """Bytes → text: the encoding of a file, found from its bytes, and its lines."""
 
 import codecs
-import gzip
 import io
 import re
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ from sst_keras.packed import open_gzip
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST_LINE = 1 << 28  # characters; some write JSON on one line
-_BAD_LINE = re.compile("[^\\n]*[\udc80-\udcff][^\\n]*")  # with bytes that are not UTF-8
+# From the first byte that is not UTF-8 to the line's end: once in each line with such bytes.
+_BAD_LINE = re.compile("[\udc80-\udcff][^\\n]*")
 _MARKS = (  # a longer mark first: UTF-32 begins like UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -90,8 +90,6 @@ def find_encoding(path: Path, given: str = "auto", lenient: bool = False) -> Enc
     except LookupError:
         message = f"expected an encoding that Python knows, such as cp1252. Received: {given!r}"
         raise UsageError(message, setting="data.encoding") from None
-    except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
-        raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
     errors = "surrogateescape" if lenient and codec in ("utf-8", "utf-8-sig") else "strict"
     return Encoding(codec, packed, newline, errors)
 
@@ -134,8 +132,6 @@ def read_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     except UnicodeError as error:  # such as UTF-16 without its mark
         message = f"{path}: expected {encoding}, but it cannot be read as that ({error})."
         raise InputError(message, setting="data.encoding") from None
-    except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
-        raise InputError(f"{path}: expected an intact gzip file, but {error}.") from None
 
 
 def _open(path: Path, packed: bool) -> BinaryIO:

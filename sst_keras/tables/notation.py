@@ -8,14 +8,15 @@ import html
 import re
 
 _WRITTEN_BREAKS = re.compile(r"\\r\\n|\\n|\\r")
-_BREAKS = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>", re.IGNORECASE)
+# `*+` never gives back what it took, so a long run of spaces costs no more than its length.
+_BREAKS = re.compile(r"<\s*+(?:/\s*+)?(?:br|p)\s*+(?:/\s*+)?>", re.IGNORECASE)
 _TAGS = re.compile(r"</?(?:i|b|u|em|strong|span|a|div)(?:\s[^<>]*)?>", re.IGNORECASE)
 # More digits are no character, and Python refuses to read thousands of them.
 _ENTITIES = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]+);")
-_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*,?\s*\]\s*", re.DOTALL)
+_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*+(?:,\s*+)?\]\s*", re.DOTALL)
 _BYTES = re.compile(r"\s*b(['\"]).*\1\s*", re.DOTALL)
 _WITHOUT_COMMA = re.compile(r"(?<=[^,\[\s]['\"])\s+(?=['\"])")  # in NumPy's lists
-_LABEL = re.compile(r"\s*\[\s*(['\"]?)([^\[\],'\"]*)\1\s*,?\s*\]\s*")
+_LABEL = re.compile(r"\s*+\[\s*+(['\"]?)([^\[\],'\"]*+)\1\s*+(?:,\s*+)?\]\s*+")
 _BRACKETS = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 _NUMBERS = re.compile(r"[\d.]+(?:\s+[\d.]+)+")
 

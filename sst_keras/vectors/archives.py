@@ -5,11 +5,13 @@ The path of a member is that of its zip, then its name in it: `glove.6B.zip/glov
 
 import gzip
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from sst_keras.errors import InputError, UsageError
-from sst_keras.packed import bounded, open_gzip
+from sst_keras.packed import bounded, intact, open_gzip
 
 _BUFFER = 1 << 20  # bytes
 
@@ -42,7 +44,7 @@ def size(path: Path) -> int:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Opens a file's content. Damage may also show while it is read, as zipfile's or gzip's errors.
+    """Opens a file's content. Reading raises an `InputError`, too, if the file is packed.
 
     Raises:
         UsageError: If the zip has no such member.
@@ -56,26 +58,26 @@ def open_file(path: Path) -> BinaryIO:
         return open_gzip(path) if is_packed else path.open("rb", buffering=_BUFFER)
     archive, name = found
     member = _member(archive, name)
-    file = _open_zip(archive).open(member)
+    with _opened(archive) as opened:
+        file = opened.open(member)  # which keeps the zip open
     stream = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
     return bounded(stream, path, min(member.compress_size, archive.stat().st_size))
 
 
-def _open_zip(archive: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(archive)
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{archive}: expected an intact zip, but {error}.") from None
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    with intact(archive), zipfile.ZipFile(archive) as opened:
+        yield opened
 
 
 def _members(archive: Path) -> list[str]:
-    with _open_zip(archive) as opened:
+    with _opened(archive) as opened:
         names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
     return [name for name in names if not name.startswith("__MACOSX/")]
 
 
 def _member(archive: Path, name: str) -> zipfile.ZipInfo:
-    with _open_zip(archive) as opened:
+    with _opened(archive) as opened:
         if name in opened.namelist() and not opened.getinfo(name).is_dir():
             return opened.getinfo(name)
     raise UsageError(

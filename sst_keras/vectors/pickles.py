@@ -23,7 +23,8 @@ _MULTIARRAY = {"numpy.core.multiarray", "numpy._core.multiarray"}
 _NUMERIC = {"numpy.core.numeric", "numpy._core.numeric"}
 _EMPTY_BYTES = {("__builtin__", "bytes"), ("builtins", "bytes")}  # of older protocols
 _LARGEST = 1 << 40  # numbers in a row or column
-_LONGEST_NGRAM, _LONGEST_WORD = 100, 10_000  # characters; fastText has n-grams of 3 to 6
+_LONGEST_NGRAM, _LONGEST_WORD = 20, 10_000  # characters; fastText has n-grams of 3 to 6
+_MOST_NGRAMS = 1 << 28  # which take minutes; two million words of usual lengths have a quarter
 # Instructions that state a value, which `pickletools` has read.
 _VALUES = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
@@ -87,6 +88,8 @@ def read_keyed(path: Path) -> tuple[list[str], np.ndarray]:
     words = next((found[name] for name in _WORDS if name in found), None)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise TypeError(f"it holds a {saved.name}")
+    if max(map(len, words), default=0) > _LONGEST_WORD:
+        raise ValueError(f"it has a word of more than {_LONGEST_WORD:,} characters")
     if "vectors_ngrams" in found:
         vectors = _composed(found, words)
     else:
@@ -255,9 +258,13 @@ def _composed(found: dict[str, Any], words: list[str]) -> np.ndarray:
     sizes = [int(found[name]) for name in ("min_n", "max_n", "bucket")]
     if sizes[2] != len(parts[1]) or len(words) != len(parts[0]) or parts[0].ndim != 2:
         raise ValueError("its numbers of words or n-grams differ")
-    longest = max(map(len, words), default=0)
-    if not 0 <= sizes[0] <= sizes[1] <= _LONGEST_NGRAM or longest > _LONGEST_WORD:
-        raise ValueError("its words or n-grams are too long")
+    if not 0 <= sizes[0] <= sizes[1] <= _LONGEST_NGRAM:
+        raise ValueError("its n-grams are too long")
+    # A pickle repeats a word in 3 bytes, and each time, gensim would cut it into n-grams.
+    if len(set(words)) < len(words):
+        raise ValueError("it has a word several times")
+    if (sizes[1] - sizes[0] + 1) * sum(map(len, words)) > _MOST_NGRAMS:
+        raise ValueError(f"it has more than {_MOST_NGRAMS:,} n-grams")
     keyed = FastTextKeyedVectors(parts[0].shape[1], *sizes)
     keyed.index_to_key = words
     keyed.key_to_index = {word: index for index, word in enumerate(words)}

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import io
 import json
 import pickle
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +16,17 @@ from gensim.models import KeyedVectors
 from sst_keras.config import load_pipeline, load_saved
 from sst_keras.errors import InputError
 from sst_keras.experiments.records import read_records
-from sst_keras.experiments.sweep import load_sweep
+from sst_keras.experiments.report.results import build_report
+from sst_keras.experiments.sweep import Experiment, Sweep, load_sweep
 from sst_keras.files import read_arrays
 from sst_keras.history import read_history
 from sst_keras.runs import RunDirectory
 from sst_keras.serving.rest import RequestError, parse_predict
-from sst_keras.settings import DataConfig
+from sst_keras.settings import FORMAT, DataConfig, Pipeline
 from sst_keras.tables.labels import read_labels
 from sst_keras.tables.reading import open_lines, open_table
 from sst_keras.treebank import read_trees
+from sst_keras.vectors import archives
 from sst_keras.vectors.files import read_vectors
 from sst_keras.vocabulary import Vocabulary
 
@@ -58,6 +62,12 @@ def _run(path: Path) -> None:
     run.environment()
 
 
+def _records(path: Path) -> None:
+    experiments = (Experiment("s", "x", None, 1, Pipeline()),)
+    sweep = Sweep("s", "", experiments, {}, "s.md", "s.html", curves=("x",))
+    build_report(sweep, read_records(path.parent), path.parent)
+
+
 def _request(path: Path) -> None:
     with contextlib.suppress(RequestError):
         parse_predict(path.read_bytes(), ("serving_default", "explain"))
@@ -72,6 +82,14 @@ _RECORD = {
     "format": 1, "sweep": "s", "row": "x", "variant": None, "seed": 1, "settings": {},
     "seconds": 1.0, "ended": "2026-01-01T00:00:00+00:00", "jobs": 1, "cores": 1, "error": "e",
 }  # fmt: skip
+_SCORES = {"epoch": 1, "dev": 0.5, "test": 0.5, "confusion_matrix": [[1, 1], [0, 2]]}
+_COLUMNS = {"epoch": [1], "loss": [1], "accuracy": [1], "dev_loss": [1], "dev_accuracy": [None]}
+_FINISHED = _RECORD | {
+    "format": FORMAT, "epochs": 1, "commit": None, "versions": {"keras": "3"},
+    "data_fingerprint": "f", "class_names": ["a", "b"], "last": _SCORES, "best": _SCORES,
+    "history": _COLUMNS, "checks": _COLUMNS, "learned_from": {"language_model": "f"},
+}  # fmt: skip
+del _FINISHED["error"]
 _HISTORY = "epoch,loss,accuracy,dev_loss,dev_accuracy,learning_rate,seconds,examples_per_second\n"
 
 
@@ -79,6 +97,18 @@ def _gensim(protocol: int) -> bytes:
     keyed = KeyedVectors(2)
     keyed.add_vectors(["film", "good"], np.eye(2, dtype=np.float32))
     return pickle.dumps(keyed, protocol)
+
+
+def _zipped(path: Path) -> None:
+    archives.is_file(path / "a.txt")
+    read_vectors(path)
+
+
+def _zip(compression: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.txt"), b"film 1 2\n" * 9, compression)
+    return packed.getvalue()
 
 
 # Name → the reader, the name of its file, and first inputs.
@@ -98,6 +128,15 @@ READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
         [b"film 0.1 0.2\ngood 1 2\n", b"2 2\nfilm 1 2\ngood 1e-3 .5\n", b"word,0,1\na,1,2\n"],
     ),
     "binary-vectors": (read_vectors, "v.bin", [b"1 2\nab \0\0\0\0\0\0\x80?\n"]),
+    "zip-vectors": (
+        _zipped, "v.zip",
+        [
+            _zip(kind)
+            for kind in (
+                zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA
+            )
+        ],
+    ),
     "gensim-vectors": (read_vectors, "v.kv", [_gensim(protocol) for protocol in (0, 2, 4, 5)]),
     "pipelines": (
         load_pipeline, "p.toml",
@@ -109,7 +148,8 @@ READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
         [b'pipeline = "lstm"\nseeds = 2\n[grid]\nmodel.units = [1, 2]\n[rows]\na = {}\n'],
     ),
     "records": (
-        lambda path: read_records(path.parent), "x-seed1.json", [json.dumps(_RECORD).encode()],
+        _records, "x-seed1.json",
+        [json.dumps(record).encode() for record in (_RECORD, _FINISHED)],
     ),
     "histories": (
         read_history, "history.csv", [f"{_HISTORY}1,1,1,1,1,1,1,1\n".encode()],

@@ -14,7 +14,8 @@ Series = Sequence[Mapping[str, list[float]]]  # per seed: column → values
 
 def epoch_curves(runs: Runs) -> Iterator[Part]:
     """Yields the loss and accuracy curves of the rows that the sweep names."""
-    series = {row: [one.history for one in runs.of([row])] for row in runs.sweep.curves}
+    rows = runs.sweep.curves
+    series = {row: [one.history for one in runs.of([row]) if one.history] for row in rows}
     series = {name: some for name, some in series.items() if some}
     if series:
         yield "## Curves"
