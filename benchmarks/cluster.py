@@ -213,14 +213,30 @@ def predict(texts: int, files: int, kills: int, part_rows: int) -> None:
         on_all = rate_of(folder, arguments)
         stop.set()
         found = ids_in(out)
+        sizes = {
+            name: sum(path.stat().st_size for path in place.glob("*.csv")) / texts
+            for name, place in (("in", folder / "in"), ("out", out))
+        }
         record = records.append(
             NAME, PACKAGES, what="predict", texts=texts, files=files, part_rows=part_rows,
             killed=killed, cores=cores(), parts_before=before, rate=on_all, rate_of_one_core=alone,
             texts_in_parts=len(found), once=sorted(found) == list(range(texts)),
-            worker_bytes=[size for _, size in memory],
+            worker_bytes=[size for _, size in memory], bytes_per_text=sizes,
+            read_per_second=reading_rate(folder / "in" / "0.csv"),
         )  # fmt: skip
     shown = {name: value for name, value in record.items() if name != "machine"}
     click.echo(json.dumps(shown, indent=1))
+
+
+def reading_rate(path: Path) -> int:
+    """Returns the rows of a file that are read in a second, by one core."""
+    from sst_keras.settings import DataConfig
+    from sst_keras.tables.reading import open_table
+
+    started = time.perf_counter()
+    table = open_table(path, DataConfig(), with_label=False, lenient=True)
+    rows = sum(len(block.lines) for block in table.blocks())
+    return round(rows / (time.perf_counter() - started))
 
 
 def parts_in(log: Path) -> dict[tuple[int, int], int]:

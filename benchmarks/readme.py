@@ -1,4 +1,4 @@
-"""Writes the tables of `benchmarks/README.md` from the latest records.
+"""Writes the tables of `benchmarks/README.md` and `docs/scale.md` from the latest records.
 
 python benchmarks/readme.py
 """
@@ -19,6 +19,7 @@ import records
 from sst_keras.experiments.records import RunRecord, read_records
 
 README = Path(__file__).with_name("README.md")
+SCALE = Path(__file__).parents[1] / "docs/scale.md"
 _DTYPES = {"lstm-attention-384": "float32", "lstm-attention-384-bfloat16": "bfloat16"}  # by row
 
 
@@ -319,31 +320,67 @@ def mean_and_deviation(values: list[float]) -> str:
     return f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}"
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    function.__name__: function
-    for function in (
-        train_step,
-        language_model,
-        bfloat16,
-        inference,
-        serving,
-        limit,
-        epoch,
-        scaling,
-        vectors,
-        tables,
-        learning_curves,
-        behaviour,
+def scale() -> str:
+    """Returns the table of what many texts cost, from the rates of one core and of all."""
+    found = latest("cluster", what="predict")[-1]
+    rate, alone = found["rate"]["per_second"], found["rate_of_one_core"]["per_second"]
+    per_core, cores = rate / found["cores"], found["cores"]
+    sizes = found["bytes_per_text"]
+    rows = [
+        [
+            name,
+            f"{texts / per_core / 3600:,.1f}",
+            *(duration(texts / per_core / number) for number in (1, 64, 1024)),
+            amount(texts * sizes["in"]),
+            amount(texts * sizes["out"]),
+        ]
+        for name, texts in (("1 million", 1e6), ("100 million", 1e8), ("10 billion", 1e10))
+    ]
+    heads = ["texts", "core-hours", "1 core", "64 cores", "1,024 cores", "read", "written"]
+    return (
+        f"Measured with {found['texts']:,} texts: {rate:,} a second on {cores} cores, which is "
+        f"{100 * rate / cores / alone:.0f} % of {cores} times the {alone:,} on one core. An actor "
+        f"took at most {max(found['worker_bytes']) / 1e9:.2f} GB. One core reads "
+        f"{found['read_per_second']:,} rows of CSV a second, "
+        f"{found['read_per_second'] / per_core:.0f} times as many as it predicts."
+        f"\n\n{table(heads, rows)}\n\n{machines([found])}"
     )
-}
 
 
-def rendered(text: str) -> str:
-    """Returns README's text with the records' tables in it."""
-    for name, function in TABLES.items():
+def duration(seconds: float) -> str:
+    """Returns a time as people say it."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def amount(size: float) -> str:
+    """Returns a number of bytes as people say it."""
+    for unit, bytes_of in (("TB", 1e12), ("GB", 1e9)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:,.1f} {unit}"
+    return f"{size / 1e6:,.0f} MB"
+
+
+# The tables of each page, in any order.
+PAGES: dict[Path, tuple[Callable[[], str], ...]] = {
+    README: (
+        train_step, language_model, bfloat16, inference, serving, limit, epoch, scaling, vectors,
+        tables, learning_curves, behaviour,
+    ),
+    SCALE: (scale,),
+}  # fmt: skip
+
+
+def rendered(page: Path) -> str:
+    """Returns a page's text with the records' tables in it."""
+    text = page.read_text("utf-8")
+    for function in PAGES[page]:
+        name = function.__name__
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         if not text.count(begin) == text.count(end) == 1:
-            raise SystemExit(f"{README}: expected one pair of marks for {name}.")
+            raise SystemExit(f"{page}: expected one pair of marks for {name}.")
         head, rest = text.split(begin)
         _, tail = rest.split(end)
         text = head + begin + function() + "\n" + end + tail
@@ -351,4 +388,5 @@ def rendered(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text("utf-8")), "utf-8")
+    for each in PAGES:
+        each.write_text(rendered(each), "utf-8")

@@ -40,9 +40,9 @@ def benchmark(monkeypatch):
 
 def test_the_tables_are_those_of_the_records(benchmark):
     readme = benchmark("readme")
-    text = readme.README.read_text("utf-8")
-    assert readme.rendered(text) == text
-    assert text.count("**") > 20  # there are ratios in it
+    for page in readme.PAGES:
+        assert readme.rendered(page) == page.read_text("utf-8")
+    assert readme.README.read_text("utf-8").count("**") > 20  # there are ratios in it
 
 
 def test_the_last_record_of_each_kind_counts(benchmark, monkeypatch, tmp_path):
