@@ -163,13 +163,16 @@ def ids_in(folder: Path) -> list[int]:
 
 
 def largest_worker() -> int:
-    """Returns the resident bytes of the largest process of an actor."""
+    """Returns the bytes of the largest process of an actor, without what it shares.
+
+    Ray's object store, which has a bound of its own, is mapped into all of them.
+    """
     largest = 0
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             if "ray::MapWorker" in (status.parent / "cmdline").read_text("utf-8", "replace"):
                 lines = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines())
-                largest = max(largest, int(lines["VmRSS"].split()[0]) * 1024)
+                largest = max(largest, int(lines["RssAnon"].split()[0]) * 1024)
         except (OSError, KeyError, ValueError):
             continue
     return largest
