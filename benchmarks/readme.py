@@ -340,8 +340,8 @@ def scale() -> str:
     return (
         f"Measured with {found['texts']:,} texts: {rate:,} a second on {cores} cores, "
         f"which is {100 * rate / cores / alone:.0f} % of {cores} times the {alone:,} on one core. "
-        f"An actor took at most {max(found['worker_bytes']) / 1e9:.2f} GB of its own. One core reads "
-        f"{found['read_per_second']:,} rows of CSV a second, "
+        f"An actor took at most {max(found['worker_bytes']) / 1e9:.2f} GB of its own. "
+        f"One core reads {found['read_per_second']:,} rows of CSV a second, "
         f"{found['read_per_second'] / per_core:.0f} times as many as it predicts."
         f"\n\n{table(heads, rows)}\n\n{machines([found])}"
     )
