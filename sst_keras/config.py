@@ -245,7 +245,7 @@ def _checked(setting: str, value: Any, source: str) -> Any:
         raise refusal(_NAMES[kind])
     if choices and value not in choices:
         if setting == "model.name":
-            choices += tuple(plugins.encoders())
+            choices += tuple(name for name in plugins.encoders() if name not in choices)
         if value not in choices:
             raise refusal(f"one of {', '.join(choices)}")
     # Written so that nan, which compares false with everything, is refused.

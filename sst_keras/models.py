@@ -69,7 +69,7 @@ def build_model(
     if len(features) > 1:
         features = [keras.layers.Concatenate(name="channels")(features)]
     encode = find_encoder(model.name)
-    if init_units is not None:
+    if init_units is not None and model.name == "lstm":
         encode = functools.partial(encode, init_units=init_units)
     x = encode(model, dropped(features[0]))  # [batch, features]
     x = keras.layers.Dropout(model.dropout, name="dropout")(x)

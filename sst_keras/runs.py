@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -136,13 +137,18 @@ class RunDirectory:
                     self._bring_back()
                 raise
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether there is a finished run that another training was to replace."""
+        return self.replaced_dir.is_dir() or self.returning_dir.is_dir()
+
     def recover(self) -> None:
         """Brings a finished run back if the training that was to replace it was killed.
 
         Raises:
             UsageError: If that training is still at work.
         """
-        if self.replaced_dir.is_dir() or self.returning_dir.is_dir():
+        if self.is_replaced:
             with files.locked(self.path, "run_dir"):
                 self._recover()
 
@@ -335,13 +341,18 @@ class RunDirectory:
 
     @classmethod
     def find(cls, path: str | Path) -> Self:
-        """Returns the run at `path` or `saved_models/<path>`. If it is missing: `UsageError`."""
+        """Returns the run at `path` or `saved_models/<path>`. If it is missing: `UsageError`.
+
+        Nothing is recovered, because a training may be at work: not all file systems have locks.
+        """
         runs = [cls(folder) for folder in (Path(path), RUNS_DIR / path) if folder.is_dir()]
-        for run in runs if files.fcntl else ():  # without locks, a training may be at work
-            with contextlib.suppress(UsageError):  # one is at work
-                run.recover()
         runs.sort(key=lambda run: not run.pipeline_file.is_file())  # runs first
         if runs:
+            if not runs[0].pipeline_file.is_file() and runs[0].is_replaced:
+                raise UsageError(
+                    f"{str(path)!r} is being replaced, or was until that training was killed. "
+                    f"`sst-keras train --run-dir {shlex.quote(str(runs[0].path))}` brings it back."
+                )
             return runs[0]
         raise UsageError(
             f"There is no run {str(path)!r}. `sst-keras runs` lists those below {RUNS_DIR}/."
@@ -350,9 +361,9 @@ class RunDirectory:
 
 def is_run(path: str | Path) -> bool:
     """Returns whether there is a run of `sst-keras train` at `path` or `saved_models/<path>`."""
-    with contextlib.suppress(UsageError):
-        return RunDirectory.find(path).pipeline_file.is_file()
-    return False
+    return any(
+        RunDirectory(folder).pipeline_file.is_file() for folder in (Path(path), RUNS_DIR / path)
+    )
 
 
 def find_export(path: str | Path) -> Path | None:

@@ -356,7 +356,8 @@ def is_read(setting: str, settings: Mapping[str, Any]) -> bool:
         setting, values = needs
         value = settings[setting]
         # Nobody knows what another package's model reads.
-        if value not in values and not (setting == "model.name" and value in plugins.encoders()):
+        is_ours = setting != "model.name" or value in SETTINGS[setting].metadata["choices"]
+        if value not in values and (is_ours or value not in plugins.encoders()):
             return False
     return True
 

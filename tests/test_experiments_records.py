@@ -93,7 +93,11 @@ def test_a_loss_that_is_no_number_stays_none(tmp_path):
 
 
 def test_records_of_other_versions_are_read():
-    """A missing setting has its default. One that is unknown here sets the run apart."""
+    """A missing setting has its default. What is unknown here sets the run apart."""
+    other = saved(DONE)
+    other["settings"]["model.name"] = "gru"  # of a package that is not installed here
+    read = RunRecord.from_dict(other)
+    assert differing_settings(DONE.settings, read.settings) == ["model.name"]
     other = saved(DONE)
     del other["settings"]["data.batch_size"]
     assert RunRecord.from_dict(other) == DONE

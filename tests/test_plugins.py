@@ -33,13 +33,14 @@ def gru(model, x):
 
 @pytest.fixture
 def other_package(tmp_path, monkeypatch):
-    """An installed package with the encoders `gru` and `broken`."""
+    """An installed package with the encoders `gru` and `broken`, and an `mlp` that is not ours."""
     (tmp_path / "other_package.py").write_text(MODULE, "utf-8")
     about = tmp_path / "other_package-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other_package\nVersion: 1\n")
     (about / "entry_points.txt").write_text(
         "[sst_keras.encoders]\ngru = other_package:gru\nbroken = other_package:none\n"
+        "mlp = other_package:gru\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     plugins.encoders.cache_clear()
@@ -53,6 +54,7 @@ def test_an_encoder_of_another_package(other_package, tmp_path, monkeypatch):
     pipeline = load_pipeline("lstm", settings)
     assert pipeline.unread() == []
     assert is_read("model.filters", pipeline.settings())
+    assert not is_read("model.filters", load_pipeline("mlp").settings())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run = train(pipeline, new_run(pipeline, tmp_path / "run")).run
     assert {"doubled", "gru"} <= {layer.name for layer in Classifier.load(run).model.layers}

@@ -123,12 +123,13 @@ def reproduce(
         else:
             place = local.Machine(min(jobs or min(local.cores(), 8), len(selected)))
             where = ""
+        at_a_time = max(1, min(place.slots, len(pending)))
         log.info(
             f"{loaded.name}: {len(selected)} runs, {len(selected) - len(pending)} of them done "
-            f"before; {place.slots} at a time{where}; records in {folder}"
+            f"before; {at_a_time} at a time{where}; records in {folder}"
         )
         results = run_sweep(pending, folder, place, data_dir, keep)
-        _show_progress(results, pending, len(selected), found, place.slots)
+        _show_progress(results, pending, len(selected), found, at_a_time)
     failed = [item.key(seed) for item, seed in selected if found[item.key(seed)].error is not None]
     if as_json:
         answer = {"records": str(folder), "runs": len(selected), "run_now": len(pending)}

@@ -178,8 +178,16 @@ class RunRecord:
             format = fields.pop("format")
             key = RunKey(*(fields.pop(name, None) for name in RunKey._fields))
             settings, _ = complete(fields["settings"], format, source)
+            # Of a newer version, or of a package that is not installed here.
+            chosen = {
+                name: value
+                for name, value in settings.items()
+                if type(value) is str and (choices := SETTINGS[name].metadata["choices"])
+                and value not in choices
+            }  # fmt: skip
+            known = {name: value for name, value in settings.items() if name not in chosen}
             try:
-                settings = with_settings(Pipeline(), settings, source).settings()
+                settings = with_settings(Pipeline(), known, source).settings() | chosen
             except UsageError as error:  # it is not about how a command was called
                 raise InputError(f"{error}. {_AGAIN}") from None
             # Settings that this version does not know stay: they set the run apart.

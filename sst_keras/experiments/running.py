@@ -244,7 +244,9 @@ def run_job(
         else:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
         # A finished run without a record lacks the scores of its last epoch.
-        run = new_run(pipeline, place, overwrite=RunDirectory(place).is_finished)
+        kept = RunDirectory(place)
+        kept.recover()
+        run = new_run(pipeline, place, overwrite=kept.is_finished)
         result = train(pipeline, run, data_dir, dev_checks=experiment.dev_checks)
         environment = result.run.environment()
     epochs = result.history.rows[-1]["epoch"]

@@ -326,7 +326,9 @@ def _is_sweep(tables: Mapping[str, Any]) -> bool:
 
 def _report_file(report: Mapping[str, str], key: str, ending: str, path: Path) -> str:
     """Returns the name of a report's file, which a sweep of others must not choose freely."""
-    name = report.get(key, f"results/{path.stem}{ending}")
+    if key not in report:
+        return f"results/{path.stem}{ending}"
+    name = report[key]
     is_below = not Path(name).anchor and ".." not in Path(name).parts
     if not is_below or not name.isprintable() or Path(name).suffix != ending:
         raise UsageError(

@@ -32,6 +32,7 @@ from sst_keras.serving.scoring import (
 )
 from sst_keras.settings import DataConfig
 from sst_keras.tables import parquet
+from sst_keras.tables.patterns import PARTS_LOG
 from sst_keras.tables.reading import Block, Source, Table, is_table, open_lines, open_table
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -39,7 +40,6 @@ ROWS = 50_000  # of a part
 _SHOWN = 5  # lines that a note names
 _PATIENCE = 10.0  # seconds until a file system that nodes share shows a file
 _BLOCK = 8192  # rows that are read at a time; the first block shows whether a file is read well
-_LOG = "_parts.jsonl"  # which readers of a folder, also Spark and Arrow, leave out
 # Arrow's types of columns that parts in Parquet keep.
 _KEPT = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float",
@@ -393,7 +393,7 @@ class _Log:
     """`_parts.jsonl`: a line for the job, then one for each part and each file that is done."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.path = job, job.out / _LOG
+        self.job, self.path = job, job.out / PARTS_LOG
 
     def read(self, resume: bool) -> list[Item]:
         """Returns what an earlier call has done. A part that is not there any more is left out.

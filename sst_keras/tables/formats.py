@@ -346,7 +346,7 @@ def _lines_above(data: DataConfig) -> int:
     """Returns how many lines are above the header's line, if that is given; otherwise 0."""
     if data.header in ("auto", "none"):
         return 0
-    if not re.fullmatch("[1-9][0-9]{0,8}", data.header):
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", data.header):
         raise UsageError(
             f"expected auto, none or the number of a line, from 1. Received: {data.header[:40]!r}",
             setting="data.header",

@@ -6,12 +6,13 @@ from pathlib import Path
 from sst_keras.tables.reading import TABLES
 
 ENDINGS = (".txt", *TABLES)  # each may be followed by .gz
+PARTS_LOG = "_parts.jsonl"  # readers of a folder, such as Spark's and Arrow's, leave such names out
 
 
 def matches(name: str) -> list[Path]:
     """Returns what is at a path, or matches a pattern such as `texts/**/*.csv`, sorted.
 
-    A name that begins with a dot or _ matches only if the pattern's last part does, too.
+    The log of `predict` beside its parts is no text, and matches no pattern.
     """
     # An empty name, perhaps of a variable that is not set, is not this folder.
     if name and Path(name).exists():
@@ -19,21 +20,21 @@ def matches(name: str) -> list[Path]:
     if not glob.has_magic(name):
         return []
     found = map(Path, glob.glob(name, recursive=True))
-    is_asked_for = Path(name).name.startswith("_")
-    return sorted(path for path in found if is_asked_for or not path.name.startswith("_"))
+    return sorted(path for path in found if path.name != PARTS_LOG)
 
 
 def files_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """Returns the files of texts below a folder, by their endings, and the others.
 
-    Those whose name, or that of a folder within it, begins with a dot or _ are left out: they are
-    about the data, such as logs.
+    Those whose name, or that of a folder within it, begins with a dot are left out, and so is the
+    log of `predict` beside its parts.
     """
     visible = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        and path.name != PARTS_LOG
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     texts = [path for path in visible if ending(path) in ENDINGS]
     return texts, [path for path in visible if ending(path) not in ENDINGS]
