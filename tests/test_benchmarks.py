@@ -94,14 +94,15 @@ def test_the_accuracy_of_bfloat16(benchmark, monkeypatch, tmp_path):
     monkeypatch.setattr(readme.records, "RESULTS", tmp_path)
     assert readme.bfloat16() == "Not measured yet."
     settings = {**Pipeline().settings(), "embedding.vectors": ("a", "b")}
-    head = {"settings": settings, "seconds": 1.0, "ended": "2026-01-01", "jobs": 1, "cores": 2}
+    head = {"settings": settings, "seconds": 1.0, "jobs": 1, "cores": 2}
+    head |= {"ended": "2026-01-01T00:00:00+00:00", "class_names": ("a",)}
     for row, tests in {
         "lstm-attention-384": (0.40, 0.44),
         "lstm-attention-384-bfloat16": (0.41, 0.41),
         "lstm": (0.1, 0.2),
     }.items():
         for seed, test in enumerate(tests, start=1):
-            best = Scores(epoch=1, dev=0.5, test=test, confusion_matrix=[])
+            best = Scores(epoch=1, dev=0.5, test=test, confusion_matrix=[[2]])
             record = RunRecord(RunKey("main", row, None, seed), **head, last=best, best=best)
             write_record(tmp_path / "main", record)
     failed = RunRecord(RunKey("main", "lstm-attention-384", None, 3), **head, error="killed")
