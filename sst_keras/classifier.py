@@ -14,8 +14,7 @@ from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
 from sst_keras.errors import InputError, UsageError
 from sst_keras.input_pipeline import evaluation_batches
-from sst_keras.models import ATTENTION, find_encoder, vocabulary_size
-from sst_keras.packed import check_zip
+from sst_keras.models import ATTENTION, find_encoder, load_model, vocabulary_size
 from sst_keras.runs import RunDirectory, open_run
 from sst_keras.runtime import keras, tf, uses_tensorflow
 from sst_keras.serving.prediction import Predictor
@@ -66,8 +65,7 @@ class Classifier(tf.Module):
         run.verify()
         find_encoder(run.pipeline.model.name)  # Another package's layers must be known.
         try:
-            check_zip(run.model_file)
-            model = keras.models.load_model(run.model_file, compile=False)
+            model = load_model(run.model_file)
         except InputError:
             raise
         except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise

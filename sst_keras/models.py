@@ -5,12 +5,18 @@ never changes an answer.
 """
 
 import functools
+import math
+import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sst_keras import layers, plugins
+from sst_keras.errors import InputError
+from sst_keras.packed import check_zip
 from sst_keras.recurrent import LSTM
 from sst_keras.runtime import check_memory, keras
 from sst_keras.settings import EmbeddingConfig, ModelConfig
@@ -111,6 +117,40 @@ def _embedding_layer(name: str, size: tuple[int, int], trainable: bool) -> keras
         trainable=trainable,
         name=name,
     )
+
+
+def load_model(path: Path) -> keras.Model:
+    """Reads a `.keras` file of any origin.
+
+    Keras refuses code in the description of a model, and weights that unpack to absurdly many. A
+    description may still name layers of any size, so their sizes are checked before they are made.
+
+    Raises:
+        InputError: If the description asks for more bytes of weights than there are in the file.
+        Exception: Whatever the readers of zip, JSON and HDF5 raise if the file is damaged.
+    """
+    check_zip(path)
+    with zipfile.ZipFile(path) as archive:
+        description = archive.read("config.json")
+        there = archive.getinfo("model.weights.h5").file_size
+    # Keras would give memory to the variables later, but it keeps those of each thread apart.
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(_described_bytes, description).result()
+    if asked > there:
+        raise InputError(
+            f"{path}: the model asks for {asked:,} bytes of weights, and the file has {there:,}. "
+            "It was changed or is damaged. Copy it from the original run."
+        )
+    return keras.models.load_model(path, compile=False)
+
+
+def _described_bytes(description: bytes) -> int:
+    """Returns the size of all variables of a described model, which get no memory."""
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.models.model_from_json(description)
+        return sum(
+            math.prod(each.shape) * np.dtype(each.dtype).itemsize for each in model.variables
+        )
 
 
 def summarized(model: keras.Model) -> str:

@@ -1,3 +1,7 @@
+import json
+import zipfile
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,6 +60,28 @@ def test_a_damaged_model(run_copy):
     run_copy.model_file.write_bytes(run_copy.model_file.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"model\.keras"):
         Classifier.load(run_copy)
+
+
+@pytest.mark.parametrize("last", ["Dense", "Unknown"])
+def test_a_model_that_asks_for_more_memory_than_its_weights_take(run_copy, last):
+    """A description of 10 kB may ask for gigabytes. None are taken, then or by the next model."""
+    with zipfile.ZipFile(run_copy.model_file) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    description = json.loads(files["config.json"])
+    described = description["config"]["layers"]
+    [embedding] = [each for each in described if each["class_name"] == "Embedding"]
+    assert embedding["config"]["input_dim"] == 227
+    embedding["config"]["input_dim"] = 10**12
+    described[-1]["class_name"] = last
+    files["config.json"] = json.dumps(description).encode()
+    with zipfile.ZipFile(run_copy.model_file, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+    expected = r"asks for [\d,]{17,} bytes" if last == "Dense" else "cannot be read .*Unknown"
+    with pytest.raises(InputError, match=rf"model\.keras: .*{expected}"):
+        Classifier.load(run_copy)
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
 
 
 def test_a_vocabulary_of_another_size(run_copy):
