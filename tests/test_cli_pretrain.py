@@ -36,27 +36,31 @@ def run(*arguments, code=0):
 @pytest.mark.slow
 def test_a_classifier_starts_from_a_language_model(place):
     made = run("pretrain", "films.txt", *SMALL)
-    folder = place / "saved_models/language-model/films"
-    assert "held-out sentences" in made.stdout and "language-model/films" in made.stdout
+    folder = place / "saved_models/language-model/films-4"
+    assert "held-out sentences" in made.stdout and "language-model/films-4" in made.stdout
     assert (folder / "plots" / "perplexity.png").is_file()
 
     again = json.loads(run("pretrain", "films.txt", *SMALL, "--json").stdout)
-    assert again["run"] == "saved_models/language-model/films"
+    assert again["run"] == "saved_models/language-model/films-4"
     assert again["perplexity"] == LanguageModelRun(folder).summary()["perplexity"]
     other = run("pretrain", "films.txt", *SMALL, "--seed", "2", code=2)
     assert "settings.seed is 1, not 2" in other.stderr
 
     (listed,) = json.loads(run("runs", "--json").stdout)["language_models"]
-    assert (listed["run"], listed["units"], listed["finished"]) == ("language-model/films", 4, True)
+    assert (listed["run"], listed["units"], listed["finished"]) == (
+        "language-model/films-4",
+        4,
+        True,
+    )
     assert "language model, films, sample: perplexity" in run("runs").stdout
 
-    plotted = run("plot", "language-model/films", "--out", "figures")
+    plotted = run("plot", "language-model/films-4", "--out", "figures")
     assert plotted.stdout.split() == ["figures/perplexity.png"]
     assert (place / "figures" / "perplexity.png").is_file()
 
     arguments = ["--dataset", "sample", "--vectors", "sample", "--epochs", "1", "--run-dir", "run"]
     settings = [
-        "model.init=language-model/films", "model.units=4", "model.bidirectional=false",
+        "model.init=language-model/films-4", "model.units=4", "model.bidirectional=false",
         "training.checks_per_epoch=1",
         "model.matmul_dtype=float32",
     ]  # fmt: skip
@@ -67,14 +71,14 @@ def test_a_classifier_starts_from_a_language_model(place):
     exported = json.loads(run("predict", "run/saved_model/1", "Not bad at all.", "--json").stdout)
     assert predicted["predictions"] == exported["predictions"]
 
-    encoder = run("export", "language-model/films", "--format", "encoder").stdout.strip()
-    assert encoder == "saved_models/language-model/films/encoder"
-    wrong = run("export", "language-model/films", code=2)
+    encoder = run("export", "language-model/films-4", "--format", "encoder").stdout.strip()
+    assert encoder == "saved_models/language-model/films-4/encoder"
+    wrong = run("export", "language-model/films-4", code=2)
     assert "is a language model. Expected --format encoder." in wrong.stderr
     assert "is no language model" in run("export", "run", "--format", "encoder", code=2).stderr
 
-    both = run("plot", "language-model/films", "run", code=2)
-    assert "'saved_models/language-model/films' is a language model" in both.stderr
+    both = run("plot", "language-model/films-4", "run", code=2)
+    assert "'saved_models/language-model/films-4' is a language model" in both.stderr
 
 
 def test_usage_errors(place):

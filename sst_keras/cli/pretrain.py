@@ -29,7 +29,7 @@ _FOLDER = "language-model"  # below `saved_models/`
 @click.option(
     "--run-dir",
     metavar="DIR",
-    help=f"The run's folder.  [default: {RUNS_DIR}/{_FOLDER}/ and the corpus's name]",
+    help=f"The run's folder.  [default: {RUNS_DIR}/{_FOLDER}/CORPUS-UNITS]",
 )
 @options.as_json
 def pretrain(
@@ -53,10 +53,12 @@ def pretrain(
     from sst_keras.pretraining.language_model import Progress
     from sst_keras.pretraining.language_model import pretrain as train
     from sst_keras.settings import Pipeline
+    from sst_keras.vectors.sets import find_vectors
 
     names = [item.name for item in dataclasses.fields(LanguageModelConfig)]
     config = LanguageModelConfig(**{name: given.pop(name) for name in names})
     data = options.changed(Pipeline(), given).data
+    find_vectors(config.vectors, data_dir)  # Better now than after the texts are read.
     with bar(lambda done, size: "Reading") as move:
         sentences = prepare_corpus(list(corpus), data, not cased, data_dir, move)
     for note in sentences.notes:
@@ -65,7 +67,8 @@ def pretrain(
         f"Corpus: {sentences.name}, {len(sentences):,} sentences, {len(sentences.ids):,} tokens, "
         f"{len(sentences.words):,} different words."
     )
-    run = LanguageModelRun(Path(run_dir) if run_dir else RUNS_DIR / _FOLDER / sentences.file_name)
+    default = RUNS_DIR / _FOLDER / f"{sentences.file_name}-{config.units}"
+    run = LanguageModelRun(Path(run_dir) if run_dir else default)
     log.info(f"Language model of 2 x {config.units} units, into {run.path}")
 
     with bar(lambda done, size: description) as move:
