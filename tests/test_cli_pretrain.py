@@ -47,11 +47,8 @@ def test_a_classifier_starts_from_a_language_model(place):
     assert "settings.seed is 1, not 2" in other.stderr
 
     (listed,) = json.loads(run("runs", "--json").stdout)["language_models"]
-    assert (listed["run"], listed["units"], listed["finished"]) == (
-        "language-model/films-4",
-        4,
-        True,
-    )
+    assert listed["run"] == "language-model/films-4"
+    assert listed["units"] == 4 and listed["finished"]
     assert "language model, films, sample: perplexity" in run("runs").stdout
 
     plotted = run("plot", "language-model/films-4", "--out", "figures")
