@@ -1,7 +1,9 @@
 """Predictions of many files in parts, with a model that counts letters."""
 
 import csv
+import errno
 import json
+import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -200,6 +202,25 @@ def test_a_damaged_file_does_not_stop_the_others(job):
     assert "complete" not in log
     again = predict_parts(job, resume=True)
     assert (again.rows, set(again.problems)) == (26, set(done.problems))
+
+
+def test_a_file_that_cannot_be_opened_does_not_stop_the_others(job, monkeypatch):
+    def failing(self, file, opened=Job.open):
+        if file == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(self, file)
+
+    gone = job.files[0].with_name("gone.csv")
+    gone.symlink_to("nowhere")
+    job = replace(job, files=(*job.files, gone))
+    monkeypatch.setattr(Job, "open", failing)
+    for resume in (False, True):
+        done = predict_parts(job, resume=resume)
+        assert (done.rows, done.parts) == (26, 4)
+        assert done.problems == {
+            str(job.files[1]): f"{job.files[1]}: it cannot be read: Input/output error.",
+            str(gone): f"{gone}: it cannot be read: No such file or directory.",
+        }
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])

@@ -81,13 +81,9 @@ class Job:
 
     def about(self) -> dict[str, Any]:
         """Returns what must be the same when the job goes on."""
-        stats = [path.stat() for path in self.files]
         return {
             "format": _FORMAT,
-            "files": [
-                [str(path), stat.st_size, stat.st_mtime_ns]
-                for path, stat in zip(self.files, stats, strict=True)
-            ],
+            "files": [[str(path), *_size_and_time(path)] for path in self.files],
             "reading": f"{self.data}, {self.as_tables}",
             "model": self.fingerprint,
             "ending": self.ending,
@@ -281,6 +277,19 @@ class _Reader:
             yield _item(file, -1, table.counts, parts=number)
         except InputError as error:
             yield _item(file, -1, problem=str(error))
+        except OSError as error:  # it may not be read, is gone, or its disk fails
+            reason = error.strerror or str(error)
+            problem = f"{self.job.files[file]}: it cannot be read: {reason}."
+            yield _item(file, -1, problem=problem)
+
+
+def _size_and_time(path: Path) -> tuple[int | None, int | None]:
+    """Returns the bytes of a file and when it was last changed; None for a file that is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None, None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _item(
