@@ -287,3 +287,22 @@ def test_the_command(job, monkeypatch, served_folder):
     ):
         wrong = CliRunner().invoke(main, [*command, *options])
         assert wrong.exit_code == 2 and message in wrong.stderr, wrong.output
+
+
+def test_a_link_keeps_its_name(job, monkeypatch, served_folder):
+    monkeypatch.undo()
+    monkeypatch.chdir(job.out.parent)
+    blobs = Path("blobs")
+    blobs.mkdir()
+    (blobs / "9af3c1").write_text("text\na film\nnot bad\n")  # a table by its name only
+    for name in ("reviews.csv", "same.csv"):
+        Path("in", name).symlink_to(Path("..") / blobs / "9af3c1")
+    command = ["predict", str(served_folder), "--out", "out", "--file"]
+    result = CliRunner().invoke(main, [*command, "in/[rs]*.csv"])
+    assert result.exit_code == 0, result.output
+    assert "2 rows with their predictions, in 1 part\n" in result.stdout
+    rows = list(csv.DictReader(Path("out/part-00000-000000.csv").open()))
+    assert [row["text"] for row in rows] == ["a film", "not bad"]
+    Path("in/parts").symlink_to(Path("out").resolve())
+    again = CliRunner().invoke(main, [*command, "in/parts/part*"])
+    assert again.exit_code == 2 and "Received none" in again.stderr

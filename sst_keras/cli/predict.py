@@ -205,7 +205,11 @@ def _predict_parts(
     for path in found:
         paths += patterns.files_in(path)[0] if path.is_dir() else [path]
     out = out.resolve()
-    paths = [path for path in dict.fromkeys(map(Path.resolve, paths)) if out not in path.parents]
+    # A link keeps its name, which says how the file is read; what it leads to may have none.
+    by_target: dict[Path, Path] = {}
+    for path in paths:
+        by_target.setdefault(path.resolve(), path.absolute())
+    paths = [path for target, path in by_target.items() if out not in target.parents]
     if not paths:
         raise UsageError(
             f"expected files ending in {', '.join(patterns.ENDINGS)} in {name!r}. Received none.",
