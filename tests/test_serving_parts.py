@@ -107,6 +107,26 @@ def test_a_part_that_was_deleted_is_made_again(job):
     assert sorted((job.out / "_parts.jsonl").read_text().splitlines()) == sorted(log.splitlines())
 
 
+def test_a_part_that_lost_its_bytes_is_made_again(job):
+    first, name = predict_parts(job), "part-00000-000001.csv"
+    whole, log = written(job), job.out / "_parts.jsonl"
+    job.part(0, 1).write_bytes(b"")  # as after a loss of power
+    assert predict_parts(job, resume=True) == first and written(job) == whole
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        line.pop("bytes", None)  # as an earlier version wrote it
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    job.part(0, 1).write_bytes(b"kept")
+    assert predict_parts(job, resume=True).rows == 36 and written(job)[name] == b"kept"
+
+
+def test_a_part_is_on_the_disk_before_it_appears(job, monkeypatch):
+    sizes = []
+    monkeypatch.setattr("os.fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    predict_parts(job)
+    assert sizes[1:] == [len(content) for content in written(job).values()]  # after the log's
+
+
 def test_a_column_that_is_not_there(job):
     data = DataConfig(text_column="review")
     done = predict_parts(replace(job, data=data, as_tables=True))

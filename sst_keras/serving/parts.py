@@ -299,9 +299,13 @@ def _item(
     rows: int = 0,
     parts: int = 0,
     problem: str = "",
+    written: int = 0,
 ) -> Item:
-    """Returns a part, or with the number -1 the end of a file that has so many `parts`."""
-    about = {"file": file, "number": number, "rows": rows, "parts": parts}
+    """Returns a part, or with the number -1 the end of a file that has so many `parts`.
+
+    `written` are the part's bytes.
+    """
+    about = {"file": file, "number": number, "rows": rows, "parts": parts, "bytes": written}
     return about | {"counts": json.dumps(counts or {}), "problem": problem, "content": b""}
 
 
@@ -341,13 +345,14 @@ class _Scorer:
             table = _Rows(self.job.files[file], *pickle.loads(item["content"]))
             check_names(self.predictor, table.header, self.job.ending)
             size = sum(len(block.lines) for block in table.held)
-            with files.whole_file(self.job.part(file, number)) as partial:
+            with files.whole_file(self.job.part(file, number), on_disk=True) as partial:
                 self._write(table, partial)
+                written = partial.stat().st_size
             if not number:
                 count_header(table, table.header, self.job.ending, self.job.keep_formulas)
         except InputError as error:
             return _item(file, -1, problem=str(error))
-        return _item(file, number, table.counts, size)
+        return _item(file, number, table.counts, size, written=written)
 
     def _write(self, table: _Rows, path: Path) -> None:
         new = new_names(self.predictor)
@@ -405,10 +410,13 @@ class _Log:
         self.job, self.path = job, job.out / PARTS_LOG
 
     def read(self, resume: bool) -> list[Item]:
-        """Returns what an earlier call has done. A part that is not there any more is left out.
+        """Returns what an earlier call has done; nothing if there was none.
+
+        A part that is not there any more, or has lost bytes, is left out.
 
         Raises:
-            UsageError: If the folder has something else, or there is nothing to `resume`.
+            UsageError: If the folder has something else, or an earlier call's parts and not
+                `resume`.
         """
         folder = self.job.out
         lines = self._lines()
@@ -436,10 +444,13 @@ class _Log:
             )
         found = {(line["file"], line["number"]): line for line in lines[1:] if "file" in line}
         return [
-            line
-            for (file, number), line in found.items()
-            if number < 0 or self.job.part(file, number).is_file()
+            line for (file, number), line in found.items() if number < 0 or self._is_whole(line)
         ]
+
+    def _is_whole(self, line: Item) -> bool:
+        """Whether a part has the bytes that were written, which earlier versions did not log."""
+        part = self.job.part(line["file"], line["number"])
+        return part.is_file() and line.get("bytes") in (None, part.stat().st_size)
 
     @contextlib.contextmanager
     def opened(self, kept: Sequence[Item]) -> Iterator[Callable[[Item], None]]:
@@ -447,7 +458,8 @@ class _Log:
         for path in (self.path, self.job.out / f"part-*{self.job.ending}"):
             files.remove_partial(path)
         lines = [self.job.about(), *kept]
-        files.write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
+        content = "".join(f"{json.dumps(line)}\n" for line in lines)
+        files.write_text(self.path, content, on_disk=True)
         with self.path.open("a", encoding="utf-8") as file:
 
             def add(line: Item) -> None:
