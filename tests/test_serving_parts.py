@@ -139,17 +139,25 @@ def test_what_cannot_go_on(job):
     with pytest.raises(UsageError, match="Use --resume"):
         predict_parts(job)
     for other, what in (
-        ({"rows": 5}, "rows"), ({"fingerprint": "g"}, "model"), ({"ending": ".tsv"}, "ending"),
-        ({"data": DataConfig(markup="keep")}, "reading"), ({"files": job.files[:1]}, "files"),
+        ({"rows": 5}, "with another --part-rows"), ({"fingerprint": "g"}, "with another model"),
+        ({"ending": ".tsv"}, "with another --format"), ({"files": job.files[:1]}, "other files"),
+        ({"data": DataConfig(markup="keep")}, "other options of how files are read"),
+        ({"keep_formulas": True}, "another choice of --keep-formulas"),
     ):  # fmt: skip
-        with pytest.raises(UsageError, match=f"other {what}"):
+        with pytest.raises(UsageError, match=what):
             predict_parts(replace(job, **other), resume=True)
     job.files[2].write_text("another\n")
     with pytest.raises(UsageError, match="other files"):
         predict_parts(job, resume=True)
-    (job.out / "_parts.jsonl").write_text("not JSON\n")
-    with pytest.raises(InputError, match="_parts.jsonl"):
-        predict_parts(job, resume=True)
+    log = job.out / "_parts.jsonl"
+    whole = log.read_text()
+    for line, message in (
+        ("not JSON", "expected JSON Lines"), ("[1]", "expected an object. Received: \\[1\\]"),
+        ('{"file": 0}', "expected a whole number in number. Received: nothing"),
+    ):  # fmt: skip
+        log.write_text(f"{whole}{line}\n")
+        with pytest.raises(InputError, match=f"_parts.jsonl.*{message}.*Choose another"):
+            predict_parts(job, resume=True)
 
 
 def test_labels_before_texts_are_left_out_of_the_parts(job):
@@ -205,6 +213,9 @@ def test_folders_that_are_something_else(job):
     (job.out / "mine.txt").write_text("")
     with pytest.raises(UsageError, match="has files already"):
         predict_parts(job)
+    (job.out / "parts.jsonl").write_text("")
+    with pytest.raises(UsageError, match="has parts.jsonl: an earlier version of sst_keras began"):
+        predict_parts(job, resume=True)
     with pytest.raises(UsageError, match="expected a folder. Received a file"):
         predict_parts(replace(job, out=job.files[0]))
 

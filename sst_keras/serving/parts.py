@@ -18,6 +18,7 @@ from typing import Any
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import check_fields
 from sst_keras.serving.prediction import Predictor
 from sst_keras.serving.scoring import (
     CLASS,
@@ -46,6 +47,19 @@ _KEPT = {
     "double",
 }  # fmt: skip
 _FORMAT = 1  # of the log
+_FORMER_LOG = "parts.jsonl"  # as it was called when parts had other rows
+# What each line of the log has, if it is that of a part or a file.
+_LINE = {"file": int, "number": int, "rows": int, "parts": int, "counts": str, "problem": str}
+# What must be the same when a job goes on, as those who give the command call it.
+_NAMES = {
+    "format": "another version of sst_keras",
+    "files": "other files",
+    "reading": "other options of how files are read, such as --text-column",
+    "model": "another model",
+    "ending": "another --format",
+    "rows": "another --part-rows",
+    "keep_formulas": "another choice of --keep-formulas",
+}
 
 Item = dict[str, Any]
 Flow = Callable[[Sequence[Any], Callable, type, tuple], Iterable[Item]]
@@ -423,11 +437,15 @@ class _Log:
         if not lines:
             # A command that was killed while it wrote the log has left a hidden half of it.
             if folder.exists() and any(path.name[0] != "." for path in folder.iterdir()):
-                raise UsageError(
-                    f"{str(folder)!r} has files already. Choose another folder.", setting="out"
-                )
+                found = f"{str(folder)!r} has files already."
+                if (folder / _FORMER_LOG).is_file():
+                    found = (
+                        f"{str(folder)!r} has {_FORMER_LOG}: an earlier version of sst_keras began "
+                        f"it, and this one cannot go on with it."
+                    )
+                raise UsageError(f"{found} Choose another folder.", setting="out")
             return []
-        parts = sum(line.get("number", -1) >= 0 for line in lines)
+        parts = sum("file" in line and line["number"] >= 0 for line in lines)
         if not resume:
             raise UsageError(
                 f"{str(folder)!r} holds {parts:,} parts of an earlier command. Use --resume to go "
@@ -438,7 +456,7 @@ class _Log:
         about = json.loads(json.dumps(self.job.about()))
         if different := [name for name in about if lines[0].get(name) != about[name]]:
             raise UsageError(
-                f"{str(folder)!r} was begun with other {different[0]}. Choose another folder, or "
+                f"{str(folder)!r} was begun with {_NAMES[different[0]]}. Choose another folder, or "
                 f"delete it to start anew.",
                 setting="resume",
             )
@@ -474,12 +492,17 @@ class _Log:
         if not self.path.is_file():
             return []
         found = []
-        for line in self.path.read_text("utf-8").splitlines(keepends=True):
+        advice = "Choose another folder, or delete this one to start anew."
+        for number, line in enumerate(self.path.read_text("utf-8").splitlines(keepends=True), 1):
             if line.endswith("\n"):
                 try:
-                    found.append(json.loads(line))
+                    content = json.loads(line)
                 except ValueError:
                     raise InputError(
-                        f"{self.path}: expected JSON Lines. Received: {line[:60]!r}"
+                        f"{self.path}: expected JSON Lines. Received: {line[:60]!r}. {advice}"
                     ) from None
+                is_item = isinstance(content, dict) and "file" in content
+                place = f"{self.path}, line {number}"
+                check_fields(content, _LINE if is_item else {}, place, advice)
+                found.append(content)
         return found
