@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -20,6 +21,8 @@ from sst_keras.serving.parts import Job, predict_parts
 from sst_keras.serving.prediction import Prediction
 from sst_keras.settings import DataConfig
 from sst_keras.tables import patterns
+
+FINGERPRINT = hashlib.sha256(b"weights").hexdigest()
 
 
 class Letters:
@@ -40,6 +43,9 @@ class Letters:
 def job(tmp_path, monkeypatch):
     """Three files of 25, 10 and 1 rows, in parts of 10."""
     monkeypatch.setattr(parts.Predictor, "load", lambda folder: Letters())
+    index = tmp_path / "model" / "variables" / "variables.index"
+    index.parent.mkdir(parents=True)
+    index.write_text("weights")
     folder, names = tmp_path / "in", ("a.csv", "b.jsonl", "c.txt")
     folder.mkdir()
     rows = ["id,text", *(f"{n},{'x' * (n % 7)}" for n in range(25))]
@@ -48,7 +54,7 @@ def job(tmp_path, monkeypatch):
     (folder / "b.jsonl").write_text("\n".join(objects) + "\n")
     (folder / "c.txt").write_text("one\n")
     files = tuple(folder / name for name in names)
-    return Job(files, DataConfig(), tmp_path / "model", "f", tmp_path / "out", rows=10)
+    return Job(files, DataConfig(), tmp_path / "model", FINGERPRINT, tmp_path / "out", rows=10)
 
 
 def written(job):
@@ -183,6 +189,55 @@ def test_a_part_that_a_node_has_written_elsewhere(job, monkeypatch):
 
     with pytest.raises(InputError, match="part-00000-000000.csv is not here"):
         predict_parts(job, flow)
+
+
+def test_a_node_with_another_model(job):
+    with pytest.raises(UsageError, match="is another model than the command's.* Copy it there"):
+        predict_parts(replace(job, fingerprint="f"))
+
+
+def elsewhere(change):
+    """Returns a flow to nodes that read what `change` leaves of the files."""
+
+    def flow(items, read, actor, arguments):
+        for number, item in enumerate(items):
+            change(number)
+            yield from map(actor(*arguments), read(item))
+
+    return flow
+
+
+def test_a_node_with_another_file(job):
+    def change(number):
+        if number == 1:
+            with job.files[1].open("a") as file:
+                file.write("\n")
+        if number == 2:  # the command's own changes
+            os.utime(job.files[2], ns=(1, 1))
+
+    done = predict_parts(job, elsewhere(change))
+    assert done.rows == 26 and set(done.problems) == {str(path) for path in job.files[1:]}
+    size = job.files[1].stat().st_size
+    expected = f"has {size:,} bytes of it, and the command has {size - 1:,}. All nodes"
+    assert expected in done.problems[str(job.files[1])]
+    assert "it changed while it was read" in done.problems[str(job.files[2])]
+
+
+def test_copies_with_times_of_their_own(job):
+    begun = job.begun()
+    for path in job.files:
+        os.utime(path, ns=(1, 1))
+    items = list(parts._Reader(begun)((2, set())))
+    assert [item["number"] for item in items] == [0, -1] and not items[-1]["problem"]
+
+
+def test_a_file_that_changes_while_it_is_read(job):
+    reading = parts._Reader(job.begun())((0, set()))
+    next(reading)
+    os.utime(job.files[0], ns=(1, 1))
+    *_, last = reading
+    assert (last["number"], last["parts"]) == (-1, 0)
+    assert last["problem"].startswith(f"{job.files[0]}: it changed while it was read")
 
 
 def test_what_killed_commands_left_is_removed(job):

@@ -11,7 +11,7 @@ import pickle
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ _KEPT = {
     "double",
 }  # fmt: skip
 _FORMAT = 1  # of the log
+_CHANGED = "it changed while it was read. Use another folder to predict it anew."
 _FORMER_LOG = "parts.jsonl"  # as it was called when parts had other rows
 # What each line of the log has, if it is that of a part or a file.
 _LINE = {"file": int, "number": int, "rows": int, "parts": int, "counts": str, "problem": str}
@@ -65,6 +66,11 @@ Item = dict[str, Any]
 Flow = Callable[[Sequence[Any], Callable, type, tuple], Iterable[Item]]
 
 
+def fingerprint(model: Path) -> str:
+    """Returns what tells a SavedModel from another: its index, with a checksum of each weight."""
+    return files.sha256(model / "variables" / "variables.index")
+
+
 @dataclass(frozen=True)
 class Job:
     """What is predicted, how, and into which folder.
@@ -80,6 +86,7 @@ class Job:
         rows: How many rows a part has; the last one of a file may have fewer.
         keep_formulas: As `scoring.score_table` takes it.
         version: That of this package, which the nodes of a cluster must have, too.
+        stats: The bytes of each file and when it was last changed, once the job has begun.
     """
 
     files: tuple[Path, ...]
@@ -92,12 +99,19 @@ class Job:
     rows: int = ROWS
     keep_formulas: bool = False
     version: str = metadata.version("sst-keras")
+    stats: tuple[tuple[int | None, int | None], ...] = ()
+
+    def begun(self) -> "Job":
+        """Returns the job with what tells its files from others."""
+        return replace(self, stats=tuple(map(_size_and_time, self.files)))
 
     def about(self) -> dict[str, Any]:
         """Returns what must be the same when the job goes on."""
         return {
             "format": _FORMAT,
-            "files": [[str(path), *_size_and_time(path)] for path in self.files],
+            "files": [
+                [str(path), *stat] for path, stat in zip(self.files, self.stats, strict=True)
+            ],
             "reading": f"{self.data}, {self.as_tables}",
             "model": self.fingerprint,
             "ending": self.ending,
@@ -206,6 +220,7 @@ def predict_parts(
     """
     if job.ending == ".parquet":
         parquet.require()
+    job = job.begun()
     log, summary = _Log(job), Summary(job.files)
     with files.locked(job.out, "out"):
         return _predict_parts(job, log, summary, flow or _here, resume, progress)
@@ -237,8 +252,11 @@ def _predict_parts(
     left = [(file, parts) for file, parts in done.items() if file not in complete]
     with log.opened(kept) as write:
         for item in flow(left, _Reader(job), _Scorer, (job,)):
+            path = job.files[item["file"]]
             if item["number"] >= 0:
                 _wait_for(job.part(item["file"], item["number"]))
+            elif not item["problem"] and _size_and_time(path) != job.stats[item["file"]]:
+                item = _item(item["file"], -1, problem=f"{path}: {_CHANGED}")
             if not item["problem"]:
                 write(item)
             summary.add(item)
@@ -277,8 +295,16 @@ class _Reader:
 
     def __call__(self, of: tuple[int, set[int]]) -> Iterator[Item]:
         file, done = of
-        number = 0
+        number, path = 0, self.job.files[file]
         try:
+            # A node may have a copy, whose time is its own.
+            size, time_of_change = _size_and_time(path)
+            expected, _ = self.job.stats[file]
+            if None not in (size, expected) and size != expected:
+                raise InputError(
+                    f"{path}: {platform.node()} has {size:,} bytes of it, and the command has "
+                    f"{expected:,}. All nodes must see the same file. Copy the command's there."
+                )
             table = self.job.open(file)
             is_parquet = table.format.kind == "parquet"
             types = parquet.column_types(table.path) if is_parquet else {}
@@ -288,12 +314,14 @@ class _Reader:
                         "content": pickle.dumps((table.names, types, blocks))
                     }
                 number += 1
+            if _size_and_time(path) != (size, time_of_change):
+                raise InputError(f"{path}: {_CHANGED}")
             yield _item(file, -1, table.counts, parts=number)
         except InputError as error:
             yield _item(file, -1, problem=str(error))
         except OSError as error:  # it may not be read, is gone, or its disk fails
             reason = error.strerror or str(error)
-            problem = f"{self.job.files[file]}: it cannot be read: {reason}."
+            problem = f"{path}: it cannot be read: {reason}."
             yield _item(file, -1, problem=problem)
 
 
@@ -350,6 +378,11 @@ class _Scorer:
                 f"Install the same version on every node."
             )
         self.job, self.predictor = job, Predictor.load(job.model)
+        if fingerprint(job.model) != job.fingerprint:
+            raise UsageError(
+                f"{job.model} on {platform.node()} is another model than the command's. All nodes "
+                f"must see the same one. Copy it there."
+            )
 
     def __call__(self, item: Item) -> Item:
         file, number = item["file"], item["number"]
