@@ -206,11 +206,23 @@ def test_lower_losses_are_better(tmp_path):
     assert Trial(0, {}, (0.5, 0.25)).score(lower_is_better=False) == 0.5
 
 
-def test_the_trials_of_another_search(sweep, tmp_path, formula):
+def test_the_trials_of_another_search(sweep, tmp_path, formula, monkeypatch):
     search(sweep, tmp_path, Here(), 2)
     for options, what in (({"seed": 2}, "seed"), ({"batch": 2}, "batch")):
         with pytest.raises(UsageError, match=f"other {what}"):
             search(sweep, tmp_path, Here(), 2, **options)
+    message = r"other backend \(tensorflow, not jax\)"
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match=message):
+        patch.setattr(searching, "check_backend", lambda: "jax")
+        search(sweep, tmp_path, Here(), 2)
+    search(sweep, tmp_path, Here(0), 2, data="a")  # which was not known before, and is now
+    with pytest.raises(UsageError, match="other data. Choose"):
+        search(sweep, tmp_path, Here(), 2, data="b")
+    about, *trials = map(json.loads, (tmp_path / TRIALS).read_text().splitlines())
+    del about["backend"], about["data"]  # as an earlier version wrote it
+    rows = [about, *trials]
+    (tmp_path / TRIALS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert len(search(sweep, tmp_path, Here(0), 2, data="b")) == 2
     for content in ("not JSON\n", "{}\n[]\n", '{}\n{"number": "0"}\n'):
         (tmp_path / TRIALS).write_text(content)
         with pytest.raises(InputError, match=TRIALS):
