@@ -17,6 +17,7 @@ from sst_keras.engines.local import JobError
 from sst_keras.engines.ray import NoRoom, connected
 from sst_keras.errors import InputError
 
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # as `connected` does before it imports Ray
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 from ray.cluster_utils import Cluster  # noqa: E402
 
@@ -68,6 +69,11 @@ def read_one(item):
     yield {"number": item}
 
 
+def read_slowly(seconds):
+    time.sleep(seconds)
+    yield {"number": seconds}
+
+
 class Failing:
     def __init__(self, at_start):
         if at_start:
@@ -97,6 +103,36 @@ def test_each_job_with_its_result(cluster, tmp_path, monkeypatch):
         monkeypatch.setattr(ray, "nodes", list)  # all are lost
         with pytest.raises(InputError, match="has lost its nodes: .* Start a node"):
             list(found.run([60], time.sleep))
+        with pytest.raises(InputError, match="has lost its nodes: .* Start a node"):
+            list(found.flow([60], read_slowly, Failing, (False,)))
+
+
+def test_rows_are_awaited(monkeypatch):
+    monkeypatch.setattr(engine, "_POLL_SECONDS", 0.05)
+    made, goes_on = [], threading.Event()
+
+    def rows():
+        yield {"number": 1}
+        goes_on.wait(60)
+        for number in range(2, 100):
+            made.append(number)
+            yield {"number": number}
+
+    found = engine._awaited(rows)
+    assert next(found) == {"number": 1} and next(found) is None and next(found) is None
+    goes_on.set()
+    assert next(row for row in found if row) == {"number": 2}
+    found.close()
+    time.sleep(0.3)
+    assert len(made) < 10  # what is left unread is not made
+
+    def failing():
+        yield {"number": 1}
+        raise ValueError("no row")
+
+    with pytest.raises(ValueError, match="no row"):
+        list(engine._awaited(failing))
+    assert [row for row in engine._awaited(lambda: iter([{"number": 1}])) if row] == [{"number": 1}]
 
 
 def test_a_job_whose_node_dies_starts_again(cluster, tmp_path):
