@@ -218,6 +218,26 @@ def test_a_sweep_has_the_records_of_the_local_engine(cluster, tmp_path, monkeypa
         assert local == remote and local["last"]["dev"] >= 0
 
 
+def test_a_machine_that_has_not_joined(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("text\na film\n")
+    message = "No node info found matching attributes: 'node_ip_address=10.0.0.2' when trying"
+
+    def init(**options):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(ray, "init", init)
+    command = ["predict", "small", "--file", "in.csv", "--out", "out", "--engine", "ray"]
+    command += ["--address", "10.0.0.1:6379"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1 and "there is no Ray cluster" not in result.stderr
+    assert "no node of the cluster at 10.0.0.1:6379" in result.stderr
+    assert "`ray start --address=10.0.0.1:6379`" in result.stderr
+    message = "version mismatch"
+    result = CliRunner().invoke(main, command)
+    assert "there is no Ray cluster at 10.0.0.1:6379 to connect to: version" in result.stderr
+
+
 def test_usage_errors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("sweep.toml").write_text(SWEEP.replace('"reviews.csv"', '"sample"'))

@@ -28,8 +28,8 @@ _OPTIONS = {
     },
     "address": {
         "metavar": "HOST:PORT",
-        "help": "With ray: the cluster; auto: the one that this machine is part of.  [default: "
-        "one that is started here]",
+        "help": "With ray: the cluster, which this machine has joined by ray start "
+        "--address=HOST:PORT; auto: the one that runs here.  [default: one that is started]",
     },
     "cpus": {
         "type": click.IntRange(1),
@@ -91,7 +91,7 @@ def connect(
 
     With `shared_files`, jobs run in the present folder, and find data where this process does.
     """
-    from sst_keras.engines.ray import NoRoom, connected
+    from sst_keras.engines.ray import NoRoom, NotJoined, connected
 
     if shared_files:
         environment = {name: os.environ[name] for name in _PLACES if name in os.environ}
@@ -111,6 +111,13 @@ def connect(
             where = f" at {address}" if address else ""
             message = f"there is no Ray cluster{where} to connect to: {reason}"
             raise InputError(message, "address") from None
+        except NotJoined:
+            raise InputError(
+                f"this machine is no node of the cluster at {address}. Join it by `ray start "
+                f"--address={address}`, with --num-cpus=0 to take no jobs, or give the command on "
+                f"one of its nodes.",
+                "address",
+            ) from None
         except NoRoom as error:
             raise UsageError(str(error), "gpus" if gpus else "cpus") from None
         yield cluster

@@ -26,11 +26,16 @@ _RETRIES = 3  # times that a job starts again after its node or its process died
 _ACTORS_OF_A_READER = 8  # which reads faster than these predict
 _POLL_SECONDS = 1.0  # how long Ctrl-C may wait
 _PATIENCE = 60.0  # seconds that jobs wait for a node, if none has room for them any more
+_NOT_JOINED = "No node info found matching attributes"  # what Ray says then
 LARGEST = 450_000_000  # bytes of files that Ray takes to its nodes; it refuses 500 MiB
 
 
 class NoRoom(Exception):
     """No node of a cluster has what a job needs."""
+
+
+class NotJoined(Exception):
+    """This machine is no node of the cluster."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,8 @@ def connected(
 
     Args:
         address: That of the cluster, such as `10.0.0.1:6379`, or `auto` for the one that this
-            machine is part of; None starts one on this machine.
+            machine is part of; None starts one on this machine. This machine must have joined the
+            cluster.
         cpus: Cores of each job. TensorFlow has the threads that the local engine gives it.
         gpus: GPUs of each job.
         folder: A folder that every node gets a copy of, once. Jobs run in it.
@@ -236,6 +242,7 @@ def connected(
     Raises:
         ModuleNotFoundError: If Ray is not installed.
         ConnectionError: If there is no cluster at the address, or one of another version.
+        NotJoined: If this machine is no node of the cluster at the address.
         NoRoom: If no node has what a job needs.
         UsageError: If `KERAS_BACKEND` names what is not known or not installed here.
     """
@@ -268,6 +275,8 @@ def connected(
                 logging_level=logging.ERROR,
             )
         except (RuntimeError, ValueError) as error:  # other versions; a malformed address
+            if _NOT_JOINED in str(error):
+                raise NotJoined(address) from None
             raise ConnectionError(str(error)) from None
         yield _described(ray, cpus, gpus, run_in)
     finally:
