@@ -140,13 +140,6 @@ def for_sweep(
         return stack.enter_context(connect(**request)), jobs, data_dir
     jobs = shipping.settle(jobs, data_dir)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
-    size = shipping.ship(jobs, folder, data_dir)
-    if size > LARGEST:
-        raise UsageError(
-            f"expected at most {LARGEST / 1e6:.0f} MB of data, vectors and earlier runs, of which "
-            f"each node gets a copy. Received {size / 1e6:,.0f} MB. Cut vectors with `sst-keras "
-            f"vectors subset`, or use --shared-files.",
-            setting="engine",
-        )
+    shipping.ship(jobs, folder, data_dir, LARGEST)
     connection = connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
     return stack.enter_context(connection), jobs, None
