@@ -391,3 +391,30 @@ def test_the_rate_of_a_cluster_is_that_of_its_full_rounds(benchmark, tmp_path):
         '{"file": 0, "number": -1, "rows": 0}\n{"file": 1, "num'
     )
     assert cluster.parts_in(log) == {(0, 1): 7}
+
+
+@pytest.mark.parametrize("is_equal", [True, False])
+def test_a_killed_search_is_compared_with_a_whole_one(benchmark, monkeypatch, tmp_path, is_equal):
+    kills = benchmark("kills")
+    monkeypatch.setattr(kills.records, "RESULTS", tmp_path)
+    program = (  # adds a trial each time, and waits until it is killed if there are not two yet
+        "import sys, time\nfrom pathlib import Path\n"
+        "folder = Path(sys.argv[-1])\nfolder.mkdir(exist_ok=True)\n"
+        "log, whole = folder / 'trials.jsonl', folder.name == 'whole'\n"
+        "lines = log.read_text().splitlines() if log.exists() else ['{}']\n"
+        "for number in (1, 0) if whole else [len(lines) - 1]:\n"
+        '    lines.append(\'{"number": %d, "is_pruned": false}\' % number)\n'
+        "log.write_text('\\n'.join(lines) + '\\n')\n"
+        f"(folder / 'best.toml').write_text('' if {is_equal} else folder.name)\n"
+        "if whole: time.sleep(1)\nelif len(lines) < 3: time.sleep(60)\n"
+    )
+    start = kills.subprocess.Popen
+
+    def popen(command, **options):
+        return start([sys.executable, "-c", program, command[-1]], **options)
+
+    monkeypatch.setattr(kills.subprocess, "Popen", popen)
+    result = CliRunner().invoke(kills.main, ["--search", "--kills", "1"])
+    assert result.exit_code == (not is_equal), result.output
+    (record,) = kills.records.read("kills")
+    assert (record["equal"], record["trials_before_kills"]) == (is_equal, [1])

@@ -258,6 +258,44 @@ def test_a_large_cluster_draws_eight_at_a_time(sweep, tmp_path, monkeypatch):
     assert "20 trials, of which 8 are drawn at a time" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("scores", "lower_is_better", "stops_at"),
+    [
+        ([0.99] * 6, False, 2),  # not by its first check
+        ([0.0] * 6, False, 3),
+        ([0.99] * 4, False, 3),  # too few to compare with
+        ([0.0] * 6, True, 2),
+    ],
+)
+def test_a_trial_below_the_median_is_stopped(monkeypatch, scores, lower_is_better, stops_at):
+    found, logged = [], "val_loss" if lower_is_better else "val_accuracy"
+
+    def train(pipeline, run, data_dir, callbacks):
+        (watch,) = callbacks
+        for epoch in range(3):
+            found.append(epoch)
+            watch.on_epoch_end(epoch, {logged: 0.5})
+        watch.on_train_end()
+
+    monkeypatch.setattr("sst_keras.training.train", train)
+    monitor = "training.monitor=loss" if lower_is_better else "training.monitor=accuracy"
+    earlier = [Trial(number, {}, (score,) * 3) for number, score in enumerate(scores)]
+    job = (Trial(len(earlier), {}), load_pipeline("mlp", [monitor]), earlier)
+    made, is_pruned = searching._train(job, None, lower_is_better)
+    assert made == [0.5] * stops_at == [0.5] * len(found) and is_pruned == (stops_at < 3)
+
+
+@pytest.mark.slow
+def test_a_bad_training_is_stopped():
+    small = ["data.dataset=sample", "model.units=4", "training.epochs=4"]
+    earlier = [Trial(number, {}, (0.99,) * 4) for number in range(6)]
+    job = (Trial(6, {}), load_pipeline("mlp", small), earlier)
+    scores, is_pruned = searching._train(job, None, False)
+    assert is_pruned and len(scores) == 2 and all(0 <= score < 0.99 for score in scores)
+    scores, is_pruned = searching._train((*job[:2], earlier[:4]), None, False)
+    assert not is_pruned and len(scores) == 4
+
+
 @pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 TRIALS = "trials.jsonl"
 _FORMAT = 1  # of that file
 _UNPRUNED = 5  # trials that end before any is stopped early
+_FIRST_JUDGED = 2  # check by whose score a trial may be stopped; its first one says little
 _SEEDS = 1_000_003  # keeps the random numbers of trials and of searches apart
 _ADDED = ("backend", "data")  # to the first line; files of earlier versions lack them
 _FIELDS = {
@@ -285,7 +286,8 @@ def _study(
     """Returns a study in memory that knows some trials."""
     study = optuna.create_study(
         direction="minimize" if lower_is_better else "maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=1),
+        # Checks are numbered from 1.
+        pruner=optuna.pruners.MedianPruner(_UNPRUNED, n_warmup_steps=_FIRST_JUDGED),
     )
     states = optuna.trial.TrialState
     for trial in trials:
