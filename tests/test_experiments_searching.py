@@ -229,6 +229,23 @@ def test_the_trials_of_another_search(sweep, tmp_path, formula, monkeypatch):
             search(sweep, tmp_path, Here(), 2)
 
 
+def test_a_search_whose_data_have_changed(tmp_path, formula, monkeypatch):
+    from sst_keras.cli.search import _fingerprint
+
+    monkeypatch.chdir(tmp_path)
+    rows = [f"film {n},{label}" for n in range(20) for label in ("bad", "good")]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    base = 'data.dataset = "reviews.csv"\nembedding.vectors = ["none"]\ndata.examples = "sentences"'
+    Path("s.toml").write_text(f"[base]\n{base}\n[search]\nmodel.units = [4, 8]\n")
+    loaded = load_sweep("s.toml")
+    data = _fingerprint([(loaded.experiments[0], 1)], None)
+    made = search(loaded, tmp_path / "results/s", Here(), 1, data=data)
+    assert [trial.number for trial in made] == [0]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows, "new,good"]) + "\n")
+    result = CliRunner().invoke(main, ["search", "s.toml", "--trials", "1"])
+    assert result.exit_code == 2 and "of a search with other data" in result.stderr, result.output
+
+
 def test_usage_errors(sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.toml").write_text("[rows]\na = {}\n")
