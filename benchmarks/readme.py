@@ -374,7 +374,7 @@ def actors_memory(found: Mapping[str, Any]) -> str:
     largest = max(map(max, found["bytes_by_worker"])) / 1e9
     return (
         f"A process of an actor had at most {largest:.2f} GB of its own. In the first and the last "
-        f"quarter of its time, each had, in GB: {'; '.join(spans)}."
+        f"quarter of its time, each that lived for 20 seconds had, in GB: {'; '.join(spans)}."
     )
 
 

@@ -450,7 +450,7 @@ def test_what_many_texts_cost(benchmark, monkeypatch):
     assert "at most 0.80 GB of its own; how much each had over time was not recorded" in before
     assert "local engine" not in before and "first part" not in before
     assert "at most 0.90 GB of its own" in after
-    assert "each had, in GB: 0.35 and 0.75; 0.50 and 0.50." in after
+    assert "each that lived for 20 seconds had, in GB: 0.35 and 0.75; 0.50 and 0.50." in after
     assert "The local engine predicts 4,000 a second on the same cores" in after
     assert "was there 14 seconds after the start" in after and "after 8 seconds by" in after
 

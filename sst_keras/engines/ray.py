@@ -158,6 +158,11 @@ class Cluster:
                     yield row
         except RayError as error:
             raise InputError(f"the cluster stopped: {_reason(error)}") from None
+        finally:
+            # Else Ray's thread goes on until the connection ends, and complains of that. Ray has
+            # no public call for this.
+            if executor := getattr(done, "_current_executor", None):
+                executor.shutdown(force=False)
 
 
 @dataclass
