@@ -6,8 +6,8 @@
 `sweep` trains 12 small runs by the local engine and on the cluster, then with a node that is killed
 while it trains, then with a command that is killed and started again. It compares the records.
 
-`predict` classifies texts in parts on one core, then on all, with a command that is killed twice
-and started again. It checks that each text is in the parts once.
+`predict` classifies texts in parts on one core, by the local engine, then on all cores, with a
+command that is killed twice and started again. It checks that each text is in the parts once.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ mean = { model.pooling = "mean" }
 both = { model.bidirectional = true }
 deep = { model.num_layers = 2 }
 """
+PROCESSES = Path("/proc")
 _TIMES = ("seconds", "ended", "jobs", "cores")
 
 
@@ -61,6 +62,18 @@ def finish(arguments: Sequence[object], folder: Path) -> float:
     if done.returncode:
         raise click.ClickException(done.stderr[-2000:])
     return time.perf_counter() - started
+
+
+def first_start(folder: Path, since: float) -> float:
+    """Returns the seconds from a time of `time.time` to the start of the first recorded training.
+
+    The few that pass between the end of a training and its record are taken for its start's.
+    """
+    starts = [
+        path.stat().st_mtime - json.loads(path.read_text("utf-8"))["seconds"]
+        for path in folder.glob("[!.]*.json")
+    ]
+    return round(min(starts) - since, 1)
 
 
 def kill_when(arguments: Sequence[object], folder: Path, is_time: Callable[[], bool]) -> bool:
@@ -100,12 +113,16 @@ def sweep(nodes: int) -> None:
     with tempfile.TemporaryDirectory(prefix="cluster-") as name:
         folder = Path(name)
         (folder / "sweep.toml").write_text(_SWEEP, "utf-8")
+        began, starts = time.time(), {}
         seconds = {"local": finish(["reproduce", "sweep.toml", "--records", "local"], folder)}
+        starts["local"] = first_start(folder / "local", began)
         expected = timeless(folder / "local")
         found: dict[str, dict[str, Any]] = {}
         for case in ("undisturbed", "node killed", "command killed"):
             cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-            others = [cluster.add_node(num_cpus=1) for _ in range(nodes - 1)]
+            # In a common folder, a node would delete the working directory of another one's jobs.
+            places = [str(folder / f"node{number}") for number in range(1, nodes)]
+            others = [cluster.add_node(num_cpus=1, temp_dir=place) for place in places]
             records_in = folder / case.replace(" ", "-")
             arguments = ["reproduce", "sweep.toml", "--records", records_in.name]
             arguments += ["--engine", "ray", "--address", cluster.address]
@@ -123,7 +140,10 @@ def sweep(nodes: int) -> None:
             if case == "command killed" and not kill_when(arguments, folder, lambda: done(4)):
                 raise click.ClickException("The command ended before it could be killed.")
             kept = {path: path.stat().st_mtime_ns for path in records_in.glob("[!.]*.json")}
+            began = time.time()
             seconds[case] = finish(arguments, folder)
+            if case == "undisturbed":
+                starts[case] = first_start(records_in, began)
             again = [path.name for path, when in kept.items() if path.stat().st_mtime_ns != when]
             found[case] = {
                 "records": len(timeless(records_in)),
@@ -135,6 +155,7 @@ def sweep(nodes: int) -> None:
     record = records.append(
         NAME, PACKAGES, what="sweep", nodes=nodes, runs=RUNS, cases=found,
         seconds={name: round(value, 1) for name, value in seconds.items()},
+        seconds_to_first_run=starts,
     )  # fmt: skip
     click.echo(json.dumps({name: record[name] for name in ("cases", "seconds")}, indent=1))
 
@@ -162,20 +183,20 @@ def ids_in(folder: Path) -> list[int]:
     return found
 
 
-def largest_worker() -> int:
-    """Returns the bytes of the largest process of an actor, without what it shares.
+def workers() -> dict[int, int]:
+    """Returns the number of each process of an actor → its bytes, without what it shares.
 
     Ray's object store, which has a bound of its own, is mapped into all of them.
     """
-    largest = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+    found = {}
+    for status in PROCESSES.glob("[0-9]*/status"):
         try:
             if "ray::MapWorker" in (status.parent / "cmdline").read_text("utf-8", "replace"):
                 lines = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines())
-                largest = max(largest, int(lines["RssAnon"].split()[0]) * 1024)
+                found[int(status.parent.name)] = int(lines["RssAnon"].split()[0]) * 1024
         except (OSError, KeyError, ValueError):
             continue
-    return largest
+    return found
 
 
 @main.command()
@@ -196,8 +217,10 @@ def predict(texts: int, files: int, kills: int, part_rows: int) -> None:
         base = ["predict", "small", "--engine", "ray", "--part-rows", part_rows]
         one_core = {min(os.sched_getaffinity(0))}
         alone = rate_of(folder, [*base, "--file", "few", "--out", "alone"], one_core)
+        here = ["predict", "small", "--part-rows", part_rows, "--file", "few", "--out", "local"]
+        local = rate_of(folder, here, actors=1)
         arguments = [*base, "--file", "in", "--out", "out", "--resume"]
-        memory: list[tuple[float, int]] = []
+        memory: dict[int, list[int]] = {}
         out, log, stop = folder / "out", folder / "out" / "_parts.jsonl", threading.Event()
 
         def parts_done() -> int:
@@ -205,7 +228,8 @@ def predict(texts: int, files: int, kills: int, part_rows: int) -> None:
 
         def watch() -> None:
             while not stop.wait(5):
-                memory.append((time.monotonic(), largest_worker()))
+                for worker, size in workers().items():
+                    memory.setdefault(worker, []).append(size)
 
         threading.Thread(target=watch, daemon=True).start()
         rng, killed = random.Random(1), 0
@@ -223,8 +247,9 @@ def predict(texts: int, files: int, kills: int, part_rows: int) -> None:
         record = records.append(
             NAME, PACKAGES, what="predict", texts=texts, files=files, part_rows=part_rows,
             killed=killed, cores=cores(), parts_before=before, rate=on_all, rate_of_one_core=alone,
-            texts_in_parts=len(found), once=sorted(found) == list(range(texts)),
-            worker_bytes=[size for _, size in memory], bytes_per_text=sizes,
+            rate_of_local_engine=local, texts_in_parts=len(found),
+            once=sorted(found) == list(range(texts)), bytes_by_worker=list(memory.values()),
+            bytes_per_text=sizes,
             read_per_second=reading_rate(folder / "in" / "0.csv"),
         )  # fmt: skip
     shown = {name: value for name, value in record.items() if name != "machine"}
@@ -255,14 +280,19 @@ def parts_in(log: Path) -> dict[tuple[int, int], int]:
 
 
 def rate_of(
-    folder: Path, arguments: Sequence[object], on: set[int] | None = None
+    folder: Path,
+    arguments: Sequence[object],
+    on: set[int] | None = None,
+    actors: int | None = None,
 ) -> dict[str, float]:
     """Runs `predict` with its log of parts; returns texts, seconds, and texts per second.
 
-    The command and all that it starts run on some cores, or on all.
+    `to_first_part` are the seconds from the start of the command to its first part. The command and
+    all that it starts run on some cores, or on all. There is an actor for each, unless `actors`
+    says how many there are.
     """
     log = folder / str(arguments[list(arguments).index("--out") + 1]) / "_parts.jsonl"
-    seen = set(parts_in(log))
+    seen, started = set(parts_in(log)), time.perf_counter()
     process = subprocess.Popen(
         command(*arguments), cwd=folder, stderr=subprocess.DEVNULL,
         preexec_fn=(lambda: os.sched_setaffinity(0, on)) if on else None,
@@ -278,7 +308,8 @@ def rate_of(
         time.sleep(0.05)
     if process.returncode:
         raise click.ClickException("predict failed.")
-    return rate(done, len(on or os.sched_getaffinity(0)))
+    found = rate(done, actors or len(on or os.sched_getaffinity(0)))
+    return found | {"to_first_part": round(done[0][0] - started, 1)}
 
 
 def rate(done: Sequence[tuple[float, int]], actors: int) -> dict[str, float]:

@@ -2,11 +2,15 @@
 
     python benchmarks/kills.py                                                        # the sample
     python benchmarks/kills.py --kills 10 --settings data.examples=unique-phrases     # phrases
+    python benchmarks/kills.py --search --kills 3                                     # a search
 
 A training is killed by SIGKILL at a random moment, anywhere from its start to its end, and started
 again by the same command until it is finished. Then its history (but for times), its weights and
 its scores are compared with those of an undisturbed training. The trainings are saved after each
 check of dev.
+
+With `--search`, a search of 8 small trainings is killed so many times on its way to the end. Then
+its trials and the best settings are compared with those of an undisturbed search.
 """
 
 from __future__ import annotations
@@ -33,6 +37,68 @@ from sst_keras.cli import main
 checkpoints.SECONDS = 0.0
 main(["train", *sys.argv[1:]])
 """
+# Its last trials are late enough to be stopped early.
+_SEARCH = """
+pipeline = "mlp"
+seeds = 1
+[base]
+data.dataset = "sample"
+training.epochs = 3
+[search]
+model.units = { low = 4, high = 64, log = true }
+training.learning_rate = { low = 1e-5, high = 1e-1, log = true }
+"""
+_TRIALS = 8
+
+
+def end_of_search(folder: Path) -> tuple[list[dict[str, object]], str]:
+    """Returns what must be equal: the trials in order, and the best settings."""
+    _, *lines = (folder / "trials.jsonl").read_text("utf-8").splitlines()
+    trials = sorted(map(json.loads, lines), key=lambda trial: trial["number"])
+    return trials, (folder / "best.toml").read_text("utf-8")
+
+
+def kill_a_search(kills: int, rng: np.random.Generator) -> bool:
+    """Kills a search some times, and returns whether it ends as an undisturbed one."""
+    with tempfile.TemporaryDirectory(prefix="kills-") as name:
+        folder = Path(name)
+        (folder / "s.toml").write_text(_SEARCH, "utf-8")
+
+        def start(records_in: str) -> subprocess.Popen:
+            command = [sys.executable, "-m", "sst_keras", "search", "s.toml", "--jobs", "1"]
+            command += ["--trials", str(_TRIALS), "--records", records_in]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            return subprocess.Popen(command, cwd=folder, **quiet)
+
+        before = time.monotonic()
+        if start("whole").wait():
+            raise click.ClickException("The undisturbed search failed.")
+        seconds = time.monotonic() - before
+        made = []
+        for _ in range(kills):
+            process = start("killed")
+            try:
+                process.wait(rng.uniform(0.2, 0.6) * seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                log = folder / "killed" / "trials.jsonl"
+                made.append(log.read_text("utf-8").count("\n") - 1 if log.is_file() else 0)
+        if start("killed").wait():
+            raise click.ClickException("The search that was killed does not go on.")
+        trials, best = end_of_search(folder / "whole")
+        is_equal = end_of_search(folder / "killed") == (trials, best)
+    pruned = sum(bool(trial["is_pruned"]) for trial in trials)
+    records.append(
+        NAME, ("keras", "tensorflow", "optuna", "sst-keras"), what="search", trials=_TRIALS,
+        pruned=pruned, seconds=round(seconds, 1), trials_before_kills=made, equal=is_equal,
+    )  # fmt: skip
+    print(
+        f"A search of {_TRIALS} trials, {pruned} of them stopped early, was killed after "
+        f"{', '.join(map(str, made))} trials. Its end is {'' if is_equal else 'not '}that of an "
+        f"undisturbed search."
+    )
+    return is_equal
 
 
 def end_of(run: Path) -> tuple[list[str], dict[str, object], bytes]:
@@ -82,8 +148,13 @@ def differs(one: tuple, other: tuple) -> str:
 @click.option("--settings", multiple=True, metavar="SETTING=VALUE")
 @click.option("--epochs", default=12, show_default=True)
 @click.option("--seed", default=1, show_default=True, help="The seed of the moments.")
-def main(kills: int, dataset: str, settings: tuple[str, ...], epochs: int, seed: int) -> None:
+@click.option("--search", is_flag=True, help="Kill a search instead.")
+def main(
+    kills: int, dataset: str, settings: tuple[str, ...], epochs: int, seed: int, search: bool
+) -> None:
     """Kill trainings of lstm-attention, and compare where they end."""
+    if search:
+        sys.exit(not kill_a_search(kills, np.random.default_rng(seed)))
     given = ["--dataset", dataset, "--epochs", str(epochs), "--set", "model.units=16"]
     given += [part for setting in settings for part in ("--set", setting)]
     rng = np.random.default_rng(seed)

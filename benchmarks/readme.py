@@ -322,29 +322,92 @@ def mean_and_deviation(values: list[float]) -> str:
 
 def scale() -> str:
     """Returns the table of what many texts cost, from the rates of one core and of all."""
+    from sst_keras.serving.parts import ROWS
+
     found = latest("cluster", what="predict")[-1]
     rate, alone = found["rate"]["per_second"], found["rate_of_one_core"]["per_second"]
     per_core, cores = rate / found["cores"], found["cores"]
-    sizes = found["bytes_per_text"]
+    sizes, of_part = found["bytes_per_text"], ROWS / per_core
+
+    def seconds(texts: float, cores: int) -> float:
+        return math.ceil(math.ceil(texts / ROWS) / cores) * of_part
+
     rows = [
         [
             name,
             f"{texts / per_core / 3600:,.1f}",
-            *(duration(texts / per_core / number) for number in (1, 64, 1024)),
+            *(duration(seconds(texts, number)) for number in (1, 64, 1024)),
             amount(texts * sizes["in"]),
             amount(texts * sizes["out"]),
         ]
         for name, texts in (("1 million", 1e6), ("100 million", 1e8), ("10 billion", 1e10))
     ]
     heads = ["texts", "core-hours", "1 core", "64 cores", "1,024 cores", "read", "written"]
+    read, written = (1024 * per_core * sizes[name] for name in ("in", "out"))
     return (
         f"Measured with {found['texts']:,} texts: {rate:,} a second on {cores} cores, "
         f"which is {100 * rate / cores / alone:.0f} % of {cores} times the {alone:,} on one core. "
-        f"An actor took at most {max(found['worker_bytes']) / 1e9:.2f} GB of its own. "
+        f"{actors_memory(found)} "
         f"One core reads {found['read_per_second']:,} rows of CSV a second, "
-        f"{found['read_per_second'] / per_core:.0f} times as many as it predicts."
-        f"\n\n{table(heads, rows)}\n\n{machines([found])}"
+        f"{found['read_per_second'] / per_core:.0f} times as many as it predicts.{start_up(found)}"
+        f"\n\n{table(heads, rows)}\n\n"
+        f"One core predicts a part of {ROWS:,} rows in {of_part:.0f} seconds. 1 million texts are "
+        f"{math.ceil(1e6 / ROWS)} parts, so no more cores than that have something to do; with "
+        f"smaller `--part-rows`, there are more parts. 1,024 cores together read "
+        f"{amount(read)} and write {amount(written)} a second.\n\n{machines([found])}"
     )
+
+
+def actors_memory(found: Mapping[str, Any]) -> str:
+    """Returns a sentence on what each actor took for itself, early and late."""
+    if "bytes_by_worker" not in found:  # an older record
+        largest = max(found["worker_bytes"]) / 1e9
+        return (
+            f"The largest process of an actor had at most {largest:.2f} GB of its own; how much "
+            f"each had over time was not recorded."
+        )
+    spans = []
+    for sizes in found["bytes_by_worker"]:
+        if quarter := len(sizes) // 4:
+            ends = (statistics.median(part) / 1e9 for part in (sizes[:quarter], sizes[-quarter:]))
+            spans.append(" and ".join(f"{size:.2f}" for size in ends))
+    largest = max(map(max, found["bytes_by_worker"])) / 1e9
+    return (
+        f"A process of an actor had at most {largest:.2f} GB of its own. In the first and the last "
+        f"quarter of its time, each that lived for 20 seconds had, in GB: {'; '.join(spans)}."
+    )
+
+
+def start_up(found: Mapping[str, Any]) -> str:
+    """Returns sentences on the local engine and on the first part; none for an older record."""
+    local = found.get("rate_of_local_engine")
+    if local is None:
+        return ""
+    first = found["rate"]["to_first_part"], local["to_first_part"]
+    return (
+        f" The local engine predicts {local['per_second']:,} a second on the same cores. The first "
+        f"part of {found['part_rows']:,} rows was there {first[0]:.0f} seconds after the start of "
+        f"the command on the cluster, and after {first[1]:.0f} seconds by the local engine."
+    )
+
+
+def sweeps() -> str:
+    """Returns what a small sweep took on a cluster and by the local engine."""
+    found = latest("cluster", what="sweep")[-1]
+    seconds, runs, cases = found["seconds"], found["runs"], found["cases"]
+    more = (seconds["undisturbed"] - seconds["local"]) / runs
+    text = (
+        f"On {found['nodes']} nodes that shared {found['machine']['cores']} cores, {runs} small "
+        f"runs took {seconds['undisturbed']:.0f} seconds; the local engine took "
+        f"{seconds['local']:.0f} on the same cores. That is {more:.1f} seconds more for each run."
+    )
+    if starts := found.get("seconds_to_first_run"):
+        text += (
+            f" The first run began after {starts['undisturbed']:.0f} seconds; by the local engine, "
+            f"after {starts['local']:.0f}."
+        )
+    equal = min(case["equal"] for case in cases.values())
+    return text + f" {equal} of {runs} records were equal, but for their times."
 
 
 def duration(seconds: float) -> str:
@@ -369,7 +432,7 @@ PAGES: dict[Path, tuple[Callable[[], str], ...]] = {
         train_step, language_model, bfloat16, inference, serving, limit, epoch, scaling, vectors,
         tables, learning_curves, behaviour,
     ),
-    SCALE: (scale,),
+    SCALE: (scale, sweeps),
 }  # fmt: skip
 
 

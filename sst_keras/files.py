@@ -37,10 +37,12 @@ _SEAL = "sha256"  # of the rest of a JSON object
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, on_disk: bool = False) -> Iterator[Path]:
     """Yields a temporary path in the same folder, and renames it to `path` on success.
 
-    Readers see the old file or the new one, never a part of it, even if the writer is killed.
+    Readers see the old file or the new one, never a part of it, even if the writer is killed. With
+    `on_disk`, that also holds after a loss of power. It waits for the disk, which takes longer than
+    writing a small file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         with named_errors(path, partial):
             yield partial
+            if on_disk:
+                with partial.open("rb+") as file:
+                    os.fsync(file.fileno())
             os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -317,9 +322,9 @@ def verify_checksums(
             )
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, on_disk: bool = False) -> None:
     """Writes a UTF-8 text file with `whole_file`."""
-    with whole_file(path) as partial:
+    with whole_file(path, on_disk) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -391,3 +391,109 @@ def test_the_rate_of_a_cluster_is_that_of_its_full_rounds(benchmark, tmp_path):
         '{"file": 0, "number": -1, "rows": 0}\n{"file": 1, "num'
     )
     assert cluster.parts_in(log) == {(0, 1): 7}
+
+
+@pytest.mark.parametrize("is_equal", [True, False])
+def test_a_killed_search_is_compared_with_a_whole_one(benchmark, monkeypatch, tmp_path, is_equal):
+    kills = benchmark("kills")
+    monkeypatch.setattr(kills.records, "RESULTS", tmp_path)
+    program = (  # adds a trial each time, and waits until it is killed if there are not two yet
+        "import sys, time\nfrom pathlib import Path\n"
+        "folder = Path(sys.argv[-1])\nfolder.mkdir(exist_ok=True)\n"
+        "log, whole = folder / 'trials.jsonl', folder.name == 'whole'\n"
+        "lines = log.read_text().splitlines() if log.exists() else ['{}']\n"
+        "for number in (1, 0) if whole else [len(lines) - 1]:\n"
+        '    lines.append(\'{"number": %d, "is_pruned": false}\' % number)\n'
+        "log.write_text('\\n'.join(lines) + '\\n')\n"
+        f"(folder / 'best.toml').write_text('' if {is_equal} else folder.name)\n"
+        "if whole: time.sleep(1)\nelif len(lines) < 3: time.sleep(60)\n"
+    )
+    start = kills.subprocess.Popen
+
+    def popen(command, **options):
+        return start([sys.executable, "-c", program, command[-1]], **options)
+
+    monkeypatch.setattr(kills.subprocess, "Popen", popen)
+    result = CliRunner().invoke(kills.main, ["--search", "--kills", "1"])
+    assert result.exit_code == (not is_equal), result.output
+    (record,) = kills.records.read("kills")
+    assert (record["equal"], record["trials_before_kills"]) == (is_equal, [1])
+
+
+def cluster_record(**more):
+    sizes = {"in": 100.0, "out": 200.0}
+    rates = {"rate": {"per_second": 5000}, "rate_of_one_core": {"per_second": 2500}}
+    machine = {"cpu": "A", "cores": 2}
+    record = {"texts": 10**6, "cores": 2, "part_rows": 10_000, "read_per_second": 25_000}
+    return record | rates | {"bytes_per_text": sizes, "machine": machine} | more
+
+
+def test_what_many_texts_cost(benchmark, monkeypatch):
+    readme = benchmark("readme")
+    new = cluster_record(
+        rate={"per_second": 5000, "to_first_part": 14.2},
+        rate_of_local_engine={"per_second": 4000, "to_first_part": 8.1},
+        bytes_by_worker=[[1e8, 6e8, 6e8, 6e8, 6e8, 6e8, 7e8, 8e8], [5e8] * 4, [9e8]],
+    )
+    old = cluster_record(worker_bytes=[0, 6 * 10**8, 8 * 10**8])
+    found = []
+    for record in (old, new):
+        monkeypatch.setattr(readme, "latest", lambda *keys, record=record, **only: [record])
+        found.append(readme.scale())
+    before, after = found
+    for text in found:
+        # A part takes 20 s: 20 parts on 64 cores take as long as one, 2,000 parts 32 times that.
+        assert "| 1 million | 0.1 | 7 minutes | 20 seconds | 20 seconds | 100 MB |" in text
+        assert "| 100 million | 11.1 | 11 hours | 11 minutes | 40 seconds |" in text
+        assert "1 million texts are 20 parts" in text
+        assert "1,024 cores together read 256 MB and write 512 MB a second." in text
+    assert "at most 0.80 GB of its own; how much each had over time was not recorded" in before
+    assert "local engine" not in before and "first part" not in before
+    assert "at most 0.90 GB of its own" in after
+    assert "each that lived for 20 seconds had, in GB: 0.35 and 0.75; 0.50 and 0.50." in after
+    assert "The local engine predicts 4,000 a second on the same cores" in after
+    assert "was there 14 seconds after the start" in after and "after 8 seconds by" in after
+
+
+def test_what_a_sweep_took(benchmark, monkeypatch):
+    readme = benchmark("readme")
+    record = {"nodes": 3, "runs": 4, "seconds": {"local": 20.0, "undisturbed": 30.0}}
+    record |= {"cases": {"undisturbed": {"equal": 4}, "node killed": {"equal": 3}}}
+    record |= {"machine": {"cores": 2}}
+    monkeypatch.setattr(readme, "latest", lambda *keys, **only: [record])
+    text = readme.sweeps()
+    assert "4 small runs took 30 seconds; the local engine took 20" in text
+    assert "That is 2.5 seconds more for each run. 3 of 4 records were equal" in text
+    record["seconds_to_first_run"] = {"local": 5.0, "undisturbed": 11.0}
+    assert "began after 11 seconds; by the local engine, after 5. 3 of 4" in readme.sweeps()
+
+
+def test_the_memory_of_each_actor(benchmark, monkeypatch, tmp_path):
+    cluster = benchmark("cluster")
+    monkeypatch.setattr(cluster, "PROCESSES", tmp_path)
+    actor = "ray::MapWorker(f)"
+    for number, name, own in ((7, actor, 3), (8, actor, 4), (9, "x", 5)):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "cmdline").write_text(name)
+        (tmp_path / str(number) / "status").write_text(f"Name:\tx\nRssAnon:\t {own} kB\n")
+    assert cluster.workers() == {7: 3072, 8: 4096}
+
+
+def test_the_seconds_to_the_first_part_and_run(benchmark, monkeypatch, tmp_path):
+    cluster = benchmark("cluster")
+    program = (
+        "import json, sys, time\nfrom pathlib import Path\n"
+        "time.sleep(0.5)\nPath('o').mkdir()\n"
+        "for number in range(5):\n"
+        "    with open('o/_parts.jsonl', 'a') as log:\n"
+        "        print(json.dumps({'file': 0, 'number': number, 'rows': 10}), file=log)\n"
+        "    time.sleep(0.2)\n"
+    )
+    monkeypatch.setattr(cluster, "command", lambda *given: [sys.executable, "-c", program])
+    found = cluster.rate_of(tmp_path, ["--out", "o"], actors=1)
+    assert found["texts"] == 30 and found["to_first_part"] >= 0.5
+    for name, seconds, ended in (("a", 3.0, 110), ("b", 1.0, 106)):
+        path = tmp_path / f"{name}.json"
+        path.write_text(f'{{"seconds": {seconds}}}')
+        os.utime(path, (ended, ended))
+    assert cluster.first_start(tmp_path, 100.0) == 5.0

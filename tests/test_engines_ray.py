@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from sst_keras.engines.local import JobError
 from sst_keras.engines.ray import NoRoom, connected
 from sst_keras.errors import InputError
 
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # as `connected` does before it imports Ray
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 from ray.cluster_utils import Cluster  # noqa: E402
 
@@ -30,10 +32,13 @@ pytestmark = pytest.mark.slow
 def cluster():
     """A cluster whose head has no cores for jobs, and two nodes that have one each."""
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    for _ in range(2):
-        started.add_node(num_cpus=1)
-    yield started
-    started.shutdown()
+    # As machines do, each node has a folder of its own. In a common one, a node would delete the
+    # working directory that another one's jobs are in.
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        for folder in (first, second):
+            started.add_node(num_cpus=1, temp_dir=folder)
+        yield started
+        started.shutdown()
 
 
 def double(number):
@@ -68,6 +73,11 @@ def read_one(item):
     yield {"number": item}
 
 
+def read_slowly(seconds):
+    time.sleep(seconds)
+    yield {"number": seconds}
+
+
 class Failing:
     def __init__(self, at_start):
         if at_start:
@@ -97,6 +107,43 @@ def test_each_job_with_its_result(cluster, tmp_path, monkeypatch):
         monkeypatch.setattr(ray, "nodes", list)  # all are lost
         with pytest.raises(InputError, match="has lost its nodes: .* Start a node"):
             list(found.run([60], time.sleep))
+        with pytest.raises(InputError, match="has lost its nodes: .* Start a node"):
+            list(found.flow([60], read_slowly, Failing, (False,)))
+
+
+def test_rows_are_awaited(monkeypatch):
+    monkeypatch.setattr(engine, "_POLL_SECONDS", 0.05)
+    made, goes_on = [], threading.Event()
+
+    def rows():
+        yield {"number": 1}
+        goes_on.wait(60)
+        for number in range(2, 100):
+            made.append(number)
+            yield {"number": number}
+
+    found = engine._awaited(rows)
+    assert next(found) == {"number": 1} and next(found) is None and next(found) is None
+    goes_on.set()
+    assert next(row for row in found if row) == {"number": 2}
+    found.close()
+    time.sleep(0.3)
+    assert len(made) < 10  # what is left unread is not made
+
+    def failing():
+        yield {"number": 1}
+        raise ValueError("no row")
+
+    with pytest.raises(ValueError, match="no row"):
+        list(engine._awaited(failing))
+
+    def ended():
+        yield {"number": 1}
+        sys.exit()
+
+    with pytest.raises(InputError, match="its connection ended"):
+        list(engine._awaited(ended))
+    assert [row for row in engine._awaited(lambda: iter([{"number": 1}])) if row] == [{"number": 1}]
 
 
 def test_a_job_whose_node_dies_starts_again(cluster, tmp_path):
@@ -180,6 +227,26 @@ def test_a_sweep_has_the_records_of_the_local_engine(cluster, tmp_path, monkeypa
             for name in ("seconds", "ended", "jobs", "cores"):
                 del record[name]
         assert local == remote and local["last"]["dev"] >= 0
+
+
+def test_a_machine_that_has_not_joined(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("text\na film\n")
+    message = "No node info found matching attributes: 'node_ip_address=10.0.0.2' when trying"
+
+    def init(**options):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(ray, "init", init)
+    command = ["predict", "small", "--file", "in.csv", "--out", "out", "--engine", "ray"]
+    command += ["--address", "10.0.0.1:6379"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1 and "there is no Ray cluster" not in result.stderr
+    assert "no node of the cluster at 10.0.0.1:6379" in result.stderr
+    assert "`ray start --address=10.0.0.1:6379`" in result.stderr
+    message = "version mismatch"
+    result = CliRunner().invoke(main, command)
+    assert "there is no Ray cluster at 10.0.0.1:6379 to connect to: version" in result.stderr
 
 
 def test_usage_errors(tmp_path, monkeypatch):

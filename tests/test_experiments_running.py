@@ -95,6 +95,24 @@ def test_records_of_other_settings_are_refused(sweep):
     assert pending_jobs(jobs[1:], by_key(other)) == jobs[1:]
 
 
+@pytest.mark.parametrize("recorded", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize("present", ["tensorflow", "jax", "torch"])
+def test_records_of_another_backend_are_refused(sweep, monkeypatch, recorded, present):
+    monkeypatch.setattr(running, "check_backend", lambda: present)
+    jobs = sweep.select(["a"])
+    versions = {"tensorflow": "2", "keras": "3", recorded: "1"}
+    done = [record(job, versions=versions) for job in jobs]
+    failed = record(jobs[1], error="x")  # which has no versions
+    assert pending_jobs(jobs, by_key(*done)) == []
+    if recorded == present:
+        assert pending_jobs(jobs, by_key(done[0], failed)) == []
+        assert pending_jobs(jobs, by_key(done[0], failed), retry=True) == jobs[1:]
+        return
+    message = f"own/a, seed 1 was computed by {recorded}, .* by {present}. Set KERAS_BACKEND="
+    with pytest.raises(UsageError, match=message + recorded):
+        pending_jobs(jobs, by_key(done[0]))
+
+
 def test_records_of_another_sweep_are_not_overwritten(sweep):
     jobs = sweep.select(["a"])
     found = record(jobs[0])

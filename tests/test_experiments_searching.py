@@ -206,15 +206,44 @@ def test_lower_losses_are_better(tmp_path):
     assert Trial(0, {}, (0.5, 0.25)).score(lower_is_better=False) == 0.5
 
 
-def test_the_trials_of_another_search(sweep, tmp_path, formula):
+def test_the_trials_of_another_search(sweep, tmp_path, formula, monkeypatch):
     search(sweep, tmp_path, Here(), 2)
     for options, what in (({"seed": 2}, "seed"), ({"batch": 2}, "batch")):
         with pytest.raises(UsageError, match=f"other {what}"):
             search(sweep, tmp_path, Here(), 2, **options)
+    message = r"other backend \(tensorflow, not jax\)"
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match=message):
+        patch.setattr(searching, "check_backend", lambda: "jax")
+        search(sweep, tmp_path, Here(), 2)
+    search(sweep, tmp_path, Here(0), 2, data="a")  # which was not known before, and is now
+    with pytest.raises(UsageError, match="other data. Choose"):
+        search(sweep, tmp_path, Here(), 2, data="b")
+    about, *trials = map(json.loads, (tmp_path / TRIALS).read_text().splitlines())
+    del about["backend"], about["data"]  # as an earlier version wrote it
+    rows = [about, *trials]
+    (tmp_path / TRIALS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert len(search(sweep, tmp_path, Here(0), 2, data="b")) == 2
     for content in ("not JSON\n", "{}\n[]\n", '{}\n{"number": "0"}\n'):
         (tmp_path / TRIALS).write_text(content)
         with pytest.raises(InputError, match=TRIALS):
             search(sweep, tmp_path, Here(), 2)
+
+
+def test_a_search_whose_data_have_changed(tmp_path, formula, monkeypatch):
+    from sst_keras.cli.search import _fingerprint
+
+    monkeypatch.chdir(tmp_path)
+    rows = [f"film {n},{label}" for n in range(20) for label in ("bad", "good")]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    base = 'data.dataset = "reviews.csv"\nembedding.vectors = ["none"]\ndata.examples = "sentences"'
+    Path("s.toml").write_text(f"[base]\n{base}\n[search]\nmodel.units = [4, 8]\n")
+    loaded = load_sweep("s.toml")
+    data = _fingerprint([(loaded.experiments[0], 1)], None)
+    made = search(loaded, tmp_path / "results/s", Here(), 1, data=data)
+    assert [trial.number for trial in made] == [0]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows, "new,good"]) + "\n")
+    result = CliRunner().invoke(main, ["search", "s.toml", "--trials", "1"])
+    assert result.exit_code == 2 and "of a search with other data" in result.stderr, result.output
 
 
 def test_usage_errors(sweep, tmp_path, monkeypatch):
@@ -244,6 +273,44 @@ def test_a_large_cluster_draws_eight_at_a_time(sweep, tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["search", "s.toml", "--engine", "ray"])
     assert result.exit_code == 1 and "8 at a time" in result.stderr, result.output
     assert "20 trials, of which 8 are drawn at a time" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("scores", "lower_is_better", "stops_at"),
+    [
+        ([0.99] * 6, False, 2),  # not by its first check
+        ([0.0] * 6, False, 3),
+        ([0.99] * 4, False, 3),  # too few to compare with
+        ([0.0] * 6, True, 2),
+    ],
+)
+def test_a_trial_below_the_median_is_stopped(monkeypatch, scores, lower_is_better, stops_at):
+    found, logged = [], "val_loss" if lower_is_better else "val_accuracy"
+
+    def train(pipeline, run, data_dir, callbacks):
+        (watch,) = callbacks
+        for epoch in range(3):
+            found.append(epoch)
+            watch.on_epoch_end(epoch, {logged: 0.5})
+        watch.on_train_end()
+
+    monkeypatch.setattr("sst_keras.training.train", train)
+    monitor = "training.monitor=loss" if lower_is_better else "training.monitor=accuracy"
+    earlier = [Trial(number, {}, (score,) * 3) for number, score in enumerate(scores)]
+    job = (Trial(len(earlier), {}), load_pipeline("mlp", [monitor]), earlier)
+    made, is_pruned = searching._train(job, None, lower_is_better)
+    assert made == [0.5] * stops_at == [0.5] * len(found) and is_pruned == (stops_at < 3)
+
+
+@pytest.mark.slow
+def test_a_bad_training_is_stopped():
+    small = ["data.dataset=sample", "model.units=4", "training.epochs=4"]
+    earlier = [Trial(number, {}, (0.99,) * 4) for number in range(6)]
+    job = (Trial(6, {}), load_pipeline("mlp", small), earlier)
+    scores, is_pruned = searching._train(job, None, False)
+    assert is_pruned and len(scores) == 2 and all(0 <= score < 0.99 for score in scores)
+    scores, is_pruned = searching._train((*job[:2], earlier[:4]), None, False)
+    assert not is_pruned and len(scores) == 4
 
 
 @pytest.mark.slow

@@ -95,6 +95,21 @@ def test_sst5_is_downloaded_first(here, on_node, tmp_path, monkeypatch):
     assert (source.tfds_dir() / "sst5" / "x").resolve().is_relative_to(tmp_path / "node")
 
 
+def test_too_much_is_refused_before_it_is_copied(here, on_node, tmp_path):
+    (here / "my" / "more").mkdir(parents=True)
+    (here / "my" / "more" / "train.csv").write_text("text,label\n" + 989 * "x")
+    (here / "mine.txt").write_bytes(VECTORS)
+    size = 1000 + len(VECTORS)
+    of = jobs(here, data__dataset="my", embedding__vectors=["mine.txt"])
+    message = "engine: expected at most 0 MB of data.*Received 0 MB. Cut vectors"
+    with pytest.raises(UsageError, match=message):
+        ship(of, tmp_path / "node", largest=size - 1)
+    assert not (tmp_path / "node").exists()
+    assert ship(of, tmp_path / "node", largest=size) == size
+    copied = [path for path in (tmp_path / "node").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in copied) == size
+
+
 @pytest.mark.parametrize("name", ["../x.csv", "/tmp/x.csv"])
 def test_what_lies_elsewhere(here, tmp_path, name):
     with pytest.raises(UsageError, match="data.dataset: expected a path below the present folder"):

@@ -1,7 +1,10 @@
 """Predictions of many files in parts, with a model that counts letters."""
 
 import csv
+import errno
+import hashlib
 import json
+import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +21,8 @@ from sst_keras.serving.parts import Job, predict_parts
 from sst_keras.serving.prediction import Prediction
 from sst_keras.settings import DataConfig
 from sst_keras.tables import patterns
+
+FINGERPRINT = hashlib.sha256(b"weights").hexdigest()
 
 
 class Letters:
@@ -38,6 +43,9 @@ class Letters:
 def job(tmp_path, monkeypatch):
     """Three files of 25, 10 and 1 rows, in parts of 10."""
     monkeypatch.setattr(parts.Predictor, "load", lambda folder: Letters())
+    index = tmp_path / "model" / "variables" / "variables.index"
+    index.parent.mkdir(parents=True)
+    index.write_text("weights")
     folder, names = tmp_path / "in", ("a.csv", "b.jsonl", "c.txt")
     folder.mkdir()
     rows = ["id,text", *(f"{n},{'x' * (n % 7)}" for n in range(25))]
@@ -46,7 +54,7 @@ def job(tmp_path, monkeypatch):
     (folder / "b.jsonl").write_text("\n".join(objects) + "\n")
     (folder / "c.txt").write_text("one\n")
     files = tuple(folder / name for name in names)
-    return Job(files, DataConfig(), tmp_path / "model", "f", tmp_path / "out", rows=10)
+    return Job(files, DataConfig(), tmp_path / "model", FINGERPRINT, tmp_path / "out", rows=10)
 
 
 def written(job):
@@ -105,6 +113,26 @@ def test_a_part_that_was_deleted_is_made_again(job):
     assert sorted((job.out / "_parts.jsonl").read_text().splitlines()) == sorted(log.splitlines())
 
 
+def test_a_part_that_lost_its_bytes_is_made_again(job):
+    first, name = predict_parts(job), "part-00000-000001.csv"
+    whole, log = written(job), job.out / "_parts.jsonl"
+    job.part(0, 1).write_bytes(b"")  # as after a loss of power
+    assert predict_parts(job, resume=True) == first and written(job) == whole
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        line.pop("bytes", None)  # as an earlier version wrote it
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    job.part(0, 1).write_bytes(b"kept")
+    assert predict_parts(job, resume=True).rows == 36 and written(job)[name] == b"kept"
+
+
+def test_a_part_is_on_the_disk_before_it_appears(job, monkeypatch):
+    sizes = []
+    monkeypatch.setattr("os.fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    predict_parts(job)
+    assert sizes[1:] == [len(content) for content in written(job).values()]  # after the log's
+
+
 def test_a_column_that_is_not_there(job):
     data = DataConfig(text_column="review")
     done = predict_parts(replace(job, data=data, as_tables=True))
@@ -117,17 +145,25 @@ def test_what_cannot_go_on(job):
     with pytest.raises(UsageError, match="Use --resume"):
         predict_parts(job)
     for other, what in (
-        ({"rows": 5}, "rows"), ({"fingerprint": "g"}, "model"), ({"ending": ".tsv"}, "ending"),
-        ({"data": DataConfig(markup="keep")}, "reading"), ({"files": job.files[:1]}, "files"),
+        ({"rows": 5}, "with another --part-rows"), ({"fingerprint": "g"}, "with another model"),
+        ({"ending": ".tsv"}, "with another --format"), ({"files": job.files[:1]}, "other files"),
+        ({"data": DataConfig(markup="keep")}, "other options of how files are read"),
+        ({"keep_formulas": True}, "another choice of --keep-formulas"),
     ):  # fmt: skip
-        with pytest.raises(UsageError, match=f"other {what}"):
+        with pytest.raises(UsageError, match=what):
             predict_parts(replace(job, **other), resume=True)
     job.files[2].write_text("another\n")
     with pytest.raises(UsageError, match="other files"):
         predict_parts(job, resume=True)
-    (job.out / "_parts.jsonl").write_text("not JSON\n")
-    with pytest.raises(InputError, match="_parts.jsonl"):
-        predict_parts(job, resume=True)
+    log = job.out / "_parts.jsonl"
+    whole = log.read_text()
+    for line, message in (
+        ("not JSON", "expected JSON Lines"), ("[1]", "expected an object. Received: \\[1\\]"),
+        ('{"file": 0}', "expected a whole number in number. Received: nothing"),
+    ):  # fmt: skip
+        log.write_text(f"{whole}{line}\n")
+        with pytest.raises(InputError, match=f"_parts.jsonl.*{message}.*Choose another"):
+            predict_parts(job, resume=True)
 
 
 def test_labels_before_texts_are_left_out_of_the_parts(job):
@@ -153,6 +189,55 @@ def test_a_part_that_a_node_has_written_elsewhere(job, monkeypatch):
 
     with pytest.raises(InputError, match="part-00000-000000.csv is not here"):
         predict_parts(job, flow)
+
+
+def test_a_node_with_another_model(job):
+    with pytest.raises(UsageError, match="is another model than the command's.* Copy it there"):
+        predict_parts(replace(job, fingerprint="f"))
+
+
+def elsewhere(change):
+    """Returns a flow to nodes that read what `change` leaves of the files."""
+
+    def flow(items, read, actor, arguments):
+        for number, item in enumerate(items):
+            change(number)
+            yield from map(actor(*arguments), read(item))
+
+    return flow
+
+
+def test_a_node_with_another_file(job):
+    def change(number):
+        if number == 1:
+            with job.files[1].open("a") as file:
+                file.write("\n")
+        if number == 2:  # the command's own changes
+            os.utime(job.files[2], ns=(1, 1))
+
+    done = predict_parts(job, elsewhere(change))
+    assert done.rows == 26 and set(done.problems) == {str(path) for path in job.files[1:]}
+    size = job.files[1].stat().st_size
+    expected = f"has {size:,} bytes of it, and the command has {size - 1:,}. All nodes"
+    assert expected in done.problems[str(job.files[1])]
+    assert "it changed while it was read" in done.problems[str(job.files[2])]
+
+
+def test_copies_with_times_of_their_own(job):
+    begun = job.begun()
+    for path in job.files:
+        os.utime(path, ns=(1, 1))
+    items = list(parts._Reader(begun)((2, set())))
+    assert [item["number"] for item in items] == [0, -1] and not items[-1]["problem"]
+
+
+def test_a_file_that_changes_while_it_is_read(job):
+    reading = parts._Reader(job.begun())((0, set()))
+    next(reading)
+    os.utime(job.files[0], ns=(1, 1))
+    *_, last = reading
+    assert (last["number"], last["parts"]) == (-1, 0)
+    assert last["problem"].startswith(f"{job.files[0]}: it changed while it was read")
 
 
 def test_what_killed_commands_left_is_removed(job):
@@ -183,6 +268,9 @@ def test_folders_that_are_something_else(job):
     (job.out / "mine.txt").write_text("")
     with pytest.raises(UsageError, match="has files already"):
         predict_parts(job)
+    (job.out / "parts.jsonl").write_text("")
+    with pytest.raises(UsageError, match="has parts.jsonl: an earlier version of sst_keras began"):
+        predict_parts(job, resume=True)
     with pytest.raises(UsageError, match="expected a folder. Received a file"):
         predict_parts(replace(job, out=job.files[0]))
 
@@ -200,6 +288,25 @@ def test_a_damaged_file_does_not_stop_the_others(job):
     assert "complete" not in log
     again = predict_parts(job, resume=True)
     assert (again.rows, set(again.problems)) == (26, set(done.problems))
+
+
+def test_a_file_that_cannot_be_opened_does_not_stop_the_others(job, monkeypatch):
+    def failing(self, file, opened=Job.open):
+        if file == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(self, file)
+
+    gone = job.files[0].with_name("gone.csv")
+    gone.symlink_to("nowhere")
+    job = replace(job, files=(*job.files, gone))
+    monkeypatch.setattr(Job, "open", failing)
+    for resume in (False, True):
+        done = predict_parts(job, resume=resume)
+        assert (done.rows, done.parts) == (26, 4)
+        assert done.problems == {
+            str(job.files[1]): f"{job.files[1]}: it cannot be read: Input/output error.",
+            str(gone): f"{gone}: it cannot be read: No such file or directory.",
+        }
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
@@ -266,3 +373,22 @@ def test_the_command(job, monkeypatch, served_folder):
     ):
         wrong = CliRunner().invoke(main, [*command, *options])
         assert wrong.exit_code == 2 and message in wrong.stderr, wrong.output
+
+
+def test_a_link_keeps_its_name(job, monkeypatch, served_folder):
+    monkeypatch.undo()
+    monkeypatch.chdir(job.out.parent)
+    blobs = Path("blobs")
+    blobs.mkdir()
+    (blobs / "9af3c1").write_text("text\na film\nnot bad\n")  # a table by its name only
+    for name in ("reviews.csv", "same.csv"):
+        Path("in", name).symlink_to(Path("..") / blobs / "9af3c1")
+    command = ["predict", str(served_folder), "--out", "out", "--file"]
+    result = CliRunner().invoke(main, [*command, "in/[rs]*.csv"])
+    assert result.exit_code == 0, result.output
+    assert "2 rows with their predictions, in 1 part\n" in result.stdout
+    rows = list(csv.DictReader(Path("out/part-00000-000000.csv").open()))
+    assert [row["text"] for row in rows] == ["a film", "not bad"]
+    Path("in/parts").symlink_to(Path("out").resolve())
+    again = CliRunner().invoke(main, [*command, "in/parts/part*"])
+    assert again.exit_code == 2 and "Received none" in again.stderr

@@ -28,8 +28,8 @@ _OPTIONS = {
     },
     "address": {
         "metavar": "HOST:PORT",
-        "help": "With ray: the cluster; auto: the one that this machine is part of.  [default: "
-        "one that is started here]",
+        "help": "With ray: the cluster, which this machine has joined by ray start "
+        "--address=HOST:PORT; auto: the one that runs here.  [default: one that is started]",
     },
     "cpus": {
         "type": click.IntRange(1),
@@ -91,7 +91,7 @@ def connect(
 
     With `shared_files`, jobs run in the present folder, and find data where this process does.
     """
-    from sst_keras.engines.ray import NoRoom, connected
+    from sst_keras.engines.ray import NoRoom, NotJoined, connected
 
     if shared_files:
         environment = {name: os.environ[name] for name in _PLACES if name in os.environ}
@@ -111,6 +111,13 @@ def connect(
             where = f" at {address}" if address else ""
             message = f"there is no Ray cluster{where} to connect to: {reason}"
             raise InputError(message, "address") from None
+        except NotJoined:
+            raise InputError(
+                f"this machine is no node of the cluster at {address}. Join it by `ray start "
+                f"--address={address}`, with --num-cpus=0 to take no jobs, or give the command on "
+                f"one of its nodes.",
+                "address",
+            ) from None
         except NoRoom as error:
             raise UsageError(str(error), "gpus" if gpus else "cpus") from None
         yield cluster
@@ -133,13 +140,6 @@ def for_sweep(
         return stack.enter_context(connect(**request)), jobs, data_dir
     jobs = shipping.settle(jobs, data_dir)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
-    size = shipping.ship(jobs, folder, data_dir)
-    if size > LARGEST:
-        raise UsageError(
-            f"expected at most {LARGEST / 1e6:.0f} MB of data, vectors and earlier runs, of which "
-            f"each node gets a copy. Received {size / 1e6:,.0f} MB. Cut vectors with `sst-keras "
-            f"vectors subset`, or use --shared-files.",
-            setting="engine",
-        )
+    shipping.ship(jobs, folder, data_dir, LARGEST)
     connection = connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
     return stack.enter_context(connection), jobs, None

@@ -194,8 +194,7 @@ def _predict_parts(
 ) -> None:
     """Predicts the rows of a file, a folder or a pattern into the parts of a folder."""
     from sst_keras.cli.progress import bar
-    from sst_keras.files import sha256
-    from sst_keras.serving.parts import Job, predict_parts
+    from sst_keras.serving.parts import Job, fingerprint, predict_parts
     from sst_keras.tables import patterns
 
     found = patterns.matches(name)
@@ -205,7 +204,11 @@ def _predict_parts(
     for path in found:
         paths += patterns.files_in(path)[0] if path.is_dir() else [path]
     out = out.resolve()
-    paths = [path for path in dict.fromkeys(map(Path.resolve, paths)) if out not in path.parents]
+    # A link keeps its name, which says how the file is read; what it leads to may have none.
+    by_target: dict[Path, Path] = {}
+    for path in paths:
+        by_target.setdefault(path.resolve(), path.absolute())
+    paths = [path for target, path in by_target.items() if out not in target.parents]
     if not paths:
         raise UsageError(
             f"expected files ending in {', '.join(patterns.ENDINGS)} in {name!r}. Received none.",
@@ -213,9 +216,8 @@ def _predict_parts(
         )
     data = _data(model, reading)
     folder = find_model(Path(model)).resolve()
-    fingerprint = sha256(folder / "variables" / "variables.index")
     as_tables = any(value for option, value in reading.items() if option in _OF_TABLES)
-    job = Job(tuple(paths), data, folder, fingerprint, out, as_tables, **parts)
+    job = Job(tuple(paths), data, folder, fingerprint(folder), out, as_tables, **parts)
     with contextlib.ExitStack() as stack:
         flow = None
         if engine == "ray":
@@ -247,7 +249,7 @@ def _write(
     model: Path,
 ) -> int:
     from sst_keras.cli.progress import bar
-    from sst_keras.files import sha256
+    from sst_keras.serving.parts import fingerprint
     from sst_keras.serving.scoring import score_table
 
     if resume and out.is_file() and not out.with_name(out.name + ".part").is_file():
@@ -256,10 +258,9 @@ def _write(
             f"exists. Leave the option out to write it anew.",
             setting="resume",
         )
-    fingerprint = sha256(model / "variables" / "variables.index")
     with bar(lambda done, size: f"Predicting {out.name}", unit="lines") as move:
         return score_table(
-            predictor, table, out, resume, fingerprint, move, keep_formulas=keep_formulas
+            predictor, table, out, resume, fingerprint(model), move, keep_formulas=keep_formulas
         )
 
 

@@ -6,10 +6,12 @@ Ray is an extra: `pip install 'sst-keras[ray]'`. It is imported when a cluster i
 import logging
 import os
 import pickle
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +26,16 @@ _RETRIES = 3  # times that a job starts again after its node or its process died
 _ACTORS_OF_A_READER = 8  # which reads faster than these predict
 _POLL_SECONDS = 1.0  # how long Ctrl-C may wait
 _PATIENCE = 60.0  # seconds that jobs wait for a node, if none has room for them any more
+_NOT_JOINED = "No node info found matching attributes"  # what Ray says then
 LARGEST = 450_000_000  # bytes of files that Ray takes to its nodes; it refuses 500 MiB
 
 
 class NoRoom(Exception):
     """No node of a cluster has what a job needs."""
+
+
+class NotJoined(Exception):
+    """This machine is no node of the cluster."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +80,11 @@ class Cluster:
         if self.gpus:
             task = task.options(num_gpus=self.gpus)
         running = {task.remote(work, job, self.folder): job for job in jobs}
-        started = with_room = time.perf_counter()
+        started, room = time.perf_counter(), _Room(ray, self.cpus, self.gpus)
         try:
             while running:
                 ended, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
-                if ended or _slots(ray, self.cpus, self.gpus):
-                    with_room = time.perf_counter()
-                elif time.perf_counter() - with_room > _PATIENCE:
-                    raise InputError(
-                        f"the cluster has lost its nodes: for {_PATIENCE:g} s, none has had "
-                        f"{self.cpus} cores and {self.gpus:g} GPUs for a job. Start a node, and "
-                        f"give the same command again."
-                    )
+                room.check(bool(ended))
                 for reference in ended:
                     job = running.pop(reference)
                     try:
@@ -119,8 +119,10 @@ class Cluster:
             arguments: Those of the class.
 
         Raises:
-            InputError: If an actor raises an exception, or its process dies too often.
+            InputError: If an actor raises an exception, or its process dies too often, or all nodes
+                that have room for an actor are lost.
         """
+        import ray
         from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy, from_items
         from ray.exceptions import RayError
 
@@ -148,10 +150,79 @@ class Cluster:
             max_task_retries=_RETRIES,
             **resources,
         )
+        room = _Room(ray, self.cpus, self.gpus)
         try:
-            yield from done.iter_rows()
+            for row in _awaited(done.iter_rows):
+                room.check(row is not None)
+                if row is not None:
+                    yield row
         except RayError as error:
             raise InputError(f"the cluster stopped: {_reason(error)}") from None
+        finally:
+            # Else Ray's thread goes on until the connection ends, and complains of that. Ray has
+            # no public call for this.
+            if executor := getattr(done, "_current_executor", None):
+                executor.shutdown(force=False)
+
+
+@dataclass
+class _Room:
+    """Watches whether a node has what a job needs."""
+
+    ray: Any
+    cpus: int
+    gpus: float
+    seen: float = field(default_factory=time.perf_counter)
+
+    def check(self, is_moving: bool) -> None:
+        """Raises an `InputError` if no job has ended and no node has had room for too long."""
+        if is_moving or _slots(self.ray, self.cpus, self.gpus):
+            self.seen = time.perf_counter()
+        elif time.perf_counter() - self.seen > _PATIENCE:
+            raise InputError(
+                f"the cluster has lost its nodes: for {_PATIENCE:g} s, none has had {self.cpus} "
+                f"cores and {self.gpus:g} GPUs for a job. Start a node, and give the same command "
+                f"again."
+            )
+
+
+def _awaited(rows: Callable[[], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any] | None]:
+    """Yields rows, which a thread awaits, and None for each time that has passed without one."""
+    found: queue.Queue = queue.Queue(1)
+    has_ended, is_left = object(), threading.Event()
+
+    def put(item: object) -> None:
+        while not is_left.is_set():
+            with suppress(queue.Full):
+                found.put(item, timeout=_POLL_SECONDS)
+                return
+
+    def read() -> None:
+        try:
+            for row in rows():
+                put(row)
+                if is_left.is_set():
+                    return
+            put(has_ended)
+        except SystemExit:  # by which Ray ends a thread whose connection is lost
+            put(InputError("the cluster stopped: its connection ended."))
+        except BaseException as error:
+            put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while True:
+            try:
+                item = found.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                item = None
+            if item is has_ended:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        is_left.set()
 
 
 @contextmanager
@@ -167,7 +238,8 @@ def connected(
 
     Args:
         address: That of the cluster, such as `10.0.0.1:6379`, or `auto` for the one that this
-            machine is part of; None starts one on this machine.
+            machine is part of; None starts one on this machine. This machine must have joined the
+            cluster.
         cpus: Cores of each job. TensorFlow has the threads that the local engine gives it.
         gpus: GPUs of each job.
         folder: A folder that every node gets a copy of, once. Jobs run in it.
@@ -177,6 +249,7 @@ def connected(
     Raises:
         ModuleNotFoundError: If Ray is not installed.
         ConnectionError: If there is no cluster at the address, or one of another version.
+        NotJoined: If this machine is no node of the cluster at the address.
         NoRoom: If no node has what a job needs.
         UsageError: If `KERAS_BACKEND` names what is not known or not installed here.
     """
@@ -186,6 +259,8 @@ def connected(
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray would start a job that takes too much memory again without end.
     os.environ.setdefault("RAY_task_oom_retries", str(_RETRIES))
+    # A thread of Ray's that outlives the connection would start a cluster.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
     # A cluster that runs already has the environment of those who started it.
@@ -207,6 +282,8 @@ def connected(
                 logging_level=logging.ERROR,
             )
         except (RuntimeError, ValueError) as error:  # other versions; a malformed address
+            if _NOT_JOINED in str(error):
+                raise NotJoined(address) from None
             raise ConnectionError(str(error)) from None
         yield _described(ray, cpus, gpus, run_in)
     finally:

@@ -18,6 +18,7 @@ from sst_keras import files
 from sst_keras.config import RENAMED, complete, with_settings
 from sst_keras.errors import InputError, UsageError
 from sst_keras.fields import NUMBER, Range, check_fields
+from sst_keras.registration import BACKENDS
 from sst_keras.settings import FORMAT, SETTINGS, Pipeline
 
 _AUTO = ("auto", ("auto",))
@@ -139,6 +140,14 @@ class RunRecord:
     def scores(self, weights: Weights) -> Scores:
         """Returns the scores of one set of weights."""
         return getattr(self, weights.key)
+
+    @property
+    def backend(self) -> str | None:
+        """What Keras computed with, by the versions; None if the record has none."""
+        if not self.versions:
+            return None
+        tensorflow, *others = BACKENDS  # the first of which reads the texts for all
+        return next((name for name in others if name in self.versions), tensorflow)
 
     @property
     def dataset(self) -> str:

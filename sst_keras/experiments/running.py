@@ -30,6 +30,7 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.sweep import Experiment
+from sst_keras.registration import check_backend
 from sst_keras.settings import is_read
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def pending_jobs(
     """Returns the jobs without a record and, to `retry` them, those that failed.
 
     Raises:
-        UsageError: If a record of one of the jobs has other settings, or is another sweep's.
+        UsageError: If a record of one of the jobs has other settings, or is another sweep's. If
+            jobs are pending, and a record is of another backend of Keras than `KERAS_BACKEND`.
     """
     pending = []
     sweeps = {key.sweep for key in records}
@@ -74,6 +76,15 @@ def pending_jobs(
             raise UsageError(
                 f"the record of {record.key} has other settings: {differences}. Choose another "
                 f"folder, or delete the record to run it again.",
+                setting="records",
+            )
+    backend = check_backend()
+    for record in records.values() if pending else ():
+        if record.backend not in (None, backend):
+            raise UsageError(
+                f"the record of {record.key} was computed by {record.backend}, and this command "
+                f"computes by {backend}. Set KERAS_BACKEND={record.backend}, or choose another "
+                f"folder.",
                 setting="records",
             )
     return pending

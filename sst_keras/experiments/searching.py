@@ -30,6 +30,7 @@ from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments.running import check_space, elsewhere
 from sst_keras.experiments.sweep import Experiment, Sweep
 from sst_keras.history import SCORES
+from sst_keras.registration import check_backend
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 TRIALS = "trials.jsonl"
 _FORMAT = 1  # of that file
 _UNPRUNED = 5  # trials that end before any is stopped early
+_FIRST_JUDGED = 2  # check by whose score a trial may be stopped; its first one says little
 _SEEDS = 1_000_003  # keeps the random numbers of trials and of searches apart
+_ADDED = ("backend", "data")  # to the first line; files of earlier versions lack them
 _FIELDS = {
     "number": int, "drawn": dict, "scores": list, "is_pruned": bool, "error": str,
 }  # fmt: skip
@@ -79,12 +82,14 @@ class Search:
         folder: Where `trials.jsonl` is.
         seed: That of the draws. Each training has the pipeline's own.
         batch: How many trials are drawn at a time; None for that of the file, or else 1.
+        data: What tells the data sets from others; empty if that is not known.
     """
 
     sweep: Sweep
     folder: Path
     seed: int = 1
     batch: int | None = None
+    data: str = ""
 
     @property
     def lower_is_better(self) -> bool:
@@ -211,7 +216,8 @@ class Search:
             "ranges": {name: asdict(one) for name, one in self.sweep.ranges.items()},
             "seed": self.seed,
             "batch": batch,
-        }
+            "backend": check_backend(),
+        } | ({"data": self.data} if self.data else {})
         return json.loads(json.dumps(about))  # JSON has no tuples
 
     def _read(self) -> tuple[int, dict[int, Trial]]:
@@ -236,10 +242,13 @@ class Search:
                 f"anew."
             ) from None
         about = self._about(batch)
-        if different := [name for name in about if known.get(name) != about[name]]:
+        present = known | {name: about[name] for name in _ADDED if name in about.keys() - known}
+        if different := [name for name in about if present.get(name) != about[name]]:
+            values = f"{present.get(different[0])}, not {about[different[0]]}"
+            shown = f" ({values})" if different[0] in ("seed", "batch", "backend") else ""
             raise UsageError(
-                f"{path} is of a search with other {different[0]}. Choose another folder, or "
-                f"delete it to start anew.",
+                f"{path} is of a search with other {different[0]}{shown}. Choose another folder, "
+                f"or delete it to start anew.",
                 setting="jobs" if different[0] == "batch" else "records",
             )
         return batch, trials
@@ -277,7 +286,8 @@ def _study(
     """Returns a study in memory that knows some trials."""
     study = optuna.create_study(
         direction="minimize" if lower_is_better else "maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=1),
+        # Checks are numbered from 1.
+        pruner=optuna.pruners.MedianPruner(_UNPRUNED, n_warmup_steps=_FIRST_JUDGED),
     )
     states = optuna.trial.TrialState
     for trial in trials:

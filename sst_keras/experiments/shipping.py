@@ -1,8 +1,9 @@
 """Puts what the runs of a sweep read into one folder, which other machines get a copy of."""
 
+import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,10 @@ def _settled(pipeline: Pipeline, data_dir: str | Path | None) -> Pipeline:
 
 
 def ship(
-    jobs: Iterable[tuple[Experiment, int]], folder: Path, data_dir: str | Path | None = None
+    jobs: Iterable[tuple[Experiment, int]],
+    folder: Path,
+    data_dir: str | Path | None = None,
+    largest: float = math.inf,
 ) -> int:
     """Copies the data sets, vectors and earlier runs of settled jobs, and returns the bytes.
 
@@ -65,23 +69,44 @@ def ship(
 
     Raises:
         InputError: If one is missing or damaged.
-        UsageError: If a path does not lie below the present folder.
+        UsageError: If a path does not lie below the present folder, or all have more bytes than
+            `largest`; then nothing is copied.
     """
-    pipelines = {repr(item.pipeline): item.pipeline for item, _ in jobs}.values()
+    copies = {to: path for path, to in _copies(jobs, folder, data_dir)}
+    size = sum(map(_size, copies.values()))
+    if size > largest:
+        raise UsageError(
+            f"expected at most {largest / 1e6:,.0f} MB of data, vectors and earlier runs, of which "
+            f"each node gets a copy. Received {size / 1e6:,.0f} MB. Cut vectors with `sst-keras "
+            f"vectors subset`, or use --shared-files.",
+            setting="engine",
+        )
     (folder / _DATA).mkdir(parents=True)
+    for to, path in copies.items():
+        _copy(path, to)
+    return size
+
+
+# What is copied, and where to.
+_Copies = Iterator[tuple[Path, Path]]
+
+
+def _copies(
+    jobs: Iterable[tuple[Experiment, int]], folder: Path, data_dir: str | Path | None
+) -> _Copies:
+    pipelines = {repr(item.pipeline): item.pipeline for item, _ in jobs}.values()
     for name in {pipeline.data.dataset for pipeline in pipelines} - {"sample"}:
         if name == "sst5":
-            _ship_sst5(folder, data_dir)
+            yield from _sst5(folder, data_dir)
         else:
-            _copy(Path(name), folder / _below_here(name, "data.dataset"))
+            yield Path(name), folder / _below_here(name, "data.dataset")
     for name in vectors_of(pipelines):
-        _ship_vectors(name, folder, data_dir)
+        yield from _vectors(name, folder, data_dir)
     for name in {pipeline.model.init for pipeline in pipelines} - {""}:
         found = open_run(name) if is_run(name) else LanguageModelRun.find(name)
-        _ship_run(found.path, name, folder, "model.init")
+        yield from _run(found.path, name, folder, "model.init")
     for name in {pipeline.data.pseudo_labels for pipeline in pipelines} - {""}:
-        _ship_run(PseudoLabels.find(name).path, name, folder, "data.pseudo_labels")
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        yield from _run(PseudoLabels.find(name).path, name, folder, "data.pseudo_labels")
 
 
 def vectors_of(pipelines: Iterable[Pipeline]) -> set[str]:
@@ -95,11 +120,11 @@ def vectors_of(pipelines: Iterable[Pipeline]) -> set[str]:
     }
 
 
-def _ship_sst5(folder: Path, data_dir: str | Path | None) -> None:
+def _sst5(folder: Path, data_dir: str | Path | None) -> _Copies:
     found = source.locate(data_dir)
     if found is not None:
         for file in source.files_at(found):
-            _copy(file, folder / _DATA / "sst" / file.name)
+            yield file, folder / _DATA / "sst" / file.name
         return
     if not source.is_available(data_dir):
         raise source.unavailable(data_dir)
@@ -107,10 +132,10 @@ def _ship_sst5(folder: Path, data_dir: str | Path | None) -> None:
         from sst_keras.corpora import load_corpus
 
         load_corpus(DataConfig(dataset="sst5"), data_dir)  # which downloads and prepares it
-    _copy(source.tfds_dir() / "sst5", folder / _PREPARED / "sst5")
+    yield source.tfds_dir() / "sst5", folder / _PREPARED / "sst5"
 
 
-def _ship_vectors(name: str, folder: Path, data_dir: str | Path | None) -> None:
+def _vectors(name: str, folder: Path, data_dir: str | Path | None) -> _Copies:
     path, place = sets.find_vectors(name, data_dir), Path(name)
     if archives.is_file(place):
         to = folder / _below_here(name, "embedding.vectors")
@@ -124,18 +149,18 @@ def _ship_vectors(name: str, folder: Path, data_dir: str | Path | None) -> None:
             to = folder / _DATA / "vectors" / path.name
         else:
             to = to.parents[len(Path(name_in_zip).parts) - 1]
-    _copy(path, to)
+    yield path, to
     for file in (*path.parent.glob(f"{path.name}.*.np[yz]"), sets.facts_file(path)):
         if file.is_file():
-            _copy(file, to.with_name(file.name))
+            yield file, to.with_name(file.name)
 
 
-def _ship_run(path: Path, name: str, folder: Path, setting: str) -> None:
-    """Copies a run's own files; not its plots, exports or what else is in folders there."""
+def _run(path: Path, name: str, folder: Path, setting: str) -> _Copies:
+    """Yields a run's own files; not its plots, exports or what else is in folders there."""
     to = folder / (_below_here(name, setting) if Path(name).exists() else RUNS_DIR / name)
     for file in path.iterdir():
         if file.is_file():
-            _copy(file, to / file.name)
+            yield file, to / file.name
 
 
 def _below_here(name: str, setting: str) -> Path:
@@ -149,6 +174,14 @@ def _below_here(name: str, setting: str) -> Path:
             setting=setting,
         )
     return path
+
+
+def _size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files below a folder."""
+    if not path.is_dir():
+        return path.stat().st_size
+    found = os.walk(path, followlinks=True)
+    return sum(Path(place, name).stat().st_size for place, _, names in found for name in names)
 
 
 def _copy(path: Path, to: Path) -> None:

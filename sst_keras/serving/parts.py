@@ -11,13 +11,14 @@ import pickle
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import check_fields
 from sst_keras.serving.prediction import Predictor
 from sst_keras.serving.scoring import (
     CLASS,
@@ -46,9 +47,28 @@ _KEPT = {
     "double",
 }  # fmt: skip
 _FORMAT = 1  # of the log
+_CHANGED = "it changed while it was read. Use another folder to predict it anew."
+_FORMER_LOG = "parts.jsonl"  # as it was called when parts had other rows
+# What each line of the log has, if it is that of a part or a file.
+_LINE = {"file": int, "number": int, "rows": int, "parts": int, "counts": str, "problem": str}
+# What must be the same when a job goes on, as those who give the command call it.
+_NAMES = {
+    "format": "another version of sst_keras",
+    "files": "other files",
+    "reading": "other options of how files are read, such as --text-column",
+    "model": "another model",
+    "ending": "another --format",
+    "rows": "another --part-rows",
+    "keep_formulas": "another choice of --keep-formulas",
+}
 
 Item = dict[str, Any]
 Flow = Callable[[Sequence[Any], Callable, type, tuple], Iterable[Item]]
+
+
+def fingerprint(model: Path) -> str:
+    """Returns what tells a SavedModel from another: its index, with a checksum of each weight."""
+    return files.sha256(model / "variables" / "variables.index")
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,7 @@ class Job:
         rows: How many rows a part has; the last one of a file may have fewer.
         keep_formulas: As `scoring.score_table` takes it.
         version: That of this package, which the nodes of a cluster must have, too.
+        stats: The bytes of each file and when it was last changed, once the job has begun.
     """
 
     files: tuple[Path, ...]
@@ -78,15 +99,18 @@ class Job:
     rows: int = ROWS
     keep_formulas: bool = False
     version: str = metadata.version("sst-keras")
+    stats: tuple[tuple[int | None, int | None], ...] = ()
+
+    def begun(self) -> "Job":
+        """Returns the job with what tells its files from others."""
+        return replace(self, stats=tuple(map(_size_and_time, self.files)))
 
     def about(self) -> dict[str, Any]:
         """Returns what must be the same when the job goes on."""
-        stats = [path.stat() for path in self.files]
         return {
             "format": _FORMAT,
             "files": [
-                [str(path), stat.st_size, stat.st_mtime_ns]
-                for path, stat in zip(self.files, stats, strict=True)
+                [str(path), *stat] for path, stat in zip(self.files, self.stats, strict=True)
             ],
             "reading": f"{self.data}, {self.as_tables}",
             "model": self.fingerprint,
@@ -196,6 +220,7 @@ def predict_parts(
     """
     if job.ending == ".parquet":
         parquet.require()
+    job = job.begun()
     log, summary = _Log(job), Summary(job.files)
     with files.locked(job.out, "out"):
         return _predict_parts(job, log, summary, flow or _here, resume, progress)
@@ -227,8 +252,11 @@ def _predict_parts(
     left = [(file, parts) for file, parts in done.items() if file not in complete]
     with log.opened(kept) as write:
         for item in flow(left, _Reader(job), _Scorer, (job,)):
+            path = job.files[item["file"]]
             if item["number"] >= 0:
                 _wait_for(job.part(item["file"], item["number"]))
+            elif not item["problem"] and _size_and_time(path) != job.stats[item["file"]]:
+                item = _item(item["file"], -1, problem=f"{path}: {_CHANGED}")
             if not item["problem"]:
                 write(item)
             summary.add(item)
@@ -267,8 +295,16 @@ class _Reader:
 
     def __call__(self, of: tuple[int, set[int]]) -> Iterator[Item]:
         file, done = of
-        number = 0
+        number, path = 0, self.job.files[file]
         try:
+            # A node may have a copy, whose time is its own.
+            size, time_of_change = _size_and_time(path)
+            expected, _ = self.job.stats[file]
+            if None not in (size, expected) and size != expected:
+                raise InputError(
+                    f"{path}: {platform.node()} has {size:,} bytes of it, and the command has "
+                    f"{expected:,}. All nodes must see the same file. Copy the command's there."
+                )
             table = self.job.open(file)
             is_parquet = table.format.kind == "parquet"
             types = parquet.column_types(table.path) if is_parquet else {}
@@ -278,9 +314,24 @@ class _Reader:
                         "content": pickle.dumps((table.names, types, blocks))
                     }
                 number += 1
+            if _size_and_time(path) != (size, time_of_change):
+                raise InputError(f"{path}: {_CHANGED}")
             yield _item(file, -1, table.counts, parts=number)
         except InputError as error:
             yield _item(file, -1, problem=str(error))
+        except OSError as error:  # it may not be read, is gone, or its disk fails
+            reason = error.strerror or str(error)
+            problem = f"{path}: it cannot be read: {reason}."
+            yield _item(file, -1, problem=problem)
+
+
+def _size_and_time(path: Path) -> tuple[int | None, int | None]:
+    """Returns the bytes of a file and when it was last changed; None for a file that is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None, None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _item(
@@ -290,9 +341,13 @@ def _item(
     rows: int = 0,
     parts: int = 0,
     problem: str = "",
+    written: int = 0,
 ) -> Item:
-    """Returns a part, or with the number -1 the end of a file that has so many `parts`."""
-    about = {"file": file, "number": number, "rows": rows, "parts": parts}
+    """Returns a part, or with the number -1 the end of a file that has so many `parts`.
+
+    `written` are the part's bytes.
+    """
+    about = {"file": file, "number": number, "rows": rows, "parts": parts, "bytes": written}
     return about | {"counts": json.dumps(counts or {}), "problem": problem, "content": b""}
 
 
@@ -323,6 +378,11 @@ class _Scorer:
                 f"Install the same version on every node."
             )
         self.job, self.predictor = job, Predictor.load(job.model)
+        if fingerprint(job.model) != job.fingerprint:
+            raise UsageError(
+                f"{job.model} on {platform.node()} is another model than the command's. All nodes "
+                f"must see the same one. Copy it there."
+            )
 
     def __call__(self, item: Item) -> Item:
         file, number = item["file"], item["number"]
@@ -332,13 +392,14 @@ class _Scorer:
             table = _Rows(self.job.files[file], *pickle.loads(item["content"]))
             check_names(self.predictor, table.header, self.job.ending)
             size = sum(len(block.lines) for block in table.held)
-            with files.whole_file(self.job.part(file, number)) as partial:
+            with files.whole_file(self.job.part(file, number), on_disk=True) as partial:
                 self._write(table, partial)
+                written = partial.stat().st_size
             if not number:
                 count_header(table, table.header, self.job.ending, self.job.keep_formulas)
         except InputError as error:
             return _item(file, -1, problem=str(error))
-        return _item(file, number, table.counts, size)
+        return _item(file, number, table.counts, size, written=written)
 
     def _write(self, table: _Rows, path: Path) -> None:
         new = new_names(self.predictor)
@@ -396,21 +457,28 @@ class _Log:
         self.job, self.path = job, job.out / PARTS_LOG
 
     def read(self, resume: bool) -> list[Item]:
-        """Returns what an earlier call has done. A part that is not there any more is left out.
+        """Returns what an earlier call has done; nothing if there was none.
+
+        A part that is not there any more, or has lost bytes, is left out.
 
         Raises:
-            UsageError: If the folder has something else, or there is nothing to `resume`.
+            UsageError: If the folder has something else, or an earlier call's parts and not
+                `resume`.
         """
         folder = self.job.out
         lines = self._lines()
         if not lines:
             # A command that was killed while it wrote the log has left a hidden half of it.
             if folder.exists() and any(path.name[0] != "." for path in folder.iterdir()):
-                raise UsageError(
-                    f"{str(folder)!r} has files already. Choose another folder.", setting="out"
-                )
+                found = f"{str(folder)!r} has files already."
+                if (folder / _FORMER_LOG).is_file():
+                    found = (
+                        f"{str(folder)!r} has {_FORMER_LOG}: an earlier version of sst_keras began "
+                        f"it, and this one cannot go on with it."
+                    )
+                raise UsageError(f"{found} Choose another folder.", setting="out")
             return []
-        parts = sum(line.get("number", -1) >= 0 for line in lines)
+        parts = sum("file" in line and line["number"] >= 0 for line in lines)
         if not resume:
             raise UsageError(
                 f"{str(folder)!r} holds {parts:,} parts of an earlier command. Use --resume to go "
@@ -421,16 +489,19 @@ class _Log:
         about = json.loads(json.dumps(self.job.about()))
         if different := [name for name in about if lines[0].get(name) != about[name]]:
             raise UsageError(
-                f"{str(folder)!r} was begun with other {different[0]}. Choose another folder, or "
+                f"{str(folder)!r} was begun with {_NAMES[different[0]]}. Choose another folder, or "
                 f"delete it to start anew.",
                 setting="resume",
             )
         found = {(line["file"], line["number"]): line for line in lines[1:] if "file" in line}
         return [
-            line
-            for (file, number), line in found.items()
-            if number < 0 or self.job.part(file, number).is_file()
+            line for (file, number), line in found.items() if number < 0 or self._is_whole(line)
         ]
+
+    def _is_whole(self, line: Item) -> bool:
+        """Whether a part has the bytes that were written, which earlier versions did not log."""
+        part = self.job.part(line["file"], line["number"])
+        return part.is_file() and line.get("bytes") in (None, part.stat().st_size)
 
     @contextlib.contextmanager
     def opened(self, kept: Sequence[Item]) -> Iterator[Callable[[Item], None]]:
@@ -438,7 +509,8 @@ class _Log:
         for path in (self.path, self.job.out / f"part-*{self.job.ending}"):
             files.remove_partial(path)
         lines = [self.job.about(), *kept]
-        files.write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
+        content = "".join(f"{json.dumps(line)}\n" for line in lines)
+        files.write_text(self.path, content, on_disk=True)
         with self.path.open("a", encoding="utf-8") as file:
 
             def add(line: Item) -> None:
@@ -453,12 +525,17 @@ class _Log:
         if not self.path.is_file():
             return []
         found = []
-        for line in self.path.read_text("utf-8").splitlines(keepends=True):
+        advice = "Choose another folder, or delete this one to start anew."
+        for number, line in enumerate(self.path.read_text("utf-8").splitlines(keepends=True), 1):
             if line.endswith("\n"):
                 try:
-                    found.append(json.loads(line))
+                    content = json.loads(line)
                 except ValueError:
                     raise InputError(
-                        f"{self.path}: expected JSON Lines. Received: {line[:60]!r}"
+                        f"{self.path}: expected JSON Lines. Received: {line[:60]!r}. {advice}"
                     ) from None
+                is_item = isinstance(content, dict) and "file" in content
+                place = f"{self.path}, line {number}"
+                check_fields(content, _LINE if is_item else {}, place, advice)
+                found.append(content)
         return found
