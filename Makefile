@@ -37,16 +37,20 @@ flagship: $(VENV)/installed $(if $(wildcard $(RUN)),,$(RUN))  ## Train the flags
 flagship-vectors: $(VENV)/installed
 	$(BIN)/sst-keras vectors fetch $(GLOVE)
 
+# What a finished step was made from may have been deleted since.
+unless = $(if $(wildcard $(1)),,$(2))
+.SECONDEXPANSION:
+
 saved_models/teacher/seed%/metrics.json: | flagship-vectors
 	$(BIN)/sst-keras train teacher --seed $* $(SETTINGS)
 
-$(LABELS)/teacher/sentences.npz: | $(TEACHERS:%=%/metrics.json)
+$(LABELS)/teacher/sentences.npz: | $$(call unless,$$@,$(TEACHERS:%=%/metrics.json))
 	$(BIN)/sst-keras label imdb_reviews --document-labels $(TEACHERS:%=--teacher %) --out $(@D)
 
-saved_models/student/seed%/metrics.json: | $(LABELS)/teacher/sentences.npz
+saved_models/student/seed%/metrics.json: | $$(call unless,$$@,$(LABELS)/teacher/sentences.npz)
 	$(BIN)/sst-keras train student --seed $* $(SETTINGS)
 
-$(LABELS)/student/sentences.npz: | $(STUDENTS:%=%/metrics.json)
+$(LABELS)/student/sentences.npz: | $$(call unless,$$@,$(STUDENTS:%=%/metrics.json))
 	$(BIN)/sst-keras label imdb_reviews --document-labels --seed 2 --sentences 360000 \
 		$(STUDENTS:%=--teacher %) --out $(@D)
 

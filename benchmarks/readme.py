@@ -359,7 +359,7 @@ def scale() -> str:
 
 
 def actors_memory(found: Mapping[str, Any]) -> str:
-    """Returns a sentence on what each actor took for itself, early and late."""
+    """Returns sentences on what each actor took for itself over its time."""
     if "bytes_by_worker" not in found:  # an older record
         largest = max(found["worker_bytes"]) / 1e9
         return (
@@ -368,13 +368,13 @@ def actors_memory(found: Mapping[str, Any]) -> str:
         )
     spans = []
     for sizes in found["bytes_by_worker"]:
-        if quarter := len(sizes) // 4:
-            ends = (statistics.median(part) / 1e9 for part in (sizes[:quarter], sizes[-quarter:]))
-            spans.append(" and ".join(f"{size:.2f}" for size in ends))
+        if (quarter := len(sizes) // 4) >= 3:  # else it is still starting
+            parts = (sizes[quarter * number :][:quarter] for number in range(4))
+            spans.append(", ".join(f"{statistics.median(part) / 1e9:.2f}" for part in parts))
     largest = max(map(max, found["bytes_by_worker"])) / 1e9
     return (
-        f"A process of an actor had at most {largest:.2f} GB of its own. In the first and the last "
-        f"quarter of its time, each that lived for 20 seconds had, in GB: {'; '.join(spans)}."
+        f"A process of an actor had at most {largest:.2f} GB of its own. The medians of the four "
+        f"quarters of each that lived for a minute were, in GB: {'; '.join(spans)}."
     )
 
 

@@ -309,7 +309,7 @@ class Pipeline:
         parts = self.name.split("/")
         if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
             raise UsageError(
-                f"expected one in UTF-8 that can be a folder's, without parts such as `..`, "
+                f"expected what a folder can be called: UTF-8, without parts such as `..`, "
                 f"backslashes and control characters. Received: {self.name[:60]!r}",
                 setting="name",
             )

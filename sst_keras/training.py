@@ -376,6 +376,8 @@ def _train(
     kept, last = _calibrate(run, corpus)
     history = History(tuple(logger.rows), monitor)
     if best.best < best.checks:
+        if pipeline.embedding.quantized:
+            quantize_vectors(bare)
         last = {split: score(classifier, corpus, split) for split in ("dev", "test")}
     seconds = time.perf_counter() - started
     best_epoch = history.rows[best.best - 1]["epoch"]

@@ -433,7 +433,7 @@ def test_what_many_texts_cost(benchmark, monkeypatch):
     new = cluster_record(
         rate={"per_second": 5000, "to_first_part": 14.2},
         rate_of_local_engine={"per_second": 4000, "to_first_part": 8.1},
-        bytes_by_worker=[[1e8, 6e8, 6e8, 6e8, 6e8, 6e8, 7e8, 8e8], [5e8] * 4, [9e8]],
+        bytes_by_worker=[[1e8] + [6e8] * 8 + [8e8] * 3, [5e8] * 12, [9e8] * 11],
     )
     old = cluster_record(worker_bytes=[0, 6 * 10**8, 8 * 10**8])
     found = []
@@ -450,7 +450,8 @@ def test_what_many_texts_cost(benchmark, monkeypatch):
     assert "at most 0.80 GB of its own; how much each had over time was not recorded" in before
     assert "local engine" not in before and "first part" not in before
     assert "at most 0.90 GB of its own" in after
-    assert "each that lived for 20 seconds had, in GB: 0.35 and 0.75; 0.50 and 0.50." in after
+    quarters = "0.60, 0.60, 0.60, 0.80; 0.50, 0.50, 0.50, 0.50."
+    assert f"each that lived for a minute were, in GB: {quarters}" in after
     assert "The local engine predicts 4,000 a second on the same cores" in after
     assert "was there 14 seconds after the start" in after and "after 8 seconds by" in after
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import tensorflow as tf
 
@@ -56,6 +57,17 @@ def test_what_else_it_learned_from(run_copy):
     assert "glove.6B.50d.sst: Pennington et al. 2014" in card
     assert "films.csv: see the licence of its source" in card
     assert "## Behaviour" not in card and not re.search("/[xyz]/", card)
+
+
+def test_a_model_that_is_kept_from_before_the_labelled_texts(run_copy, monkeypatch):
+    before = "The kept model is that of epoch 2. Training on these texts began after epoch 3"
+    data = replace(run_copy.pipeline.data, pseudo_labels="labels", pseudo_epochs=3)
+    pipeline = replace(run_copy.pipeline, data=data)
+    monkeypatch.setattr(type(run_copy), "pipeline", pipeline)
+    for epoch, is_before in ((2, True), (4, False)):
+        metrics = run_copy.metrics() | {"best_epoch": epoch}
+        monkeypatch.setattr(type(run_copy), "metrics", lambda self, found=metrics: found)
+        assert (before in model_card(run_copy, NAMES)) == is_before
 
 
 def test_a_run_that_is_not_calibrated_or_not_finished(run_copy):

@@ -107,6 +107,21 @@ def test_vectors_in_8_bits(tree_folder, tmp_path):
         )
 
 
+def test_the_last_epoch_has_vectors_in_8_bits_too(tree_folder, tmp_path, monkeypatch):
+    scored, score = [], training.score
+
+    def noted(classifier, corpus, split):
+        scored.append((split, classifier.model.get_layer("embedding").get_weights()[0].dtype))
+        return score(classifier, corpus, split)
+
+    monkeypatch.setattr(training, "score", noted)
+    settings = ["data.min_count=1", "embedding.quantized=true", "training.epochs=6"]
+    settings += [f"data.dataset='{tree_folder}'", "training.learning_rate=0.3"]
+    result = run_pipeline(tmp_path, *settings)
+    assert result.best_epoch < 6
+    assert scored[-1] == ("test", np.int8)
+
+
 def rows_of(result):
     """A run's history without its times."""
     return [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in result.history.rows]

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from sst_keras.history import shown
 from sst_keras.runs import RunDirectory
 
 # What is known of the licences of data sets, by name, and of word vectors, by how names begin.
@@ -69,7 +70,7 @@ def _parts(
         "TensorFlow Serving or `tf.saved_model.load`."
     )
     yield "## What it learned from"
-    yield "\n".join([_data(run, about), *_learned_from(about)])
+    yield "\n".join([_data(run, about, metrics), *_learned_from(about)])
     yield "## Scores"
     yield _scores(metrics)
     old = test.get("uncalibrated")
@@ -102,12 +103,20 @@ def _parts(
     yield f"Made with {versions or 'unknown versions'}{commit}."
 
 
-def _data(run: RunDirectory, about: Mapping[str, Any]) -> str:
+def _data(run: RunDirectory, about: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     data, counts = run.pipeline.data, about.get("examples")
     texts = f", {counts['train']:,} training texts" if counts else ""
     if data.examples != "sentences":
         texts += f" and the labelled phrases in them ({data.examples})"
-    return f"- **Data:** {_short(data.dataset)}{texts}; {_print(about, 'data_fingerprint')}."
+    line = f"- **Data:** {_short(data.dataset)}{texts}; {_print(about, 'data_fingerprint')}."
+    kept = metrics.get("best_epoch")
+    if data.pseudo_labels and kept is not None and kept <= data.pseudo_epochs:
+        line += (
+            f" The kept model is that of epoch {shown(kept)}. Training on these texts began after "
+            f"epoch {data.pseudo_epochs}, so it knows their labels only through the teachers of "
+            f"its pseudo-labels."
+        )
+    return line
 
 
 def _learned_from(about: Mapping[str, Any], level: int = 0) -> Iterator[str]:

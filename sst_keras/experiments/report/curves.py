@@ -7,6 +7,7 @@ import numpy as np
 from sst_keras.experiments.report import figures, wording
 from sst_keras.experiments.report.comparison import Runs, curve, lowest
 from sst_keras.experiments.report.page import Part, Picture
+from sst_keras.history import rank
 from sst_keras.plotting import PANELS
 
 Series = Sequence[Mapping[str, list[float]]]  # per seed: column → values
@@ -55,6 +56,14 @@ def dev_checks(runs: Runs, names: Sequence[str], file: str) -> Iterator[Part]:
     yield wording.table(table, "r")
 
 
+def _turn(one: Mapping[str, list[float]], column: str) -> float:
+    """Returns the epoch with a run's best score on dev, as training chooses between equals."""
+    monitor = "loss" if column == "dev_loss" else "accuracy"
+    accuracies = np.nan_to_num(one["dev_accuracy"], nan=-1.0)
+    keys = [rank(*both, monitor) for both in zip(accuracies, one["dev_loss"], strict=True)]
+    return one["epoch"][keys.index(min(keys))]
+
+
 def _curves(
     runs: Runs, series: Mapping[str, Series], columns: Sequence[str], file: str, split: str
 ) -> Iterator[Part]:
@@ -68,7 +77,7 @@ def _curves(
             cells["training accuracy, end"] = f"{by_column['accuracy'][last].mean:.1f}"
         for column, sign, what in (("dev_loss", 1, "lowest"), ("dev_accuracy", -1, "highest")):
             turn = lowest(by_column[column], sign)
-            single = [lowest(curve([one], column), sign) for one in series[name]]
+            single = [_turn(one, column) for one in series[name]]
             cells[f"{what} {column.replace('_', ' ')}: epoch"] = (
                 f"{turn:.4g} [{min(single):.4g}–{max(single):.4g}]"
             )
