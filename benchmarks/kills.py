@@ -9,7 +9,7 @@ again by the same command until it is finished. Then its history (but for times)
 its scores are compared with those of an undisturbed training. The trainings are saved after each
 check of dev.
 
-With `--search`, a search of 8 small trainings is killed so many times on its way to the end. Then
+With `--search`, a search of 20 small trainings is killed so many times on its way to the end. Then
 its trials and the best settings are compared with those of an undisturbed search.
 """
 
@@ -48,7 +48,7 @@ training.epochs = 3
 model.units = { low = 4, high = 64, log = true }
 training.learning_rate = { low = 1e-5, high = 1e-1, log = true }
 """
-_TRIALS = 8
+_TRIALS = 20
 
 
 def end_of_search(folder: Path) -> tuple[list[dict[str, object]], str]:

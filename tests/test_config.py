@@ -234,7 +234,7 @@ def test_a_name_that_is_no_folder_below_the_runs_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="name: expected what a folder can be called"):
         load_pipeline(file)
     (tmp_path / "x\udcff.toml").write_text("")
-    with pytest.raises(UsageError, match=r"what a folder can be called: UTF-8.* Received: 'x\\udcff'"):
+    with pytest.raises(UsageError, match=r"can be called: UTF-8.* Received: 'x\\udcff'"):
         load_pipeline(tmp_path / "x\udcff.toml")
     file.write_text('name = "paper/V1.1 naïve"\n', "utf-8")
     assert load_pipeline(file).name == "paper/V1.1 naïve"
