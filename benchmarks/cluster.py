@@ -67,7 +67,7 @@ def finish(arguments: Sequence[object], folder: Path) -> float:
 def first_start(folder: Path, since: float) -> float:
     """Returns the seconds from a time of `time.time` to the start of the first recorded training.
 
-    The few that pass between the end of a training and its record are taken for its start's.
+    The moment between the end of a training and its record counts as if it came before the start.
     """
     starts = [
         path.stat().st_mtime - json.loads(path.read_text("utf-8"))["seconds"]
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--nodes", default=3, show_default=True)
+@click.option("--nodes", type=click.IntRange(2), default=3, show_default=True)
 def sweep(nodes: int) -> None:
     """Compare the records of a sweep on a cluster with those of the local engine."""
     from ray.cluster_utils import Cluster

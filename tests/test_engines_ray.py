@@ -167,6 +167,14 @@ def test_a_job_whose_node_dies_starts_again(cluster, tmp_path):
     }
 
 
+def test_shares_of_gpus(monkeypatch):
+    nodes = [{"CPU": 16.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 8.0}]
+    monkeypatch.setattr(engine, "_nodes", lambda ray: nodes)
+    shares = ((0, 26), (1, 3), (0.5, 4), (0.2, 7), (0.1, 12), (0.3, 5), (2, 1))
+    for gpus, slots in shares:
+        assert engine._slots(None, 1, gpus) == slots
+
+
 def test_more_than_a_node_has(cluster):
     with pytest.raises(NoRoom, match="no node has 9 cores"), connected(cluster.address, 9):
         pass

@@ -4,12 +4,16 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from sst_keras import training
+from sst_keras.cli import main
 from sst_keras.config import with_settings
+from sst_keras.corpora import load_corpus
 from sst_keras.engines import local
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments import running
@@ -21,6 +25,7 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.running import (
+    check_data,
     check_sources,
     pending_jobs,
     run_job,
@@ -111,6 +116,61 @@ def test_records_of_another_backend_are_refused(sweep, monkeypatch, recorded, pr
     message = f"own/a, seed 1 was computed by {recorded}, .* by {present}. Set KERAS_BACKEND="
     with pytest.raises(UsageError, match=message + recorded):
         pending_jobs(jobs, by_key(done[0]))
+
+
+def test_records_of_several_backends_are_refused(sweep):
+    jobs = sweep.select(["a", "b"])
+    versions = {"tensorflow": "2", "keras": "3"}
+    done = [
+        record(job, versions=found)
+        for job, found in zip(jobs, (versions, versions | {"torch": "2"}), strict=False)
+    ]
+    with pytest.raises(UsageError, match="computed by tensorflow and by torch. Choose another"):
+        pending_jobs(jobs, by_key(*done))
+
+
+def test_data_that_have_changed_since_the_records_are_refused(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"film {n},{label}" for n in range(20) for label in ("bad", "good")]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    first, second, *_ = (
+        (item.changed((), ["data.dataset=reviews.csv"]), seed) for item, seed in sweep.select(["a"])
+    )
+    other = (second[0].changed((), ["data.split_seed=2", "data.min_count=1"]), 2)
+    print_of = load_corpus(first[0].pipeline.data).fingerprint()
+    known = by_key(record(first, data_fingerprint=print_of))
+    check_data([second, other], known)
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows, "new,good"]) + "\n")
+    check_data([other], known)  # it reads the file in another way
+    check_data([second], by_key(record(first)))  # an early version's
+    less = (second[0].changed((), ["data.min_count=1"]), 2)
+    for job in (second, less):
+        with pytest.raises(UsageError, match="reviews.csv has changed since the record of own/a"):
+            check_data([job], known)
+    auto, seed = sweep.select(["a"])[0]
+    auto = (auto.changed((), ["data.dataset=auto"]), seed)
+    assert load_corpus(auto[0].pipeline.data).name in ("sample", "sst5")
+    name = load_corpus(auto[0].pipeline.data).name
+    found = record((auto[0].changed((), [f"data.dataset={name}"]), seed), data_fingerprint="0")
+    with pytest.raises(UsageError, match=f"{name} has changed since"):
+        check_data([auto], by_key(found))
+
+
+def test_a_sweep_does_not_go_on_with_data_that_have_changed(
+    tmp_path, monkeypatch, trained, in_this_process
+):
+    monkeypatch.chdir(tmp_path)
+    Path("s.toml").write_text(
+        SWEEP.replace('"sample"', '"r.csv"').replace("seeds = 2", "seeds = 1")
+    )
+    rows = [f"film {n},{label}" for n in range(20) for label in ("bad", "good")]
+    Path("r.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    first = CliRunner().invoke(main, ["reproduce", "s.toml", "--rows", "a"])
+    assert first.exit_code == 0, first.output
+    result = CliRunner().invoke(main, ["reproduce", "s.toml"])
+    assert result.exit_code == 2 and "r.csv has changed since the record" in result.stderr, (
+        result.output
+    )
 
 
 def test_records_of_another_sweep_are_not_overwritten(sweep):
@@ -272,6 +332,22 @@ def test_a_sweep_that_is_left_early_leaves_no_files(sweep, tmp_path, trained, in
     next(results)
     results.close()
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["a-seed1.json"]
+
+
+def test_a_node_with_another_version_stops_the_sweep(sweep, tmp_path, monkeypatch, in_this_process):
+    # What the command gives to other machines checks their version.
+    work = running.elsewhere(lambda job: None)
+    monkeypatch.setattr(running.metadata, "version", lambda name: "9.9")
+    with pytest.raises(UsageError, match="has sst_keras 9.9, and the command has") as caught:
+        work(None)
+
+    def fail(*args, **options):
+        raise caught.value
+
+    monkeypatch.setattr(running, "run_job", fail)
+    with pytest.raises(InputError, match="own/a, seed 1 stopped: .* Install the same version"):
+        list(run_sweep(sweep.select(["a"]), tmp_path, local.Machine(1)))
+    assert not read_records(tmp_path)
 
 
 def test_a_record_is_replaced(sweep, tmp_path, trained, in_this_process):

@@ -246,6 +246,27 @@ def test_a_search_whose_data_have_changed(tmp_path, formula, monkeypatch):
     assert result.exit_code == 2 and "of a search with other data" in result.stderr, result.output
 
 
+def test_two_searches_in_one_folder(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(self, *args):
+        again = CliRunner().invoke(main, ["search", "s.toml"])
+        assert again.exit_code == 2 and "another process is writing into" in again.stderr
+        raise InputError("the first one ran")
+
+    monkeypatch.setattr(Search, "run", run)
+    result = CliRunner().invoke(main, ["search", "s.toml"])
+    assert result.exit_code == 1 and "the first one ran" in result.stderr, result.output
+
+
+def test_trials_that_are_not_utf_8(sweep, tmp_path, formula):
+    search(sweep, tmp_path, Here(), 1)
+    with (tmp_path / TRIALS).open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    with pytest.raises(InputError, match="expected the trials of a search"):
+        search(sweep, tmp_path, Here(), 2)
+
+
 def test_usage_errors(sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.toml").write_text("[rows]\na = {}\n")

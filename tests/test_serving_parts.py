@@ -164,6 +164,9 @@ def test_what_cannot_go_on(job):
         log.write_text(f"{whole}{line}\n")
         with pytest.raises(InputError, match=f"_parts.jsonl.*{message}.*Choose another"):
             predict_parts(job, resume=True)
+    log.write_bytes(whole.encode() + b"\xff\xfe\n")
+    with pytest.raises(InputError, match="_parts.jsonl: expected JSON Lines"):
+        predict_parts(job, resume=True)
 
 
 def test_labels_before_texts_are_left_out_of_the_parts(job):
@@ -208,19 +211,38 @@ def elsewhere(change):
 
 
 def test_a_node_with_another_file(job):
+    original, size = job.files[1].read_text(), job.files[1].stat().st_size
+
+    def change(number):
+        job.files[1].write_text(f"{original}\n" if number == 1 else original)
+        os.utime(job.files[1], ns=(1, 1))  # as the command sees it, nothing has changed
+
+    os.utime(job.files[1], ns=(1, 1))
+    flow = elsewhere(change)
+
+    def and_back(*args):
+        for item in flow(*args):
+            change(0)
+            yield item
+
+    done = predict_parts(job, and_back)
+    assert done.rows == 26 and set(done.problems) == {str(job.files[1])}
+    expected = f"has {size + 1:,} bytes of it, and the command has {size:,}. All nodes"
+    assert expected in done.problems[str(job.files[1])]
+
+
+def test_files_that_change_after_the_command_began(job):
     def change(number):
         if number == 1:
             with job.files[1].open("a") as file:
                 file.write("\n")
-        if number == 2:  # the command's own changes
+        if number == 2:
             os.utime(job.files[2], ns=(1, 1))
 
     done = predict_parts(job, elsewhere(change))
     assert done.rows == 26 and set(done.problems) == {str(path) for path in job.files[1:]}
-    size = job.files[1].stat().st_size
-    expected = f"has {size:,} bytes of it, and the command has {size - 1:,}. All nodes"
-    assert expected in done.problems[str(job.files[1])]
-    assert "it changed while it was read" in done.problems[str(job.files[2])]
+    for path in job.files[1:]:
+        assert done.problems[str(path)].startswith(f"{path}: it changed after the command began")
 
 
 def test_copies_with_times_of_their_own(job):
@@ -237,7 +259,7 @@ def test_a_file_that_changes_while_it_is_read(job):
     os.utime(job.files[0], ns=(1, 1))
     *_, last = reading
     assert (last["number"], last["parts"]) == (-1, 0)
-    assert last["problem"].startswith(f"{job.files[0]}: it changed while it was read")
+    assert last["problem"].startswith(f"{job.files[0]}: it changed after the command began")
 
 
 def test_what_killed_commands_left_is_removed(job):
@@ -360,6 +382,12 @@ def test_the_command(job, monkeypatch, served_folder):
     assert "36 rows with their predictions, in 5 parts" in result.stdout
     again = CliRunner().invoke(main, [*command, "in", "--resume", "--json"])
     assert json.loads(again.stdout)["rows"] == 36
+    Path("below").mkdir()
+    with monkeypatch.context() as patch:  # by another way to the same files
+        patch.chdir("below")
+        away = ["predict", str(served_folder), "--out", "../out", "--part-rows", "10", "--resume"]
+        again = CliRunner().invoke(main, [*away, "--file", "../in"])
+    assert again.exit_code == 0 and "36 rows" in again.stdout, again.output
     single = ["predict", str(served_folder), "--file", "in/a.csv", "--out", "a.csv"]
     assert CliRunner().invoke(main, single).exit_code == 0
     joined = [(Path("out") / f"part-00000-00000{n}.csv").read_text() for n in range(3)]

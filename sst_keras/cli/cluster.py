@@ -112,9 +112,10 @@ def connect(
             message = f"there is no Ray cluster{where} to connect to: {reason}"
             raise InputError(message, "address") from None
         except NotJoined:
+            place = "HOST:PORT" if address in (None, "auto") else address
             raise InputError(
-                f"this machine is no node of the cluster at {address}. Join it by `ray start "
-                f"--address={address}`, with --num-cpus=0 to take no jobs, or give the command on "
+                f"this machine is no node of the cluster at {place}. Join it by `ray start "
+                f"--address={place}`, with --num-cpus=0 to take no jobs, or give the command on "
                 f"one of its nodes.",
                 "address",
             ) from None

@@ -207,7 +207,7 @@ def _predict_parts(
     # A link keeps its name, which says how the file is read; what it leads to may have none.
     by_target: dict[Path, Path] = {}
     for path in paths:
-        by_target.setdefault(path.resolve(), path.absolute())
+        by_target.setdefault(path.resolve(), path.parent.resolve() / path.name)
     paths = [path for target, path in by_target.items() if out not in target.parents]
     if not paths:
         raise UsageError(

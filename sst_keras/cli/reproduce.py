@@ -82,6 +82,7 @@ def reproduce(
     from sst_keras.engines import local
     from sst_keras.experiments.records import read_records
     from sst_keras.experiments.running import (
+        check_data,
         check_sources,
         equal_experiments,
         pending_jobs,
@@ -116,6 +117,7 @@ def reproduce(
         _print_plan(selected, pending, folder, left, as_json)
         return
     check_sources(pending, data_dir)
+    check_data(pending, found, data_dir)
     with contextlib.ExitStack() as stack:
         if engine == "ray" and pending:
             place, pending, data_dir = cluster.for_sweep(stack, request, pending, data_dir)

@@ -102,11 +102,12 @@ def search(
     cluster.check(engine, request, {})
     locations.data_dirs(data_dir)
     folder = Path(records or f"results/{loaded.name}")
-    known = read_records(folder)
-    pending_jobs([(base, 1)], known)  # another sweep's records are an error before all trials
     every = [(item, 1) for item in _each_choice(loaded)]
     check_sources(every, data_dir)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(files.locked(folder, "records"))
+        known = read_records(folder)
+        pending_jobs([(base, 1)], known)  # another sweep's records are an error before all trials
         place: Machine | Cluster = local.Machine(local.cores())
         settled, found_in = every, data_dir
         if engine == "ray":

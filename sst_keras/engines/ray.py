@@ -160,7 +160,7 @@ class Cluster:
             raise InputError(f"the cluster stopped: {_reason(error)}") from None
         finally:
             # Else Ray's thread goes on until the connection ends, and complains of that. Ray has
-            # no public call for this.
+            # no public call for this, and before the first row it has no executor to stop.
             if executor := getattr(done, "_current_executor", None):
                 executor.shutdown(force=False)
 
@@ -300,7 +300,9 @@ def _slots(ray: Any, cpus: int, gpus: float) -> int:
     slots = 0
     for resources in _nodes(ray):
         fits = resources.get("CPU", 0) // cpus
-        slots += int(min(fits, resources.get("GPU", 0) // gpus) if gpus else fits)
+        if gpus:
+            fits = min(fits, resources.get("GPU", 0) / gpus + 1e-6)  # 1 // 0.2 is 4
+        slots += int(fits)
     return slots
 
 

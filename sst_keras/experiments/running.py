@@ -4,6 +4,7 @@ To continue a sweep that was stopped, run the jobs that `pending_jobs` returns.
 """
 
 import contextlib
+import dataclasses
 import errno
 import logging
 import os
@@ -31,7 +32,7 @@ from sst_keras.experiments.records import (
 )
 from sst_keras.experiments.sweep import Experiment
 from sst_keras.registration import check_backend
-from sst_keras.settings import is_read
+from sst_keras.settings import DataConfig, Pipeline, is_read
 
 if TYPE_CHECKING:
     from sst_keras.engines.ray import Cluster
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 Job = tuple[Experiment, int]  # and a seed
 
 _FULL = os.strerror(errno.ENOSPC)
+_SAME_VERSION = "Install the same version on every node."
+# The settings of `data` that say how a data set is read.
+_READING = (
+    "dataset", "text_column", "label_column", "group_column", "labels", "delimiter", "quoting",
+    "header", "encoding", "markup", "split_seed",
+)  # fmt: skip
 # What a run may learn or start from, in its environment.
 _EARLIER = ("language_model", "pseudo_labels", "earlier_run")
 # The columns of a history that a record keeps; the others are times and learning rates.
@@ -78,16 +85,66 @@ def pending_jobs(
                 f"folder, or delete the record to run it again.",
                 setting="records",
             )
-    backend = check_backend()
-    for record in records.values() if pending else ():
-        if record.backend not in (None, backend):
+    if pending:
+        _check_backend(records)
+    return pending
+
+
+def _check_backend(records: Mapping[RunKey, RunRecord]) -> None:
+    here = check_backend()
+    found = {record.backend: record for record in records.values() if record.backend}
+    if len(found) > 1:
+        raise UsageError(
+            f"there are records that were computed by {' and by '.join(sorted(found))}. Choose "
+            f"another folder.",
+            setting="records",
+        )
+    for name, record in found.items():
+        if name != here:
             raise UsageError(
-                f"the record of {record.key} was computed by {record.backend}, and this command "
-                f"computes by {backend}. Set KERAS_BACKEND={record.backend}, or choose another "
-                f"folder.",
+                f"the record of {record.key} was computed by {name}, and this command computes by "
+                f"{here}. Set KERAS_BACKEND={name}, or choose another folder.",
                 setting="records",
             )
-    return pending
+
+
+def check_data(
+    jobs: Iterable[Job], records: Mapping[RunKey, RunRecord], data_dir: str | Path | None = None
+) -> None:
+    """Checks that the data sets of jobs have not changed since the records were written.
+
+    Raises:
+        InputError: If a data set cannot be read.
+        UsageError: If one has changed.
+    """
+    known = {
+        _reading(record.settings): record for record in records.values() if record.data_fingerprint
+    }
+    if not known:
+        return
+    from sst_keras.corpora import load_corpus
+
+    # Phrases take long to read, and are of the same sentences.
+    sets = {
+        DataConfig(**{name: getattr(experiment.pipeline.data, name) for name in _READING})
+        for experiment, _ in jobs
+    }
+    for data in sets:
+        corpus = load_corpus(data, data_dir)
+        if data.dataset == "auto":
+            data = dataclasses.replace(data, dataset=corpus.name)
+        record = known.get(_reading(recorded_settings(Pipeline(data=data))))
+        if record and record.data_fingerprint != corpus.fingerprint():
+            raise UsageError(
+                f"{corpus.name} has changed since the record of {record.key} was written. Choose "
+                f"another folder, or restore the data.",
+                setting="records",
+            )
+
+
+def _reading(settings: Mapping[str, Any]) -> tuple:
+    values = (settings.get(f"data.{name}") for name in _READING)
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
 def equal_experiments(jobs: Iterable[Job]) -> list[tuple[Experiment, Experiment]]:
@@ -192,7 +249,7 @@ def run_sweep(
         with contextlib.closing(engine.run(jobs, work)) as results:
             for (experiment, seed), record in results:
                 if isinstance(record, JobError):
-                    check_space(experiment.key(seed), record)
+                    check_reason(experiment.key(seed), record)
                     record = RunRecord(
                         experiment.key(seed),
                         recorded_settings(experiment.pipeline) | {"training.seed": seed},
@@ -206,12 +263,17 @@ def run_sweep(
                 yield record
 
 
-def check_space(job: object, error: JobError) -> None:
-    """Raises an `InputError` if a job failed because the disk is full, as all others would."""
+def check_reason(job: object, error: JobError) -> None:
+    """Raises an `InputError` if a job failed for a reason that has nothing to do with it.
+
+    It would make others fail, too: a full disk, or a node with another version of the package.
+    """
     if _FULL in str(error):
         raise InputError(
             f"{job} stopped: {error}. Free some space, and give the same command again."
         )
+    if _SAME_VERSION in str(error):
+        raise InputError(f"{job} stopped: {error} Then give the same command again.")
 
 
 def elsewhere(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -222,8 +284,8 @@ def elsewhere(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _run_elsewhere(job: Any, work: Callable[[Any], Any], version: str) -> Any:
     if (here := metadata.version("sst-keras")) != version:
         raise UsageError(
-            f"{platform.node()} has sst_keras {here}, and the sweep was started with {version}. "
-            f"Install the same version on every node."
+            f"{platform.node()} has sst_keras {here}, and the command has {version}. "
+            f"{_SAME_VERSION}"
         )
     return work(job)
 

@@ -27,7 +27,7 @@ from sst_keras import files
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
-from sst_keras.experiments.running import check_space, elsewhere
+from sst_keras.experiments.running import check_reason, elsewhere
 from sst_keras.experiments.sweep import Experiment, Sweep
 from sst_keras.history import SCORES
 from sst_keras.registration import check_backend
@@ -139,7 +139,7 @@ class Search:
         """Yields the trials, those of an earlier call first. Only dev is looked at.
 
         Each is in the file before it is yielded. A search that was killed makes those again that
-        were running.
+        were running. The caller keeps other processes from searching in the folder.
 
         Args:
             trials: How many are made in all.
@@ -149,12 +149,11 @@ class Search:
             prepare: Changes the experiment of a trial before it runs.
 
         Raises:
-            UsageError: If Optuna is not installed, the folder has the trials of another search, or
-                another process searches there.
-            InputError: If the file is damaged, or a disk is full.
+            UsageError: If Optuna is not installed, or the folder has the trials of another search.
+            InputError: If the file is damaged, a disk is full, or a node has another version.
         """
         optuna = _optuna()
-        with files.locked(self.folder, "records"), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             batch, known = self._read()
             known = {n: trial for n, trial in known.items() if not (retry and trial.error)}
             self._write(batch, known)
@@ -179,7 +178,7 @@ class Search:
                 with contextlib.closing(engine.run(jobs, work)) as results:
                     for (trial, *_), result in results:
                         if isinstance(result, JobError):
-                            check_space(f"trial {trial.number}", result)
+                            check_reason(f"trial {trial.number}", result)
                             trial = replace(trial, error=str(result))
                         else:
                             scores, is_pruned = result
@@ -223,7 +222,7 @@ class Search:
     def _read(self) -> tuple[int, dict[int, Trial]]:
         """Returns the batch, and the trials that have ended, by number."""
         path = self.folder / TRIALS
-        content = path.read_text("utf-8") if path.is_file() else ""
+        content = path.read_text("utf-8", "replace") if path.is_file() else ""
         # A killed process may have written half of the last line.
         lines = [line for line in content.splitlines(keepends=True) if line.endswith("\n")]
         if not lines:

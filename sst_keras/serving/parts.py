@@ -47,7 +47,7 @@ _KEPT = {
     "double",
 }  # fmt: skip
 _FORMAT = 1  # of the log
-_CHANGED = "it changed while it was read. Use another folder to predict it anew."
+_CHANGED = "it changed after the command began. Use another folder to predict it anew."
 _FORMER_LOG = "parts.jsonl"  # as it was called when parts had other rows
 # What each line of the log has, if it is that of a part or a file.
 _LINE = {"file": int, "number": int, "rows": int, "parts": int, "counts": str, "problem": str}
@@ -255,7 +255,7 @@ def _predict_parts(
             path = job.files[item["file"]]
             if item["number"] >= 0:
                 _wait_for(job.part(item["file"], item["number"]))
-            elif not item["problem"] and _size_and_time(path) != job.stats[item["file"]]:
+            elif _size_and_time(path) != job.stats[item["file"]]:
                 item = _item(item["file"], -1, problem=f"{path}: {_CHANGED}")
             if not item["problem"]:
                 write(item)
@@ -480,8 +480,9 @@ class _Log:
             return []
         parts = sum("file" in line and line["number"] >= 0 for line in lines)
         if not resume:
+            held = f"{parts:,} {'part' if parts == 1 else 'parts'}"
             raise UsageError(
-                f"{str(folder)!r} holds {parts:,} parts of an earlier command. Use --resume to go "
+                f"{str(folder)!r} holds {held} of an earlier command. Use --resume to go "
                 f"on with it, or delete the folder.",
                 setting="resume",
             )
@@ -526,7 +527,9 @@ class _Log:
             return []
         found = []
         advice = "Choose another folder, or delete this one to start anew."
-        for number, line in enumerate(self.path.read_text("utf-8").splitlines(keepends=True), 1):
+        for number, line in enumerate(
+            self.path.read_text("utf-8", "replace").splitlines(keepends=True), 1
+        ):
             if line.endswith("\n"):
                 try:
                     content = json.loads(line)
