@@ -19,6 +19,7 @@ NOT_RUN_YET = {  # variants and rows
     "flagship": {
         "equal_roots", "trained_vectors", "subwords", "vector_dropout", "weight_dropout", "cosine",
         "smoothing", "earth_mover", "cased", "all_phrases", "sampled_phrases",
+        "small",
     }
 }  # fmt: skip
 
