@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -107,8 +108,11 @@ def test_a_folder_that_is_there_already(trained_run, exported, tmp_path):
         with pytest.raises(UsageError) as error:
             export(trained_run, out, overwrite)
         assert error.value.setting == "out"
+    backup = exported.with_name(f".{exported.name}.backup")
+    backup.mkdir()
+    os.utime(backup, (1, 1))
     assert export(trained_run, exported, overwrite=True) == exported
-    assert (tmp_path / "thesis.tex").exists()
+    assert (tmp_path / "thesis.tex").exists() and backup.exists()
 
 
 def test_keras_runs_it_as_a_layer(trained_run, exported):

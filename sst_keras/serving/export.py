@@ -1,8 +1,6 @@
 """A run → a SavedModel that takes raw text, for TensorFlow Serving or TensorFlow itself."""
 
 import os
-import secrets
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +39,8 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
         InputError: If the other process fails.
     """
-    folder = run.saved_model_dir if out is None else Path(out)
-    folder = folder if folder.name else Path(os.path.abspath(folder))  # of `.`
+    folder = run.saved_model_dir if out is None else Path(os.path.abspath(out))
+    files.bring_back(folder)
     is_saved_model = (folder / "saved_model.pb").is_file()
     if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         if not (overwrite and is_saved_model):
@@ -67,19 +65,13 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     # As variables, they are attributes of the loaded SavedModel.
     module.class_names = tf.Variable(tf.constant(classifier.class_names), trainable=False)
     module.format = tf.Variable(FORMAT, trainable=False)
-    files.remove_abandoned(folder.parent, f".{folder.name}.*")
     # Written beside it and renamed: a server that looks for new versions never finds a part.
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    try:
-        with files.named_errors(folder):
-            tf.saved_model.save(module, partial, signatures=classifier.signatures())
-            files.write_text(partial / CARD, card)
-            parts = (path for path in partial.rglob("*") if path.is_file())
-            names = sorted(path.relative_to(partial).as_posix() for path in parts)
-            files.write_checksums(partial / CHECKSUMS, partial, names)
-            files.replace_folder(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with files.replacing_folder(folder) as partial:
+        tf.saved_model.save(module, partial, signatures=classifier.signatures())
+        files.write_text(partial / CARD, card)
+        parts = (path for path in partial.rglob("*") if path.is_file())
+        names = sorted(path.relative_to(partial).as_posix() for path in parts)
+        files.write_checksums(partial / CHECKSUMS, partial, names)
     return folder
 
 
