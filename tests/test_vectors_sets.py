@@ -391,6 +391,32 @@ def test_a_subset_has_plain_words(tmp_path):
     assert (described["first_words"], described["other_keys"]) == (["film", "bad"], 1)
 
 
+def test_a_subset_replaces_no_other_file(tmp_path):
+    path, out = write(tmp_path / "x.txt", b"film 1\nbad 3\n"), write(tmp_path / "y.txt", b"mine\n")
+    with pytest.raises(UsageError, match=r"y\.txt' exists already") as caught:
+        write_subset(path, ["film"], out, 0)
+    assert caught.value.setting == "out" and out.read_bytes() == b"mine\n"
+    for overwrite in (True, False):  # the same again is no change
+        write_subset(path, ["film"], out, 0, overwrite=overwrite)
+        assert out.read_bytes() == b"1 1\nfilm 1.0\n"
+    for overwrite in (True, False):  # its facts would be another file of the user's
+        write(tmp_path / "z.json", b"mine")
+        with pytest.raises(UsageError, match=r"z\.json' is in the way"):
+            write_subset(path, ["film"], tmp_path / "z.txt", 0, overwrite=overwrite)
+        assert (tmp_path / "z.json").read_bytes() == b"mine"
+
+
+def test_a_subset_replaces_its_earlier_version_but_no_trained_set(tmp_path):
+    path, out = write(tmp_path / "x.txt", b"film 1\nbad 3\n"), tmp_path / "y.txt"
+    facts = {"file": "x.txt", "fingerprint": fingerprint(path), "corpus": {"name": "films"}}
+    sets.facts_file(path).write_text(json.dumps(facts))
+    for words in (["film"], ["bad"]):
+        write_subset(path, words, out, 0)
+        assert list(read_vectors(out).words) == words
+    with pytest.raises(UsageError, match=r"x\.txt' exists already"):
+        write_subset(out, ["bad"], path, 0)
+
+
 def test_where_a_subset_cannot_be_written(tmp_path):
     path = random_set(tmp_path / "full.txt.gz", WORDS)
     for name in ("part.bin", "part.kv", "part.zip", "part", "full.txt.gz"):
