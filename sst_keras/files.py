@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,22 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             replace_folder(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, made: Collection[str]) -> None:
+    """Raises a `UsageError` unless a folder holds nothing but what is `made` there, or is missing.
+
+    `made` are names within the folder; that of a folder stands for all that is in it.
+    """
+    others = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(path.is_relative_to(folder / name) for name in made)
+    )
+    if others or folder.is_symlink() or folder.is_file():
+        kind = "link" if folder.is_symlink() else "file"
+        what = f"{others[0]} is not of an export" if others else f"{folder} is a {kind}"
+        raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
 
 
 def bring_back(folder: Path) -> None:

@@ -194,12 +194,15 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         The folder.
 
     Raises:
-        UsageError: If `out` exists already.
+        UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
         InputError: If a file of the run is damaged.
     """
     folder = Path(os.path.abspath(out)) if out else run.path / "encoder"
     if out and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", setting="out")
+    copied = (run.history_file, run.environment_file, run.metrics_file)
+    made = (run.settings_file, run.weights_file, *copied)
+    files.check_replaceable(folder, {file.name for file in made})
     about, weights = run.about(), run.weights()
     with np.errstate(over="ignore"):
         halves = {name: weights[name].astype(np.float16) for name in _ENCODER}
@@ -210,7 +213,7 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         with files.named_errors(folder):
             partial.path.mkdir(parents=True)
             files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
-            for file in (run.history_file, run.environment_file, run.metrics_file):
+            for file in copied:
                 if file.is_file():
                     shutil.copyfile(file, partial.path / file.name)
             with files.whole_file(partial.weights_file) as weights_file:

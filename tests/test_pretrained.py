@@ -122,6 +122,17 @@ def test_an_encoder_and_a_part_of_its_vectors_are_a_start(
         export_encoder(language_model, again)
 
 
+def test_an_encoder_replaces_no_other_files(language_model):
+    encoder = export_encoder(language_model)
+    for name in ("notes.txt", "vocabulary.txt"):  # the second is of a complete language model
+        (encoder / name).write_text("mine")
+        with pytest.raises(UsageError, match=rf"{name} is not of an export.*Move it away"):
+            export_encoder(language_model)
+        assert (encoder / name).read_text() == "mine"
+        (encoder / name).unlink()
+    assert export_encoder(language_model) == encoder
+
+
 def test_the_encoder_of_the_repository_reads_its_vectors():
     run = LanguageModelRun(Path(__file__).parents[1] / "saved_models/language-model/imdb_reviews")
     path = sets.find_vectors("imdb_reviews-skip-gram-300.sst5")

@@ -149,13 +149,14 @@ def test_each_weight_is_written_once(trained_run, exported):
 
 def test_what_is_no_export_is_not_replaced(run_copy, tmp_path):
     folder = export(run_copy)
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"notes\.txt is not of an export"):
-        export(run_copy)
-    assert (folder / "notes.txt").read_text() == "mine"
+    for name in ("notes.txt", "assets.extra/tf_serving_warmup_requests"):
+        (folder / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"{name} is not of an export"):
+            export(run_copy)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "notes.txt").unlink()
     with pytest.raises(UsageError, match="is a link"):
         export(run_copy)
     assert (tmp_path / "elsewhere" / "saved_model.pb").is_file()

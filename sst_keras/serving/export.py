@@ -15,9 +15,9 @@ from sst_keras.serving.model_card import model_card
 from sst_keras.serving.prediction import CHECKSUMS
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
-# What TensorFlow and `export` write into the folder.
-_MADE = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files into a SavedModel
+# What TensorFlow and `export` write into the folder.
+_MADE = {"saved_model.pb", "fingerprint.pb", "variables", "assets", CARD, CHECKSUMS}
 
 
 def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = False) -> Path:
@@ -49,7 +49,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 + (", or use overwrite to replace this one." if is_saved_model else "."),
                 setting="out",
             )
-    _check_replaceable(folder)
+    files.check_replaceable(folder, _MADE)
     if not uses_tensorflow():
         _export_elsewhere(run, out and folder, overwrite)
         return folder
@@ -84,11 +84,3 @@ def _export_elsewhere(run: RunDirectory, out: Path | None, overwrite: bool) -> N
     if done.returncode:
         reason = next(reversed(done.stderr.splitlines()), f"exit code {done.returncode}")
         raise InputError(f"{run.path} was not exported: {reason.removeprefix('Error: ')}")
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Raises a `UsageError` unless a folder is as an export makes it, or not there."""
-    found = sorted(path for path in folder.glob("*") if path.name not in _MADE)
-    if folder.is_symlink() or found:
-        what = f"{found[0]} is not of an export" if found else f"{folder} is a link"
-        raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
