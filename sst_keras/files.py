@@ -147,6 +147,16 @@ def check_replaceable(folder: Path, made: Collection[str]) -> None:
         raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
 
 
+def folders_with(name: str, folder: str | Path) -> Iterator[Path]:
+    """Yields the folders below a folder that have a file of a name, sorted.
+
+    Hidden folders, such as those of writers that were killed, are passed over.
+    """
+    for file in sorted(Path(folder).rglob(name)):
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            yield file.parent
+
+
 def bring_back(folder: Path) -> None:
     """Brings back the folder that `replace_folder` has put aside, if it was killed just then."""
     if not os.path.lexists(folder):

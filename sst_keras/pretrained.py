@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -198,9 +197,10 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         InputError: If a file of the run is damaged.
     """
     folder = Path(os.path.abspath(out)) if out else run.path / "encoder"
+    files.bring_back(folder)
     if out and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", setting="out")
-    copied = (run.history_file, run.environment_file, run.metrics_file)
+    copied = (run.history_file, run.environment_file, run.metrics_file)  # the last says: finished
     made = (run.settings_file, run.weights_file, *copied)
     files.check_replaceable(folder, {file.name for file in made})
     about, weights = run.about(), run.weights()
@@ -208,19 +208,14 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         halves = {name: weights[name].astype(np.float16) for name in _ENCODER}
     if wide := [name for name, values in halves.items() if not np.isfinite(values).all()]:
         raise InputError(f"{run.weights_file}: {wide[0]} has numbers that float16 does not reach.")
-    partial = LanguageModelRun(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}"))
-    try:
-        with files.named_errors(folder):
-            partial.path.mkdir(parents=True)
-            files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
-            for file in copied:
-                if file.is_file():
-                    shutil.copyfile(file, partial.path / file.name)
-            with files.whole_file(partial.weights_file) as weights_file:
-                np.savez(weights_file, **halves)
-            files.replace_folder(partial.path, folder)
-    finally:
-        shutil.rmtree(partial.path, ignore_errors=True)
+    with files.replacing_folder(folder) as path:
+        partial = LanguageModelRun(path)
+        files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
+        with files.whole_file(partial.weights_file) as weights_file:
+            np.savez(weights_file, **halves)
+        for file in copied:
+            if file.is_file():
+                shutil.copyfile(file, partial.path / file.name)
     return folder
 
 
@@ -287,6 +282,5 @@ def first_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def find_language_models(folder: str | Path = RUNS_DIR) -> Iterator[LanguageModelRun]:
-    """Yields the language models below a folder, finished or not, sorted by name."""
-    for file in sorted(Path(folder).rglob("language_model.json")):
-        yield LanguageModelRun(file.parent)
+    """Returns the language models below a folder, finished or not, sorted by name."""
+    return map(LanguageModelRun, files.folders_with("language_model.json", folder))

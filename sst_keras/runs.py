@@ -529,6 +529,5 @@ def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_runs(folder: str | Path = RUNS_DIR) -> Iterator[RunDirectory]:
-    """Yields the runs below a folder, finished or not, sorted by name."""
-    for file in sorted(Path(folder).rglob("pipeline.toml")):
-        yield RunDirectory(file.parent)
+    """Returns the runs below a folder, finished or not, sorted by name."""
+    return map(RunDirectory, files.folders_with("pipeline.toml", folder))

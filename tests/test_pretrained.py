@@ -1,5 +1,8 @@
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 
 from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
-from sst_keras.pretrained import LanguageModelRun, export_encoder
+from sst_keras.pretrained import LanguageModelRun, export_encoder, find_language_models
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras
 from sst_keras.training import train
@@ -131,6 +134,24 @@ def test_an_encoder_replaces_no_other_files(language_model):
         assert (encoder / name).read_text() == "mine"
         (encoder / name).unlink()
     assert export_encoder(language_model) == encoder
+
+
+def test_a_killed_export_of_an_encoder_is_no_finished_language_model(language_model):
+    code = f"""
+import os, numpy
+from pathlib import Path
+from sst_keras.pretrained import LanguageModelRun, export_encoder
+numpy.savez = lambda *_, **__: os._exit(9)
+export_encoder(LanguageModelRun(Path({str(language_model.path)!r})))
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    (left,) = language_model.path.glob(".encoder.*")
+    assert not LanguageModelRun(left).is_finished
+    assert list(find_language_models(language_model.path.parent)) == [language_model]
+    for path in (*left.iterdir(), left):
+        os.utime(path, (1, 1))
+    export_encoder(language_model)
+    assert not left.exists()
 
 
 def test_the_encoder_of_the_repository_reads_its_vectors():

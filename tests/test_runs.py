@@ -215,6 +215,7 @@ def test_the_summary_of_a_run(trained_run, run_copy):
     assert summary["test"]["n"] == 250 and 0 <= summary["test"]["accuracy"] <= 1
     run_copy.metrics_file.unlink()
     assert run_copy.summary()["finished"] is False
+    shutil.copytree(run_copy.path, run_copy.path.parent / ".hidden" / "run")
     assert [run.path for run in find_runs(run_copy.path.parent)] == [run_copy.path]
 
 
