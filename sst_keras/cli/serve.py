@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sst_keras.cli.options import FiniteRange
 from sst_keras.errors import UsageError
 from sst_keras.runs import SMALL
 
@@ -31,7 +32,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     help="The most texts that wait; more are answered with 429.",
 )  # fmt: skip
 @click.option(
-    "--seconds", type=click.FloatRange(0.001), default=30.0, show_default=True,
+    "--seconds", type=FiniteRange(0.001), default=30.0, show_default=True,
     help="How long a request may take, and a file ten times as long; else: 504.",
 )  # fmt: skip
 @click.option(
