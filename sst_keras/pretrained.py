@@ -15,6 +15,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import NUMBER, check_fields
 from sst_keras.runs import RUNS_DIR, file_of, lasting_name
 from sst_keras.settings import ModelConfig
 
@@ -30,6 +31,14 @@ DIRECTIONS = ("forward", "backward")
 _ENCODER = tuple(
     f"{name}/{part}" for name in DIRECTIONS for part in ("kernel", "recurrent_kernel", "bias")
 )
+_METRICS = {
+    "perplexity": dict.fromkeys(DIRECTIONS, NUMBER), "held_out_sentences": int, "tokens": int,
+    "training_seconds": NUMBER, "seconds": NUMBER,
+}  # fmt: skip
+_ROW = dict.fromkeys(
+    ("epoch", "tokens", "seconds", *(f"{name}_perplexity" for name in DIRECTIONS)), NUMBER
+)
+_AGAIN = "Run `sst-keras pretrain` again in another folder, or copy the original here."
 # What `language_model.json` must have: table → key → type.
 _ABOUT = {
     "settings": {"units": int, "epochs": int},
@@ -121,11 +130,18 @@ class LanguageModelRun:
                 ]
             if not rows:
                 raise ValueError("It has no rows.")
-            return rows
         except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
             raise InputError(
                 f"{self.history_file}: expected the history of a language model. {error}"
             ) from None
+        check_fields(rows, [_ROW], str(self.history_file), _AGAIN)
+        return rows
+
+    def metrics(self) -> dict[str, Any]:
+        """Reads `metrics.json`; a damaged one raises an `InputError`."""
+        metrics = files.read_json(self.metrics_file)
+        check_fields(metrics, _METRICS, str(self.metrics_file), _AGAIN)
+        return metrics
 
     @property
     def units(self) -> int:
@@ -144,9 +160,7 @@ class LanguageModelRun:
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, corpus, vectors, units, and perplexities if it is finished."""
-        about, metrics = self.about(), {}
-        if self.is_finished:
-            metrics = files.read_json(self.metrics_file)
+        about, metrics = self.about(), self.metrics() if self.is_finished else {}
         return {
             "run": self.lasting_name,
             "path": str(self.path),

@@ -238,6 +238,13 @@ def test_damaged_and_newer_runs(language_model):
         language_model.settings_file.write_text(json.dumps({**about, table: {}}))
         with pytest.raises(InputError, match=f"sst-keras pretrain.*{table}.* = None"):
             language_model.about()
+    for damage in ("{}", '{"perplexity": {"forward": 1}}', '{"perplexity": 1}'):
+        language_model.metrics_file.write_text(damage)
+        with pytest.raises(InputError, match=r"metrics\.json: expected .*sst-keras pretrain"):
+            language_model.metrics()
+    language_model.history_file.write_text("epoch,tokens\n1,2\n")
+    with pytest.raises(InputError, match=r"history\.csv: expected a number in \[0\]\.seconds"):
+        language_model.history()
     language_model.settings_file.write_text('{"format": 2}')
     with pytest.raises(InputError, match="expected format 1. Received: 2"):
         language_model.about()

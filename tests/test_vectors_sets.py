@@ -97,6 +97,14 @@ def test_a_download_that_breaks_off(monkeypatch):
     monkeypatch.setattr(gensim.downloader, "info", broken)
     with pytest.raises(InputError, match="glove-x: .*connection reset"):
         fetch_vectors("glove-x")
+
+    def told(*_, **__):  # as gensim says it
+        raise Exception("Checksum comparison failed, try again")
+
+    for answer in (told, lambda **_: json.loads("<html>"), lambda **_: {}):
+        monkeypatch.setattr(gensim.downloader, "info", answer)
+        with pytest.raises(InputError, match="glove-x: the download broke off"):
+            fetch_vectors("glove-x")
     monkeypatch.setattr(gensim.downloader, "info", lambda name_only: {"models": ["glove-x"]})
     with pytest.raises(UsageError, match="'glove-y'.*did you mean 'glove-x'"):
         fetch_vectors("glove-y")
@@ -278,7 +286,11 @@ def test_the_cache_is_keyed_by_the_pattern(tmp_path, own_cache, monkeypatch):
 def test_a_damaged_cache_is_written_again(tmp_path, own_cache):
     path = write(tmp_path / "x.txt", THREE)
     load_vectors(path, ["film"])
-    for content in (b"", b"PK\x03\x04 half", cached_files()[0].read_bytes()[:-30]):
+    whole = cached_files()[0].read_bytes()
+    entry = whole.index(b"PK\x01\x02")  # of the zip's directory
+    later = whole[: entry + 6] + b"\x7b" + whole[entry + 7 :]  # a version that Python does not know
+    encrypted = whole[: entry + 8] + b"\x01" + whole[entry + 9 :]
+    for content in (b"", b"PK\x03\x04 half", whole[:-30], later, encrypted):
         cached_files()[0].write_bytes(content)
         assert load_vectors(path, ["film"]).words == ("film",)
 

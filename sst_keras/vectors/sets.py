@@ -6,8 +6,6 @@ import hashlib
 import logging
 import os
 import time
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -225,10 +223,12 @@ def fetch_vectors(name: str) -> Path:
         )
     try:
         names = gensim.downloader.info(name_only=True)["models"]
-        if name in names:
-            return Path(gensim.downloader.load(name, return_path=True))
-    except OSError as error:
-        raise InputError(f"{name}: the download broke off ({error}). Fetch it again.") from None
+        path = gensim.downloader.load(name, return_path=True) if name in names else None
+    except Exception as error:  # of the network, of what came instead of the list, or a bare one
+        about = " ".join(str(error).split())[:300]
+        raise InputError(f"{name}: the download broke off ({about}). Fetch it again.") from None
+    if path:
+        return Path(path)
     raise UsageError(
         f"there are no vectors {name!r}{suggest(name, names)}. Expected one of {', '.join(names)}."
     )
@@ -249,13 +249,13 @@ def load_vectors(
     digest.update("\n".join(sorted(wanted)).encode("utf-8"))
     cached = locations.cache_dir() / "vectors-cache" / f"{digest.hexdigest()}.npz"
     try:
-        with np.load(cached, allow_pickle=False) as arrays:
-            words = tuple(arrays["words"].tobytes().decode("utf-8").split("\n"))
-            counts = arrays["counts"].tolist()
-            vectors = WordVectors(words, arrays["vectors"], set_name(Path(path)), *counts)
+        arrays = files.read_arrays(cached)
+        words = tuple(arrays["words"].tobytes().decode("utf-8").split("\n"))
+        counts = arrays["counts"].tolist()
+        vectors = WordVectors(words, arrays["vectors"], set_name(Path(path)), *counts)
         if len(vectors.words) == len(vectors.vectors):
             return vectors
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (InputError, ValueError, KeyError, TypeError):
         pass  # missing or damaged: written again
     if (size := archives.size(Path(path))) > _LARGE:
         log.info(f"Vectors: reading {Path(path).name}, {size / 1e6:,.0f} MB ...")
