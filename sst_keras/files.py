@@ -327,6 +327,19 @@ def read_arrays(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected a file of arrays. {error}") from None
 
 
+def read_array(path: str | Path, memory_map: bool = False) -> Any:
+    """Reads a NumPy array from an `.npy` file. If it is missing or damaged: `InputError`.
+
+    With `memory_map`, it stays on disk.
+    """
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python
+        raise InputError(f"{path}: expected an array of numbers ({error}).") from None
+
+
 def write_array(path: str | Path, array: Any) -> None:
     """Writes a NumPy array as an `.npy` file with `whole_file`."""
     import numpy as np

@@ -314,11 +314,9 @@ class RunDirectory:
             return np.empty(0, np.uint64)
         self.verify(self.training_texts_file)
         try:
-            return np.load(self.training_texts_file, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise InputError(
-                f"{self.training_texts_file}: expected an array of numbers ({error}). Delete it."
-            ) from None
+            return files.read_array(self.training_texts_file)
+        except InputError as error:
+            raise InputError(f"{error} Delete it.") from None
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, main settings and main scores."""

@@ -147,6 +147,17 @@ def test_a_folder_is_replaced_or_stays(tmp_path, monkeypatch):
     assert (old / "x").read_text() == "2" and [each.name for each in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_damaged_array(tmp_path):
+    path = tmp_path / "x.npy"
+    files.write_array(path, np.arange(3))
+    assert files.read_array(path, memory_map=True).tolist() == [0, 1, 2]
+    whole = path.read_bytes()
+    for damage in (b"", whole[:-1], whole.replace(b"}", b" "), whole.replace(b"{", b"_(")):
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=r"x\.npy: expected an array of numbers"):
+            files.read_array(path)
+
+
 @pytest.mark.parametrize("moment", [1, 2])  # of the two renames
 def test_a_folder_comes_back_if_its_replacement_is_killed(tmp_path, moment):
     folder = tmp_path / "model[1]"
