@@ -300,3 +300,16 @@ def test_a_dataset(dataset):
     with pytest.raises(UsageError) as caught:
         find_source(dataset, DataConfig(encoding="cp1252"))
     assert caught.value.setting == "data.encoding"
+
+
+@pytest.mark.parametrize("kind", ["flipped", "cut", "description", "empty", "features"])
+def test_a_damaged_dataset(dataset, tmp_path, kind):
+    folder = tmp_path / "data" / "tensorflow_datasets" / "tiny_films" / "1.0.0"
+    name = {"flipped": "*test*tfrecord*", "cut": "*test*tfrecord*", "features": "features.json"}
+    (file,) = folder.glob(name.get(kind, "dataset_info.json"))
+    whole = file.read_bytes()
+    place = whole.index(b"film") if kind == "flipped" else len(whole) // 2
+    rest = bytes([whole[place] ^ 1]) + whole[place + 1 :] if kind == "flipped" else b""
+    file.write_bytes(whole[: 0 if kind == "empty" else place] + rest)
+    with pytest.raises(InputError, match="tiny_films.*: the prepared data set is damaged.*delete"):
+        prepare_corpus(dataset)

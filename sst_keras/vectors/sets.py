@@ -16,7 +16,7 @@ import numpy as np
 
 from sst_keras import files, locations
 from sst_keras.config import suggest
-from sst_keras.errors import InputError, UsageError
+from sst_keras.errors import InputError, UsageError, in_one_line
 from sst_keras.vectors import archives
 from sst_keras.vectors.files import (
     WordVectors,
@@ -225,8 +225,8 @@ def fetch_vectors(name: str) -> Path:
         names = gensim.downloader.info(name_only=True)["models"]
         path = gensim.downloader.load(name, return_path=True) if name in names else None
     except Exception as error:  # of the network, of what came instead of the list, or a bare one
-        about = " ".join(str(error).split())[:300]
-        raise InputError(f"{name}: the download broke off ({about}). Fetch it again.") from None
+        message = f"{name}: the download broke off ({in_one_line(error)}). Fetch it again."
+        raise InputError(message) from None
     if path:
         return Path(path)
     raise UsageError(
