@@ -25,3 +25,8 @@ class UsageError(InputError):
     """The call itself is wrong: an unknown name, a missing path, a setting out of range."""
 
     exit_code = 2
+
+
+def in_one_line(error: Exception) -> str:
+    """Returns what an error of another package says, on one line that is not too long."""
+    return " ".join(str(error).split())[:300]

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import logging
@@ -11,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 _FULL = (os.strerror(errno.ENOSPC), "Not enough free space to write")
 _NUMPY_FULL = re.compile(r"^\d+ requested and \d+ written$")
 _TEMPORARY = ".temporary-"
+_HEX = "[0-9a-f]" * 8  # the pattern of `secrets.token_hex(4)`
 _ABANDONED = 86_400.0  # seconds
 _CHECKSUMS_FORMAT = 1
 _SEAL = "sha256"  # of the rest of a JSON object
@@ -62,7 +64,7 @@ def whole_file(path: str | Path, on_disk: bool = False) -> Iterator[Path]:
 def remove_partial(path: str | Path) -> None:
     """Removes what killed writers of a file, or of those of a pattern, left beside it."""
     path = Path(path)
-    for left in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 8}{path.suffix}"):
+    for left in path.parent.glob(f".{path.stem}.{_HEX}{path.suffix}"):
         left.unlink(missing_ok=True)
 
 
@@ -83,7 +85,7 @@ def temporary_folder(parent: str | Path) -> Iterator[Path]:
     """
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(parent, f"{_TEMPORARY}*")
+    remove_abandoned(parent, f"{_TEMPORARY}{_HEX}")
     folder = parent / f"{_TEMPORARY}{secrets.token_hex(4)}"
     folder.mkdir()
     try:
@@ -109,6 +111,66 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
                 raise
 
 
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a new folder beside `path`, which takes the place of `path` on success.
+
+    What killed processes have left of this is removed too, once nobody has touched it for a day.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for pattern in _left_of(path):
+        remove_abandoned(path.parent, pattern)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with named_errors(path):
+            partial.mkdir()
+            yield partial
+            replace_folder(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, made: Collection[str]) -> None:
+    """Raises a `UsageError` unless a folder holds nothing but what is `made` there, or is missing.
+
+    `made` are names within the folder; that of a folder stands for all that is in it.
+    """
+    others = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(path.is_relative_to(folder / name) for name in made)
+    )
+    if others or folder.is_symlink() or folder.is_file():
+        kind = "link" if folder.is_symlink() else "file"
+        what = f"{others[0]} is not of an export" if others else f"{folder} is a {kind}"
+        raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
+
+
+def folders_with(name: str, folder: str | Path) -> Iterator[Path]:
+    """Yields the folders below a folder that have a file of a name, sorted.
+
+    Hidden folders, such as those of writers that were killed, are passed over.
+    """
+    for file in sorted(Path(folder).rglob(name)):
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            yield file.parent
+
+
+def bring_back(folder: Path) -> None:
+    """Brings back the folder that `replace_folder` has put aside, if it was killed just then."""
+    if not os.path.lexists(folder):
+        *_, aside = _left_of(folder)
+        for old in sorted(folder.parent.glob(aside), key=os.path.getctime)[-1:]:
+            old.rename(folder)
+
+
+def _left_of(folder: Path) -> tuple[str, str]:
+    """Returns the patterns of what writers of a folder may leave: a new one, and the old one."""
+    new = f".{glob.escape(folder.name)}.{_HEX}"
+    return new, f"{new}.old"
+
+
 def replace_folder(new: Path, folder: Path) -> None:
     """Renames a folder to `folder`. What is there goes once that has worked, or comes back."""
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
@@ -121,7 +183,8 @@ def replace_folder(new: Path, folder: Path) -> None:
     except BaseException:
         old.rename(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    old.rename(new)  # so that no half of it is ever brought back
+    shutil.rmtree(new, ignore_errors=True)
 
 
 @contextmanager
@@ -262,6 +325,19 @@ def read_arrays(path: str | Path) -> dict[str, Any]:
         raise
     except Exception as error:  # the readers of zip files, of streams and of arrays raise many
         raise InputError(f"{path}: expected a file of arrays. {error}") from None
+
+
+def read_array(path: str | Path, memory_map: bool = False) -> Any:
+    """Reads a NumPy array from an `.npy` file. If it is missing or damaged: `InputError`.
+
+    With `memory_map`, it stays on disk.
+    """
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python
+        raise InputError(f"{path}: expected an array of numbers ({error}).") from None
 
 
 def write_array(path: str | Path, array: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import NUMBER, check_fields
 from sst_keras.runs import RUNS_DIR, file_of, lasting_name
 from sst_keras.settings import ModelConfig
 
@@ -31,6 +31,14 @@ DIRECTIONS = ("forward", "backward")
 _ENCODER = tuple(
     f"{name}/{part}" for name in DIRECTIONS for part in ("kernel", "recurrent_kernel", "bias")
 )
+_METRICS = {
+    "perplexity": dict.fromkeys(DIRECTIONS, NUMBER), "held_out_sentences": int, "tokens": int,
+    "training_seconds": NUMBER, "seconds": NUMBER,
+}  # fmt: skip
+_ROW = dict.fromkeys(
+    ("epoch", "tokens", "seconds", *(f"{name}_perplexity" for name in DIRECTIONS)), NUMBER
+)
+_AGAIN = "Run `sst-keras pretrain` again in another folder, or copy the original here."
 # What `language_model.json` must have: table → key → type.
 _ABOUT = {
     "settings": {"units": int, "epochs": int},
@@ -122,11 +130,18 @@ class LanguageModelRun:
                 ]
             if not rows:
                 raise ValueError("It has no rows.")
-            return rows
         except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
             raise InputError(
                 f"{self.history_file}: expected the history of a language model. {error}"
             ) from None
+        check_fields(rows, [_ROW], str(self.history_file), _AGAIN)
+        return rows
+
+    def metrics(self) -> dict[str, Any]:
+        """Reads `metrics.json`; a damaged one raises an `InputError`."""
+        metrics = files.read_json(self.metrics_file)
+        check_fields(metrics, _METRICS, str(self.metrics_file), _AGAIN)
+        return metrics
 
     @property
     def units(self) -> int:
@@ -145,9 +160,7 @@ class LanguageModelRun:
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, corpus, vectors, units, and perplexities if it is finished."""
-        about, metrics = self.about(), {}
-        if self.is_finished:
-            metrics = files.read_json(self.metrics_file)
+        about, metrics = self.about(), self.metrics() if self.is_finished else {}
         return {
             "run": self.lasting_name,
             "path": str(self.path),
@@ -194,30 +207,29 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         The folder.
 
     Raises:
-        UsageError: If `out` exists already.
+        UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
         InputError: If a file of the run is damaged.
     """
     folder = Path(os.path.abspath(out)) if out else run.path / "encoder"
+    files.bring_back(folder)
     if out and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", setting="out")
+    copied = (run.history_file, run.environment_file, run.metrics_file)  # the last says: finished
+    made = (run.settings_file, run.weights_file, *copied)
+    files.check_replaceable(folder, {file.name for file in made})
     about, weights = run.about(), run.weights()
     with np.errstate(over="ignore"):
         halves = {name: weights[name].astype(np.float16) for name in _ENCODER}
     if wide := [name for name, values in halves.items() if not np.isfinite(values).all()]:
         raise InputError(f"{run.weights_file}: {wide[0]} has numbers that float16 does not reach.")
-    partial = LanguageModelRun(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}"))
-    try:
-        with files.named_errors(folder):
-            partial.path.mkdir(parents=True)
-            files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
-            for file in (run.history_file, run.environment_file, run.metrics_file):
-                if file.is_file():
-                    shutil.copyfile(file, partial.path / file.name)
-            with files.whole_file(partial.weights_file) as weights_file:
-                np.savez(weights_file, **halves)
-            files.replace_folder(partial.path, folder)
-    finally:
-        shutil.rmtree(partial.path, ignore_errors=True)
+    with files.replacing_folder(folder) as path:
+        partial = LanguageModelRun(path)
+        files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
+        with files.whole_file(partial.weights_file) as weights_file:
+            np.savez(weights_file, **halves)
+        for file in copied:
+            if file.is_file():
+                shutil.copyfile(file, partial.path / file.name)
     return folder
 
 
@@ -284,6 +296,5 @@ def first_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def find_language_models(folder: str | Path = RUNS_DIR) -> Iterator[LanguageModelRun]:
-    """Yields the language models below a folder, finished or not, sorted by name."""
-    for file in sorted(Path(folder).rglob("language_model.json")):
-        yield LanguageModelRun(file.parent)
+    """Returns the language models below a folder, finished or not, sorted by name."""
+    return map(LanguageModelRun, files.folders_with("language_model.json", folder))

@@ -150,6 +150,5 @@ class PseudoLabels:
 
 
 def find_pseudo_labels(folder: str | Path = RUNS_DIR) -> Iterator[PseudoLabels]:
-    """Yields the pseudo-labels below a folder, finished or not, sorted by name."""
-    for file in sorted(Path(folder).rglob("pseudo_labels.json")):
-        yield PseudoLabels(file.parent)
+    """Returns the pseudo-labels below a folder, finished or not, sorted by name."""
+    return map(PseudoLabels, files.folders_with("pseudo_labels.json", folder))

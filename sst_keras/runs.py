@@ -314,11 +314,9 @@ class RunDirectory:
             return np.empty(0, np.uint64)
         self.verify(self.training_texts_file)
         try:
-            return np.load(self.training_texts_file, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise InputError(
-                f"{self.training_texts_file}: expected an array of numbers ({error}). Delete it."
-            ) from None
+            return files.read_array(self.training_texts_file)
+        except InputError as error:
+            raise InputError(f"{error} Delete it.") from None
 
     def summary(self) -> dict[str, Any]:
         """Returns the run's name, main settings and main scores."""
@@ -529,6 +527,5 @@ def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_runs(folder: str | Path = RUNS_DIR) -> Iterator[RunDirectory]:
-    """Yields the runs below a folder, finished or not, sorted by name."""
-    for file in sorted(Path(folder).rglob("pipeline.toml")):
-        yield RunDirectory(file.parent)
+    """Returns the runs below a folder, finished or not, sorted by name."""
+    return map(RunDirectory, files.folders_with("pipeline.toml", folder))

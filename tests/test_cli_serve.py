@@ -42,6 +42,40 @@ def test_the_help_says_how_long_a_batch_waits():
     assert f"waits {1000 * Limits().wait:g} ms for others" in " ".join(help_text.split())
 
 
+class Made(Exception):
+    """The server would start now."""
+
+
+@pytest.mark.parametrize(
+    ("host", "names", "protected"),
+    [
+        ("127.0.0.1", (), {"127.0.0.1"}),
+        ("LOCALHOST", (), {"LOCALHOST", "127.0.0.1"}),
+        ("127.0.0.2", (), {"127.0.0.2"}),
+        ("127.2", (), {"127.0.0.2"}),
+        ("0:0:0:0:0:0:0:1", (), {"::1"}),
+        ("0.0.0.0", (), set()),
+        ("0.0.0.0", ("films.example",), {"0.0.0.0"}),
+    ],
+)
+def test_a_server_of_this_machine_only_has_its_own_names(monkeypatch, host, names, protected):
+    def create_app(models, limits, hosts, names):
+        assert set(hosts) >= protected and bool(hosts) == bool(protected)
+        raise Made
+
+    monkeypatch.setattr("sst_keras.serving.server.create_app", create_app)
+    options = [text for name in names for text in ("--allow-host", name)]
+    result = CliRunner().invoke(main, ["serve", "--host", host, *options])
+    assert isinstance(result.exception, Made), result.output
+
+
+@pytest.mark.parametrize("host", ["", "é" * 70, "no.such.host.invalid"])
+def test_a_host_that_is_none(host):
+    result = CliRunner().invoke(main, ["serve", "--host", host, "--port", "0"])
+    assert result.exit_code == 2 and result.stderr.startswith("Error: --host: expected an address")
+    assert repr(host) in result.stderr
+
+
 @pytest.mark.slow
 def test_a_signal_ends_the_file_in_progress(served_folder, tmp_path):
     command = [sys.executable, "-m", "sst_keras", "serve", str(served_folder), "--port", "0"]

@@ -54,6 +54,12 @@ def test_a_subset(folder, tree_folder, monkeypatch):
     assert vectors(*subset, "--out", folder / "all.txt").exit_code == 0
     assert read_vectors(folder / "all.txt").words == ("good", "great", "bad", "xyz")
     assert vectors(*subset, "--out", folder / "all.bin").exit_code == 2
+    assert vectors(*subset, "--decimals", 1).exit_code == 0  # its own place
+    (folder / "mine.txt").write_text("Not bad.")
+    mine = vectors(*subset, "--out", folder / "mine.txt")
+    assert mine.exit_code == 2 and "Error: --out: " in mine.stderr
+    assert (folder / "mine.txt").read_text() == "Not bad."
+    assert vectors(*subset, "--out", folder / "mine.txt", "--overwrite").exit_code == 0
 
 
 def test_keys_of_a_pattern(folder, tree_folder):

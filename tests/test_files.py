@@ -147,6 +147,61 @@ def test_a_folder_is_replaced_or_stays(tmp_path, monkeypatch):
     assert (old / "x").read_text() == "2" and [each.name for each in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_damaged_array(tmp_path):
+    path = tmp_path / "x.npy"
+    files.write_array(path, np.arange(3))
+    assert files.read_array(path, memory_map=True).tolist() == [0, 1, 2]
+    whole = path.read_bytes()
+    for damage in (b"", whole[:-1], whole.replace(b"}", b" "), whole.replace(b"{", b"_(")):
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=r"x\.npy: expected an array of numbers"):
+            files.read_array(path)
+
+
+@pytest.mark.parametrize("moment", [1, 2])  # of the two renames
+def test_a_folder_comes_back_if_its_replacement_is_killed(tmp_path, moment):
+    folder = tmp_path / "model[1]"
+    files.write_text(folder / "x", "old")
+    code = f"""
+import os
+from pathlib import Path
+from sst_keras import files
+rename, calls = Path.rename, []
+def killed(*paths):
+    calls.append(paths)
+    if len(calls) == {moment}:
+        os._exit(9)
+    return rename(*paths)
+Path.rename = killed
+with files.replacing_folder({str(folder)!r}) as partial:
+    (partial / "x").write_text("new")
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    assert folder.exists() == (moment == 1)
+    files.bring_back(folder)
+    assert (folder / "x").read_text() == "old"
+    for path in (left := list(tmp_path.glob(".*"))):
+        for each in (path, *path.iterdir()):
+            os.utime(each, (1, 1))
+    assert len(left) == 1  # the new one
+    with files.replacing_folder(folder) as partial:
+        (partial / "x").write_text("newer")
+    assert (folder / "x").read_text() == "newer"
+    assert [path.name for path in tmp_path.iterdir()] == ["model[1]"]
+
+
+def test_only_what_this_package_left_is_removed_beside_a_folder(tmp_path):
+    names = {".m.backup", ".m.0123456", ".m.0123456x", ".m.old", ".temporary-mine"}
+    left = {".m.01234567", ".m.89abcdef.old"}
+    for name in names | left:
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / "m").mkdir()
+    with files.replacing_folder(tmp_path / "m"), files.temporary_folder(tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == names | {"m"}
+
+
 def test_sealed_json(tmp_path):
     value = {"a": [1.5, float("nan"), "é\x9b"], "b": {"1": None}}
     files.write_sealed_json(tmp_path / "x.json", value)

@@ -1,5 +1,8 @@
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 
 from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
-from sst_keras.pretrained import LanguageModelRun, export_encoder
+from sst_keras.pretrained import LanguageModelRun, export_encoder, find_language_models
 from sst_keras.runs import RunDirectory
 from sst_keras.runtime import keras
 from sst_keras.training import train
@@ -122,6 +125,35 @@ def test_an_encoder_and_a_part_of_its_vectors_are_a_start(
         export_encoder(language_model, again)
 
 
+def test_an_encoder_replaces_no_other_files(language_model):
+    encoder = export_encoder(language_model)
+    for name in ("notes.txt", "vocabulary.txt"):  # the second is of a complete language model
+        (encoder / name).write_text("mine")
+        with pytest.raises(UsageError, match=rf"{name} is not of an export.*Move it away"):
+            export_encoder(language_model)
+        assert (encoder / name).read_text() == "mine"
+        (encoder / name).unlink()
+    assert export_encoder(language_model) == encoder
+
+
+def test_a_killed_export_of_an_encoder_is_no_finished_language_model(language_model):
+    code = f"""
+import os, numpy
+from pathlib import Path
+from sst_keras.pretrained import LanguageModelRun, export_encoder
+numpy.savez = lambda *_, **__: os._exit(9)
+export_encoder(LanguageModelRun(Path({str(language_model.path)!r})))
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    (left,) = language_model.path.glob(".encoder.*")
+    assert not LanguageModelRun(left).is_finished
+    assert list(find_language_models(language_model.path.parent)) == [language_model]
+    for path in (*left.iterdir(), left):
+        os.utime(path, (1, 1))
+    export_encoder(language_model)
+    assert not left.exists()
+
+
 def test_the_encoder_of_the_repository_reads_its_vectors():
     run = LanguageModelRun(Path(__file__).parents[1] / "saved_models/language-model/imdb_reviews")
     path = sets.find_vectors("imdb_reviews-skip-gram-300.sst5")
@@ -206,6 +238,13 @@ def test_damaged_and_newer_runs(language_model):
         language_model.settings_file.write_text(json.dumps({**about, table: {}}))
         with pytest.raises(InputError, match=f"sst-keras pretrain.*{table}.* = None"):
             language_model.about()
+    for damage in ("{}", '{"perplexity": {"forward": 1}}', '{"perplexity": 1}'):
+        language_model.metrics_file.write_text(damage)
+        with pytest.raises(InputError, match=r"metrics\.json: expected .*sst-keras pretrain"):
+            language_model.metrics()
+    language_model.history_file.write_text("epoch,tokens\n1,2\n")
+    with pytest.raises(InputError, match=r"history\.csv: expected a number in \[0\]\.seconds"):
+        language_model.history()
     language_model.settings_file.write_text('{"format": 2}')
     with pytest.raises(InputError, match="expected format 1. Received: 2"):
         language_model.about()

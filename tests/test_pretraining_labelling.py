@@ -111,6 +111,9 @@ def test_what_kills_leave_behind(teachers, tmp_path):
     for name in ("pseudo_labels.0f0f0f0f.json", "teacher-1.0f0f0f0f.npy"):
         (folder.path / f".{name}").write_text("killed while it was written")
     folder.teacher_file(1).write_bytes(b"")  # by a power failure
+    np.save(folder.teacher_file(2), np.ones_like(whole, np.float32))
+    header = folder.teacher_file(2).read_bytes().replace(b"}", b" ", 1)
+    folder.teacher_file(2).write_bytes(header)  # NumPy's reader of headers raises a TokenError
     np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)
     folder.teacher_file(2).write_text("killed before it was removed")
     label(corpus(), teachers, config(), folder)

@@ -186,10 +186,14 @@ def test_threads_are_compared_by_whether_there_are_several(corpus, tmp_path):
 
 def test_files_of_others_are_kept(corpus, tmp_path):
     settings = VectorSettings(**SMALL)
-    for name in ("out.bin", "out.json"):
+    for name, message, overwrite in (
+        ("out.bin", "exists already", False),
+        ("out.json", "is in the way", False),
+        ("out.json", "is in the way", True),
+    ):
         (tmp_path / name).write_text("mine")
-        with pytest.raises(UsageError, match="exists already"):
-            train_vectors(corpus, tmp_path / "out.bin", settings)
+        with pytest.raises(UsageError, match=message):
+            train_vectors(corpus, tmp_path / "out.bin", settings, overwrite=overwrite)
         assert (tmp_path / name).read_text() == "mine"
         (tmp_path / name).unlink()
     # What is left if a process is killed between the two files.

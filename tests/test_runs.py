@@ -215,7 +215,16 @@ def test_the_summary_of_a_run(trained_run, run_copy):
     assert summary["test"]["n"] == 250 and 0 <= summary["test"]["accuracy"] <= 1
     run_copy.metrics_file.unlink()
     assert run_copy.summary()["finished"] is False
+    shutil.copytree(run_copy.path, run_copy.path.parent / ".hidden" / "run")
     assert [run.path for run in find_runs(run_copy.path.parent)] == [run_copy.path]
+
+
+def test_damaged_training_texts_of_a_run_without_checksums(run_copy):
+    assert not run_copy.checksums_file.exists()
+    content = run_copy.training_texts_file.read_bytes()
+    run_copy.training_texts_file.write_bytes(content.replace(b"}", b" ", 1))
+    with pytest.raises(InputError, match=r"training_texts\.npy: expected .* Delete it\."):
+        run_copy.training_texts()
 
 
 @pytest.mark.parametrize("name", ["vocabulary.txt", "pipeline.toml", "model.keras"])

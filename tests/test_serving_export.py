@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -107,8 +108,11 @@ def test_a_folder_that_is_there_already(trained_run, exported, tmp_path):
         with pytest.raises(UsageError) as error:
             export(trained_run, out, overwrite)
         assert error.value.setting == "out"
+    backup = exported.with_name(f".{exported.name}.backup")
+    backup.mkdir()
+    os.utime(backup, (1, 1))
     assert export(trained_run, exported, overwrite=True) == exported
-    assert (tmp_path / "thesis.tex").exists()
+    assert (tmp_path / "thesis.tex").exists() and backup.exists()
 
 
 def test_keras_runs_it_as_a_layer(trained_run, exported):
@@ -145,13 +149,14 @@ def test_each_weight_is_written_once(trained_run, exported):
 
 def test_what_is_no_export_is_not_replaced(run_copy, tmp_path):
     folder = export(run_copy)
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"notes\.txt is not of an export"):
-        export(run_copy)
-    assert (folder / "notes.txt").read_text() == "mine"
+    for name in ("notes.txt", "assets.extra/tf_serving_warmup_requests"):
+        (folder / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"{name} is not of an export"):
+            export(run_copy)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "notes.txt").unlink()
     with pytest.raises(UsageError, match="is a link"):
         export(run_copy)
     assert (tmp_path / "elsewhere" / "saved_model.pb").is_file()

@@ -107,11 +107,33 @@ def test_the_command(run_copy, tmp_path, monkeypatch):
     out = tmp_path / "out"
     for more, code in (([], 0), ([], 2), (["--overwrite"], 0)):
         assert CliRunner().invoke(main, [*arguments, "--out", str(out), *more]).exit_code == code
+    monkeypatch.chdir(out)
+    again = CliRunner().invoke(main, [*arguments, "--out", ".", "--overwrite"])
+    assert again.exit_code == 0 and again.stdout.strip() == str(out)
+    assert (out / "model.tflite").is_file()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("", "utf-8")
     mine = ["--out", str(tmp_path / "mine"), "--overwrite"]
     assert CliRunner().invoke(main, [*arguments, *mine]).exit_code == 2
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_an_old_export_stays_until_the_new_one_is_complete(run_copy, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(
+        "sst_keras.serving.portable._write", lambda model, form, path: path.write_text(form)
+    )
+    folder = export_portable(run_copy, "onnx")
+    monkeypatch.setattr("sst_keras.files.os.rename", killed)
+    monkeypatch.setattr("sst_keras.files.Path.rename", killed)
+    with pytest.raises(Killed):
+        export_portable(run_copy, "onnx")
+    assert (folder / "model.onnx").is_file()
 
 
 def test_a_package_that_is_missing_is_named(run_copy, monkeypatch):

@@ -190,12 +190,14 @@ DOUBLED = b")" + b"2\x86" * 100  # of 2^100 leaves
 
 
 @pytest.mark.parametrize("odd", [DEEP, DOUBLED, b"(]t"])
-@pytest.mark.parametrize("place", ["kind", "shape", "content", "encoding", "words"])
+@pytest.mark.parametrize("place", ["kind", "shape", "content", "encoding", "function", "words"])
 def test_odd_values_in_a_set(tmp_path, odd, place):
     parts = {"kind": b"X\x02\x00\x00\x00f4", "shape": b"K\x01K\x01\x86", "content": b"C\x04abcd"}
     parts["words"] = b"]X\x01\x00\x00\x00aa"
     if place == "encoding":
         parts["content"] = b"c_codecs\nencode\nX\x01\x00\x00\x00a" + odd + b"\x86R"
+    elif place == "function":
+        parts["content"] = odd + b")R"
     else:
         parts[place] = odd
     dtype = b"cnumpy\ndtype\n" + parts["kind"] + b"\x85R"

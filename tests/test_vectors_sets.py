@@ -97,6 +97,14 @@ def test_a_download_that_breaks_off(monkeypatch):
     monkeypatch.setattr(gensim.downloader, "info", broken)
     with pytest.raises(InputError, match="glove-x: .*connection reset"):
         fetch_vectors("glove-x")
+
+    def told(*_, **__):  # as gensim says it
+        raise Exception("Checksum comparison failed, try again")
+
+    for answer in (told, lambda **_: json.loads("<html>"), lambda **_: {}):
+        monkeypatch.setattr(gensim.downloader, "info", answer)
+        with pytest.raises(InputError, match="glove-x: the download broke off"):
+            fetch_vectors("glove-x")
     monkeypatch.setattr(gensim.downloader, "info", lambda name_only: {"models": ["glove-x"]})
     with pytest.raises(UsageError, match="'glove-y'.*did you mean 'glove-x'"):
         fetch_vectors("glove-y")
@@ -278,7 +286,11 @@ def test_the_cache_is_keyed_by_the_pattern(tmp_path, own_cache, monkeypatch):
 def test_a_damaged_cache_is_written_again(tmp_path, own_cache):
     path = write(tmp_path / "x.txt", THREE)
     load_vectors(path, ["film"])
-    for content in (b"", b"PK\x03\x04 half", cached_files()[0].read_bytes()[:-30]):
+    whole = cached_files()[0].read_bytes()
+    entry = whole.index(b"PK\x01\x02")  # of the zip's directory
+    later = whole[: entry + 6] + b"\x7b" + whole[entry + 7 :]  # a version that Python does not know
+    encrypted = whole[: entry + 8] + b"\x01" + whole[entry + 9 :]
+    for content in (b"", b"PK\x03\x04 half", whole[:-30], later, encrypted):
         cached_files()[0].write_bytes(content)
         assert load_vectors(path, ["film"]).words == ("film",)
 
@@ -389,6 +401,32 @@ def test_a_subset_has_plain_words(tmp_path):
     assert nearest(path, ["film"], key_pattern="/c/en/{word}")["film"][0][0] == "bad"
     described = describe(path, "/c/en/{word}")
     assert (described["first_words"], described["other_keys"]) == (["film", "bad"], 1)
+
+
+def test_a_subset_replaces_no_other_file(tmp_path):
+    path, out = write(tmp_path / "x.txt", b"film 1\nbad 3\n"), write(tmp_path / "y.txt", b"mine\n")
+    with pytest.raises(UsageError, match=r"y\.txt' exists already") as caught:
+        write_subset(path, ["film"], out, 0)
+    assert caught.value.setting == "out" and out.read_bytes() == b"mine\n"
+    for overwrite in (True, False):  # the same again is no change
+        write_subset(path, ["film"], out, 0, overwrite=overwrite)
+        assert out.read_bytes() == b"1 1\nfilm 1.0\n"
+    for overwrite in (True, False):  # its facts would be another file of the user's
+        write(tmp_path / "z.json", b"mine")
+        with pytest.raises(UsageError, match=r"z\.json' is in the way"):
+            write_subset(path, ["film"], tmp_path / "z.txt", 0, overwrite=overwrite)
+        assert (tmp_path / "z.json").read_bytes() == b"mine"
+
+
+def test_a_subset_replaces_its_earlier_version_but_no_trained_set(tmp_path):
+    path, out = write(tmp_path / "x.txt", b"film 1\nbad 3\n"), tmp_path / "y.txt"
+    facts = {"file": "x.txt", "fingerprint": fingerprint(path), "corpus": {"name": "films"}}
+    sets.facts_file(path).write_text(json.dumps(facts))
+    for words in (["film"], ["bad"]):
+        write_subset(path, words, out, 0)
+        assert list(read_vectors(out).words) == words
+    with pytest.raises(UsageError, match=r"x\.txt' exists already"):
+        write_subset(out, ["bad"], path, 0)
 
 
 def test_where_a_subset_cannot_be_written(tmp_path):

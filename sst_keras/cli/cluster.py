@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sst_keras.cli.options import FiniteRange
 from sst_keras.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _OPTIONS = {
         "help": "With ray: cores of each job.  [default: 1]",
     },
     "gpus": {
-        "type": click.FloatRange(0, min_open=True),
+        "type": FiniteRange(0, min_open=True),
         "metavar": "N",
         "help": "With ray: GPUs of each job; 0.5 lets two jobs share one.  [default: none]",
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,19 @@ def reading(*names: str) -> Callable:
     return add
 
 
+class FiniteRange(click.FloatRange):
+    """A range of numbers. Click's own has `nan` in it, and if it has no end, also `inf`."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns the number that a text states."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
 def settings_of(config: type) -> Callable:
     """Returns a decorator that adds an option for each setting of a dataclass of settings."""
 
@@ -89,7 +103,7 @@ def settings_of(config: type) -> Callable:
             choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
             kinds = {
                 "int": click.IntRange(low, high),
-                "float": click.FloatRange(low, high),
+                "float": FiniteRange(low, high),
                 "str": click.Choice(choices) if choices else str,
             }
             kind = item.type if isinstance(item.type, str) else item.type.__name__

@@ -1,12 +1,14 @@
 """`sst-keras serve`: exported models behind HTTP."""
 
 import gc
+import ipaddress
 import logging
 import socket
 from typing import Any
 
 import click
 
+from sst_keras.cli.options import FiniteRange
 from sst_keras.errors import UsageError
 from sst_keras.runs import SMALL
 
@@ -31,7 +33,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     help="The most texts that wait; more are answered with 429.",
 )  # fmt: skip
 @click.option(
-    "--seconds", type=click.FloatRange(0.001), default=30.0, show_default=True,
+    "--seconds", type=FiniteRange(0.001), default=30.0, show_default=True,
     help="How long a request may take, and a file ten times as long; else: 504.",
 )  # fmt: skip
 @click.option(
@@ -74,19 +76,23 @@ def serve(
         ) from None
     from sst_keras.serving.registry import find_models
 
+    # With another protocol number, asyncio would not turn off Nagle's algorithm: 40 ms for each
+    # answer.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    kind = family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    address = _address(host, port, *kind)
     found = find_models(models or (SMALL,))
     limits = Limits(batch=batch, queue=queue, seconds=seconds)
     # Without this, a page of another site could take the name of this machine.
-    hosts = {host, *_LOOPBACK} if host in _LOOPBACK or names else ()
+    is_loopback = ipaddress.ip_address(address).is_loopback
+    hosts = {host, address, *_LOOPBACK} if is_loopback or names else ()
     app = create_app(found, limits, hosts, names)
     app.state.server.load()  # before the port is taken: a damaged model is an error of the command
-    # Bound here, so that a port that is taken is one line, and the one that is free is known. With
-    # another protocol number, asyncio would not turn off Nagle's algorithm: 40 ms for each answer.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+    # Bound here, so that a port that is taken is one line, and the one that is free is known.
+    with socket.socket(*kind) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((host, port))
+            listening.bind((address, port))
         except OSError as error:
             message = f"cannot listen on {host}:{port}: {error.strerror or error}."
             raise UsageError(message, setting="port") from None
@@ -112,3 +118,12 @@ def serve(
         gc.collect()
         gc.freeze()
         server.run(sockets=[listening])
+
+
+def _address(host: str, *about: int) -> str:
+    """Returns the IP address of a host, which may be spelled in many ways, as `LOCALHOST`."""
+    try:
+        return socket.getaddrinfo(host, *about)[0][4][0]
+    except (OSError, UnicodeError) as error:
+        message = f"expected an address or name of this machine. Received: {host!r} ({error})."
+        raise UsageError(message, setting="host") from None

@@ -68,12 +68,14 @@ def fetch(name: str) -> None:
     metavar="FILE",
     help="File to write.  [default: vectors/NAME.DATASET.txt.gz in the user's cache]",
 )
+@click.option("--overwrite", is_flag=True, help="Replace another file at --out.")
 def subset(
     name: str,
     most_frequent: int,
     decimals: int | None,
     key_pattern: str,
     out: str | None,
+    overwrite: bool,
     **source: str | None,
 ) -> None:
     """Write the vectors that a data set needs, by default SST-5, to a file of their own.
@@ -99,7 +101,9 @@ def subset(
     }
     default = cache_dir() / "vectors" / f"{set_name(path)}.{Path(corpus.name).stem}.txt.gz"
     file = Path(out or default)
-    written = write_subset(path, tokens, file, most_frequent, key_pattern, decimals)
+    # The default is a place of this command's own.
+    overwrite = overwrite or not out
+    written = write_subset(path, tokens, file, most_frequent, key_pattern, decimals, overwrite)
     size = file.stat().st_size / 1e6
     say(f"{file}: {len(written.words):,} words of {written.dim} numbers, {size:,.1f} MB")
 

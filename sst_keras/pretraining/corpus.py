@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 _SENTENCES = 1 << 16  # handled at a time
 _TEXTS = 1 << 12  # handled at a time
+_TOKENS = 1 << 22  # handled at a time
 _LONGEST = 100_000  # characters of a sentence
 _END = re.compile(
     r"([.!?]"
@@ -95,25 +96,40 @@ class TextCorpus:
         """
         about = files.read_json(folder / "corpus.json")
         try:
-            text = (folder / "words.txt").read_bytes().decode("utf-8")
+            content = (folder / "words.txt").read_bytes()
             corpus = cls(
                 name,
                 about["fingerprint"],
-                tuple(text.removesuffix("\n").split("\n")),
-                np.load(folder / "counts.npy"),
-                np.load(folder / "ids.npy", mmap_mode="r"),
-                np.load(folder / "starts.npy", mmap_mode="r"),
+                tuple(content.decode("utf-8").removesuffix("\n").split("\n")),
+                files.read_array(folder / "counts.npy"),
+                files.read_array(folder / "ids.npy", memory_map=True),
+                files.read_array(folder / "starts.npy", memory_map=True),
                 about["settings"]["lowercase"],
                 about["repeated"],
                 (*notes, *about["notes"]),
             )
             sizes = (len(corpus), len(corpus.ids), len(corpus.words), len(corpus.counts))
             expected = (about["sentences"], about["tokens"], about["types"], about["types"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            is_whole = corpus._is_whole(content)
+        except Exception as error:  # Damaged files may have arrays of any shape.
             raise InputError(f"{folder}: expected a prepared corpus. {error}") from None
         if sizes != expected:
             raise InputError(f"{folder}: expected {expected} entries. Received {sizes}.")
+        if not is_whole:
+            raise InputError(f"{folder}: the prepared corpus has changed since it was written.")
         return corpus
+
+    def _is_whole(self, words: bytes) -> bool:
+        """Whether the arrays and the content of `words.txt` are what was prepared."""
+        kinds = [array.dtype.str for array in (self.counts, self.ids, self.starts)]
+        if kinds != ["<i8", "<i4", "<i8"] or self.starts[0] != 0:
+            return False
+        if self.fingerprint != _fingerprint(words, self.ids, self.starts):
+            return False
+        blocks = range(0, len(self.ids), _TOKENS)
+        parts = (self.ids[start : start + _TOKENS] for start in blocks)
+        counts = sum(np.bincount(part, minlength=len(self.words)) for part in parts)
+        return np.array_equal(self.counts, counts)
 
 
 def prepare_corpus(
@@ -206,7 +222,6 @@ def _prepare(
     text = b"".join(word + b"\n" for word in words)
     (folder / "words.txt").write_bytes(text)
     np.save(folder / "counts.npy", counts)
-    digests = hashlib.sha256(), hashlib.sha256()
     sentences, tokens = size - dropped, int(counts.sum())
     all_words, all_keys = Words(words), folder / "keys.raw"
     with (
@@ -226,20 +241,18 @@ def _prepare(
             ids = numbers[ids]
             starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
             keys_file.write(Texts(all_words, ids, starts).keys().tobytes())
-            written = (ids_file, ids), (starts_file, starts[1:] + done)
-            for digest, (file, values) in zip(digests, written, strict=True):
-                digest.update(values.tobytes())
-                file.write(values.tobytes())
+            ids_file.write(ids.tobytes())
+            starts_file.write((starts[1:] + done).tobytes())
             done += len(ids)
     repeated = _count_repeated(all_keys)
     for path in (raw_ids, raw_lengths, all_keys):
         path.unlink()
-    parts = [hashlib.sha256(text), *digests]
-    fingerprint = hashlib.sha256("".join(part.hexdigest() for part in parts).encode())
+    places = folder / "ids.npy", folder / "starts.npy"
+    arrays = [files.read_array(path, memory_map=True) for path in places]
     about = {
         "format": _FORMAT,
         "name": source.name,
-        "fingerprint": fingerprint.hexdigest(),
+        "fingerprint": _fingerprint(text, *arrays),
         "sentences": sentences,
         "tokens": tokens,
         "types": len(words),
@@ -305,6 +318,12 @@ def _count_repeated(path: Path) -> int:
         stop = min(start + _SENTENCES, len(keys) - 1)
         repeated += int(np.count_nonzero(keys[start:stop] == keys[start + 1 : stop + 1]))
     return repeated
+
+
+def _fingerprint(words: bytes, ids: np.ndarray, starts: np.ndarray) -> str:
+    """Returns a sha256 of the sentences; `words` is the content of `words.txt`."""
+    digests = (hashlib.sha256(part).hexdigest() for part in (words, ids, starts[1:]))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _write_header(file: BinaryIO, dtype: str, size: int) -> None:

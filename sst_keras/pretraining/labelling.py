@@ -16,7 +16,7 @@ import numpy as np
 from sst_keras import files
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Split
-from sst_keras.errors import UsageError
+from sst_keras.errors import InputError, UsageError
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.pretraining.text_labels import TextLabels
 from sst_keras.pseudo_labels import FORMAT, PseudoLabels
@@ -257,10 +257,11 @@ def _probabilities(
 def _saved(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """Returns the probabilities in a teacher's file; None if it is missing or damaged."""
     try:
-        found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        found = files.read_array(file)
+    except InputError:
         return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
+    is_whole = found.shape == shape and found.dtype == np.float32 and np.isfinite(found).all()
+    return found if is_whole else None
 
 
 def _remove(paths: Sequence[Path]) -> None:

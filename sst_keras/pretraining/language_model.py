@@ -427,7 +427,7 @@ def _pretrain(
     if run.is_finished:
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
         log.info(f"{run.path}: finished already.")
-        return files.read_json(run.metrics_file)
+        return run.metrics()
     warn_of_slow_bfloat16(config.matmul_dtype)
     keras.utils.set_random_seed(config.seed)
     vectors = sets.load_vectors(path, corpus.words)

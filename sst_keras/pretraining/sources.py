@@ -14,7 +14,8 @@ from typing import Any
 from sst_keras import files, locations
 from sst_keras.config import suggest
 from sst_keras.datasets.sst5.source import tfds_dir
-from sst_keras.errors import InputError, UsageError
+from sst_keras.errors import InputError, UsageError, in_one_line
+from sst_keras.runtime import tf
 from sst_keras.settings import DataConfig
 from sst_keras.tables import patterns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
@@ -27,6 +28,11 @@ log = logging.getLogger(__name__)
 _BLOCK = 1 << 22  # characters of a block of lines, about
 _SHOWN = 3  # files that a note names
 _RECORDS = 512  # of TensorFlow Datasets, read at a time
+# What TensorFlow raises of damaged files, unlike of a full memory.
+_READING = (
+    tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+)  # fmt: skip
 _SETTINGS = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
@@ -199,19 +205,22 @@ class Dataset:
 
         done = 0
         for split in self.builder.info.splits:
-            examples = self.builder.as_dataset(
-                split=split,
-                decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns, True)),
-                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-            )
-            for batch in examples.batch(_RECORDS).prefetch(2).as_numpy_iterator():
-                found = {name: batch[name].tolist() for name in columns}
-                done += len(found[self.column])
-                try:
+            try:
+                examples = self.builder.as_dataset(
+                    split=split,
+                    decoders=tfds.decode.PartialDecoding(dict.fromkeys(columns, True)),
+                    read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+                )
+                for batch in examples.batch(_RECORDS).prefetch(2).as_numpy_iterator():
+                    found = {name: batch[name].tolist() for name in columns}
+                    done += len(found[self.column])
                     found[self.column] = [text.decode("utf-8") for text in found[self.column]]
-                except UnicodeDecodeError as error:
-                    raise InputError(f"{self.name}, {split}: expected UTF-8. {error}") from None
-                yield found, done
+                    yield found, done
+            except UnicodeDecodeError as error:
+                raise InputError(f"{self.name}, {split}: expected UTF-8. {error}") from None
+            except _READING as error:
+                name, folder = f"{self.name}, {split}", str(self.builder.data_dir)
+                raise InputError(_damaged(name, error, folder)) from None
 
 
 def find_source(
@@ -274,6 +283,7 @@ def _may_be_dataset(name: str) -> bool:
 
 def _find_dataset(name: str, data: DataConfig, data_dir: str | Path | None) -> Dataset:
     import tensorflow_datasets as tfds
+    from google.protobuf.json_format import ParseError
 
     column = data.text_column
 
@@ -301,11 +311,15 @@ def _find_dataset(name: str, data: DataConfig, data_dir: str | Path | None) -> D
             builders = [_builder(name, root) for root in roots if (root / short).is_dir()]
             builder = next((each for each in builders if _is_prepared(each)), None)
             builder = builder or _download(_builder(name, tfds_dir()), name, roots)
+        # What parsers of JSON raise may be a ValueError, too, so these come first.
+        except (ParseError, json.JSONDecodeError, KeyError) as error:
+            folders = ", ".join(str(root / short) for root in roots if (root / short).is_dir())
+            raise InputError(_damaged(name, error, folders)) from None
         except (tfds.core.DatasetNotFoundError, AssertionError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            about = " ".join(str(error).split())[:300]
-            raise UsageError(f"{name}: TensorFlow Datasets: {about}", setting="corpus") from None
+            message = f"{name}: TensorFlow Datasets: {in_one_line(error)}"
+            raise UsageError(message, setting="corpus") from None
     features = builder.info.features
     texts = [key for key in sorted(features) if isinstance(features[key], tfds.features.Text)]
     if column not in texts:
@@ -315,6 +329,13 @@ def _find_dataset(name: str, data: DataConfig, data_dir: str | Path | None) -> D
             setting="data.text_column",
         )
     return Dataset(short, builder, column, data.label_column)
+
+
+def _damaged(name: str, error: Exception, folders: str) -> str:
+    return (
+        f"{name}: the prepared data set is damaged ({in_one_line(error)}). Copy the original into "
+        f"{folders}, or delete that, so that it is prepared again."
+    )
 
 
 def _builder(name: str, folder: Path) -> Any:
@@ -342,6 +363,6 @@ def _download(builder: Any, name: str, roots: Sequence[Path]) -> Any:
     try:
         builder.download_and_prepare()
     except Exception as error:  # A builder may raise anything.
-        about = " ".join(str(error).split())[:300]
-        raise InputError(f"{name}: TensorFlow Datasets could not prepare it: {about}") from error
+        message = f"{name}: TensorFlow Datasets could not prepare it: {in_one_line(error)}"
+        raise InputError(message) from error
     return builder

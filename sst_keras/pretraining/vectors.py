@@ -226,9 +226,10 @@ def _require_folder(folder: Path) -> None:
 def _found(path: Path, made_from: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
     """Returns the facts of a file that need not be trained again.
 
-    Another file at `path`, or other facts where its facts would be, raise a `UsageError` unless
-    they are to be replaced.
+    Another file at `path` raises a `UsageError` unless it is to be replaced; something else where
+    its facts would be always does.
     """
+    sets.require_facts_file(path)
     facts = sets.training_facts(path)
     if facts and path.is_file() and facts.get("format") == _FORMAT:
         changed = [
@@ -250,12 +251,9 @@ def _found(path: Path, made_from: dict[str, Any], overwrite: bool) -> dict[str, 
         problem = f"It has {'; '.join(changed)}." if changed else "It has changed since."
     else:
         problem = "It was not trained by this command."
-    there = next((each for each in (path, sets.facts_file(path)) if each.exists()), None)
-    if there == sets.facts_file(path) and facts:
-        there = None  # a training that was killed as it wrote
-    if there and not overwrite:
+    if path.exists() and not overwrite:
         raise UsageError(
-            f"{there} exists already. {problem} Choose another name, or overwrite it.",
+            f"{path} exists already. {problem} Choose another name, or overwrite it.",
             setting="out",
         )
     return None

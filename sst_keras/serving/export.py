@@ -1,8 +1,6 @@
 """A run → a SavedModel that takes raw text, for TensorFlow Serving or TensorFlow itself."""
 
 import os
-import secrets
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +15,9 @@ from sst_keras.serving.model_card import model_card
 from sst_keras.serving.prediction import CHECKSUMS
 
 FORMAT = 1  # of an export. It goes up when an earlier reader would misread it.
-# What TensorFlow and `export` write into the folder.
-_MADE = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 CARD = "assets.extra/model_card.md"  # where TensorFlow lets others put files into a SavedModel
+# What TensorFlow and `export` write into the folder.
+_MADE = {"saved_model.pb", "fingerprint.pb", "variables", "assets", CARD, CHECKSUMS}
 
 
 def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = False) -> Path:
@@ -41,8 +39,8 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
         UsageError: If `out` exists already, or what is to be replaced has other files or is a link.
         InputError: If the other process fails.
     """
-    folder = run.saved_model_dir if out is None else Path(out)
-    folder = folder if folder.name else Path(os.path.abspath(folder))  # of `.`
+    folder = run.saved_model_dir if out is None else Path(os.path.abspath(out))
+    files.bring_back(folder)
     is_saved_model = (folder / "saved_model.pb").is_file()
     if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         if not (overwrite and is_saved_model):
@@ -51,7 +49,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 + (", or use overwrite to replace this one." if is_saved_model else "."),
                 setting="out",
             )
-    _check_replaceable(folder)
+    files.check_replaceable(folder, _MADE)
     if not uses_tensorflow():
         _export_elsewhere(run, out and folder, overwrite)
         return folder
@@ -67,19 +65,13 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     # As variables, they are attributes of the loaded SavedModel.
     module.class_names = tf.Variable(tf.constant(classifier.class_names), trainable=False)
     module.format = tf.Variable(FORMAT, trainable=False)
-    files.remove_abandoned(folder.parent, f".{folder.name}.*")
     # Written beside it and renamed: a server that looks for new versions never finds a part.
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    try:
-        with files.named_errors(folder):
-            tf.saved_model.save(module, partial, signatures=classifier.signatures())
-            files.write_text(partial / CARD, card)
-            parts = (path for path in partial.rglob("*") if path.is_file())
-            names = sorted(path.relative_to(partial).as_posix() for path in parts)
-            files.write_checksums(partial / CHECKSUMS, partial, names)
-            files.replace_folder(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with files.replacing_folder(folder) as partial:
+        tf.saved_model.save(module, partial, signatures=classifier.signatures())
+        files.write_text(partial / CARD, card)
+        parts = (path for path in partial.rglob("*") if path.is_file())
+        names = sorted(path.relative_to(partial).as_posix() for path in parts)
+        files.write_checksums(partial / CHECKSUMS, partial, names)
     return folder
 
 
@@ -92,11 +84,3 @@ def _export_elsewhere(run: RunDirectory, out: Path | None, overwrite: bool) -> N
     if done.returncode:
         reason = next(reversed(done.stderr.splitlines()), f"exit code {done.returncode}")
         raise InputError(f"{run.path} was not exported: {reason.removeprefix('Error: ')}")
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Raises a `UsageError` unless a folder is as an export makes it, or not there."""
-    found = sorted(path for path in folder.glob("*") if path.name not in _MADE)
-    if folder.is_symlink() or found:
-        what = f"{found[0]} is not of an export" if found else f"{folder} is a link"
-        raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")

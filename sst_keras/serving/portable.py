@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +64,8 @@ def export_portable(
         InputError: If the model cannot be converted.
     """
     kind = FORMS[form]
-    folder = run.path / form if out is None else Path(out)
+    folder = run.path / form if out is None else Path(os.path.abspath(out))
+    files.bring_back(folder)
     if folder.exists() and (folder.is_file() or any(folder.iterdir())):
         is_own = _is_export(folder)
         if not is_own or (out is not None and not overwrite):
@@ -86,15 +88,13 @@ def export_portable(
         "outputs": {"probabilities": "float32[batch, classes]"}
         | ({"attention": "float32[batch, time]"} if has_attention else {}),
     }
-    with files.whole_folder(folder) as partial:
+    with files.replacing_folder(folder) as partial:
         _write(model, form, partial / kind.file)
         shutil.copy(run.vocabulary_file, partial / "vocabulary.txt")
         files.write_json(partial / ABOUT, about)
         found = checklist.summary(classifier.predictor())
         card = model_card(run, classifier.class_names, has_attention, found)
         files.write_text(partial / "model_card.md", card)
-        if folder.exists():
-            shutil.rmtree(folder)
     return folder
 
 

@@ -233,7 +233,12 @@ def _bytes(value: Any) -> bytes:
         value, encoding = value.arguments
         if not isinstance(encoding, str) or encoding != "latin1":
             raise ValueError("it has bytes in an unusual encoding")
-    elif isinstance(value, _Call) and value.function in _EMPTY_BYTES and value.arguments == ():
+    elif (
+        isinstance(value, _Call)
+        and isinstance(value.function, _Name)  # something else could take forever to hash
+        and value.function in _EMPTY_BYTES
+        and value.arguments == ()
+    ):
         return b""
     return value.encode("latin1") if isinstance(value, str) else bytes(memoryview(value))
 

@@ -1,12 +1,11 @@
 """Named sets of word vectors: find, choose, fetch, load, cut to a data set, describe."""
 
+import filecmp
 import glob
 import hashlib
 import logging
 import os
 import time
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ import numpy as np
 
 from sst_keras import files, locations
 from sst_keras.config import suggest
-from sst_keras.errors import InputError, UsageError
+from sst_keras.errors import InputError, UsageError, in_one_line
 from sst_keras.vectors import archives
 from sst_keras.vectors.files import (
     WordVectors,
@@ -114,6 +113,14 @@ def training_facts(path: str | Path) -> dict[str, Any] | None:
         return None
     is_of_file = facts.get("file") == Path(path).name and isinstance(facts.get("corpus"), dict)
     return facts if is_of_file else None
+
+
+def require_facts_file(path: str | Path) -> None:
+    """Raises a `UsageError` if something else is where the facts of a file would be written."""
+    there = facts_file(path)
+    if there.exists() and not training_facts(path):
+        message = f"{str(there)!r} is in the way. Choose another name, or move it away."
+        raise UsageError(message, setting="out")
 
 
 def lasting_name(path: Path, data_dir: str | Path | None = None) -> str:
@@ -216,10 +223,12 @@ def fetch_vectors(name: str) -> Path:
         )
     try:
         names = gensim.downloader.info(name_only=True)["models"]
-        if name in names:
-            return Path(gensim.downloader.load(name, return_path=True))
-    except OSError as error:
-        raise InputError(f"{name}: the download broke off ({error}). Fetch it again.") from None
+        path = gensim.downloader.load(name, return_path=True) if name in names else None
+    except Exception as error:  # of the network, of what came instead of the list, or a bare one
+        message = f"{name}: the download broke off ({in_one_line(error)}). Fetch it again."
+        raise InputError(message) from None
+    if path:
+        return Path(path)
     raise UsageError(
         f"there are no vectors {name!r}{suggest(name, names)}. Expected one of {', '.join(names)}."
     )
@@ -240,13 +249,13 @@ def load_vectors(
     digest.update("\n".join(sorted(wanted)).encode("utf-8"))
     cached = locations.cache_dir() / "vectors-cache" / f"{digest.hexdigest()}.npz"
     try:
-        with np.load(cached, allow_pickle=False) as arrays:
-            words = tuple(arrays["words"].tobytes().decode("utf-8").split("\n"))
-            counts = arrays["counts"].tolist()
-            vectors = WordVectors(words, arrays["vectors"], set_name(Path(path)), *counts)
+        arrays = files.read_arrays(cached)
+        words = tuple(arrays["words"].tobytes().decode("utf-8").split("\n"))
+        counts = arrays["counts"].tolist()
+        vectors = WordVectors(words, arrays["vectors"], set_name(Path(path)), *counts)
         if len(vectors.words) == len(vectors.vectors):
             return vectors
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (InputError, ValueError, KeyError, TypeError):
         pass  # missing or damaged: written again
     if (size := archives.size(Path(path))) > _LARGE:
         log.info(f"Vectors: reading {Path(path).name}, {size / 1e6:,.0f} MB ...")
@@ -297,6 +306,7 @@ def write_subset(
     most_frequent: int,
     key_pattern: str = PLAIN,
     decimals: int | None = None,
+    overwrite: bool = False,
 ) -> WordVectors:
     """Writes the vectors of a file that some texts need, and returns what was written.
 
@@ -306,11 +316,12 @@ def write_subset(
     The same input always gives the same bytes.
 
     The subset of a set that was trained here has a file of facts beside it, too. There,
-    `subset_of` is the fingerprint of the complete file.
+    `subset_of` is the fingerprint of the complete file. Such a subset at `out` is replaced; another
+    file only with `overwrite`, unless it is the same already.
 
     Raises:
-        UsageError: If `out` does not end in .txt, .vec, .txt.gz or .vec.gz, or is `path`, or
-            something else is where its facts would be.
+        UsageError: If `out` does not end in .txt, .vec, .txt.gz or .vec.gz, or is `path`, or is
+            another file, or something else is where its facts would be.
         InputError: If the file cannot be read, or has a word that text cannot hold.
     """
     path, out = Path(path), Path(out)
@@ -322,15 +333,17 @@ def write_subset(
     if decimals is not None:
         vectors = replace(vectors, vectors=vectors.vectors.round(decimals))
     facts, there = training_facts(path), facts_file(out)
-    if there.exists() and not training_facts(out):
-        message = f"{str(there)!r} is in the way. Choose another name"
-        raise UsageError(message, setting="out")
+    require_facts_file(out)
+    is_free = overwrite or not out.exists() or len(fingerprints(out)) > 1
     with files.whole_file(out) as partial:
         write_vectors(partial, vectors.words, vectors.vectors)
         written = read_vectors(partial)
         if written.words != vectors.words or not np.array_equal(written.vectors, vectors.vectors):
             lost = sorted(set(vectors.words) - set(written.words))[:3]
             raise InputError(f"{path}: expected words that text can hold. Received: {lost}.")
+        if not is_free and not filecmp.cmp(partial, out, shallow=False):
+            message = f"{str(out)!r} exists already. Choose another file, or overwrite it."
+            raise UsageError(message, setting="out")
         if facts:
             about = {"file": out.name, "words": len(vectors.words)}
             about |= {"subset_of": fingerprints(path)[-1], "decimals": decimals}
