@@ -75,8 +75,8 @@ ALLOWED = {
         "optimizers", "pretrained", "pseudo_labels", "replication", "runs", "texts", "vocabulary",
     },
     "serving": {
-        "checklist", "classifier", "models", "recurrent", "runs", "tables", "texts", "tokenizer",
-        "treebank", "vocabulary",
+        "checklist", "classifier", "history", "models", "recurrent", "runs", "tables", "texts",
+        "tokenizer", "treebank", "vocabulary",
     },
     "experiments": {
         "config", "corpora", "datasets", "history", "lexicon", "plotting", "pretrained",
