@@ -117,7 +117,7 @@ def test_the_last_epoch_has_vectors_in_8_bits_too(tree_folder, tmp_path, monkeyp
     monkeypatch.setattr(training, "score", noted)
     settings = ["data.min_count=1", "embedding.quantized=true", "training.epochs=6"]
     settings += [f"data.dataset='{tree_folder}'", "training.learning_rate=0.3"]
-    result = run_pipeline(tmp_path, *settings)
+    result = run_pipeline(tmp_path / "run", *settings)
     assert result.best_epoch < 6
     assert scored[-1] == ("test", np.int8)
 
