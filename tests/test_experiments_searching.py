@@ -13,6 +13,7 @@ from sst_keras.config import load_pipeline
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments import searching
+from sst_keras.experiments.running import data_sets
 from sst_keras.experiments.searching import TRIALS, Search, Trial
 from sst_keras.experiments.sweep import Range, load_sweep
 
@@ -230,15 +231,14 @@ def test_the_trials_of_another_search(sweep, tmp_path, formula, monkeypatch):
 
 
 def test_a_search_whose_data_have_changed(tmp_path, formula, monkeypatch):
-    from sst_keras.cli.search import _fingerprint
-
     monkeypatch.chdir(tmp_path)
     rows = [f"film {n},{label}" for n in range(20) for label in ("bad", "good")]
     Path("reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
     base = 'data.dataset = "reviews.csv"\nembedding.vectors = ["none"]\ndata.examples = "sentences"'
     Path("s.toml").write_text(f"[base]\n{base}\n[search]\nmodel.units = [4, 8]\n")
     loaded = load_sweep("s.toml")
-    data = _fingerprint([(loaded.experiments[0], 1)], None)
+    ((_, corpus),) = data_sets([(loaded.experiments[0], 1)])
+    data = corpus.fingerprint()
     made = search(loaded, tmp_path / "results/s", Here(), 1, data=data)
     assert [trial.number for trial in made] == [0]
     Path("reviews.csv").write_text("\n".join(["text,label", *rows, "new,good"]) + "\n")

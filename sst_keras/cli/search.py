@@ -84,7 +84,7 @@ def search(
     from sst_keras import files, locations
     from sst_keras.engines import local
     from sst_keras.experiments.records import read_records
-    from sst_keras.experiments.running import check_sources, pending_jobs, run_sweep
+    from sst_keras.experiments.running import check_sources, data_sets, pending_jobs, run_sweep
     from sst_keras.experiments.searching import Search
     from sst_keras.experiments.sweep import load_sweep
 
@@ -117,7 +117,8 @@ def search(
             return _settled(experiment, every, settled)
 
         batch = jobs or (None if _has_trials(folder) else min(place.slots, 8))
-        plan = Search(loaded, folder, seed, batch, _fingerprint(every, data_dir))
+        prints = (corpus.fingerprint() for _, corpus in data_sets(every, data_dir))
+        plan = Search(loaded, folder, seed, batch, " ".join(prints))
         batch = plan.drawn_together()
         if engine == "local":
             place = local.Machine(jobs or min(batch, local.cores()))
@@ -148,18 +149,6 @@ def search(
             f"{len(scored) - len(good)} of the {len(scored)} runs of the best settings failed. "
             f"Their records state why; --retry runs them again."
         )
-
-
-def _fingerprint(every: Sequence[Job], data_dir: str | None) -> str:
-    """Returns what tells the data sets of a search from others."""
-    from sst_keras.corpora import load_corpus
-
-    # Phrases take long to read, and are of the same sentences.
-    sets = {
-        item.pipeline.data.dataset: replace(item.pipeline.data, examples="sentences")
-        for item, _ in every
-    }
-    return " ".join(load_corpus(data, data_dir).fingerprint() for data in sets.values())
 
 
 def _has_trials(folder: Path) -> bool:

@@ -35,6 +35,7 @@ from sst_keras.registration import check_backend
 from sst_keras.settings import DataConfig, Pipeline, is_read
 
 if TYPE_CHECKING:
+    from sst_keras.corpora import Corpus
     from sst_keras.engines.ray import Cluster
 
 Job = tuple[Experiment, int]  # and a seed
@@ -108,6 +109,26 @@ def _check_backend(records: Mapping[RunKey, RunRecord]) -> None:
             )
 
 
+def data_sets(
+    jobs: Iterable[Job], data_dir: str | Path | None = None
+) -> "Iterator[tuple[DataConfig, Corpus]]":
+    """Yields how a data set of jobs is read, and the data set, in the order of the jobs.
+
+    Phrases are left out. They take long to read, and are of the same sentences.
+
+    Raises:
+        InputError: If a data set cannot be read.
+    """
+    from sst_keras.corpora import load_corpus
+
+    ways = [
+        DataConfig(**{name: getattr(experiment.pipeline.data, name) for name in _READING})
+        for experiment, _ in jobs
+    ]
+    for data in dict.fromkeys(ways):
+        yield data, load_corpus(data, data_dir)
+
+
 def check_data(
     jobs: Iterable[Job], records: Mapping[RunKey, RunRecord], data_dir: str | Path | None = None
 ) -> None:
@@ -122,15 +143,7 @@ def check_data(
     }
     if not known:
         return
-    from sst_keras.corpora import load_corpus
-
-    # Phrases take long to read, and are of the same sentences.
-    sets = {
-        DataConfig(**{name: getattr(experiment.pipeline.data, name) for name in _READING})
-        for experiment, _ in jobs
-    }
-    for data in sets:
-        corpus = load_corpus(data, data_dir)
+    for data, corpus in data_sets(jobs, data_dir):
         if data.dataset == "auto":
             data = dataclasses.replace(data, dataset=corpus.name)
         record = known.get(_reading(recorded_settings(Pipeline(data=data))))
