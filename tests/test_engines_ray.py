@@ -65,6 +65,7 @@ def what_it_finds(name):
         Path(name).read_text(),
         os.environ["SST_KERAS_DATA"],
         os.environ["TF_NUM_INTRAOP_THREADS"],
+        os.environ["MALLOC_ARENA_MAX"],
         os.environ["KERAS_BACKEND"],
     )
 
@@ -99,7 +100,7 @@ def test_each_job_with_its_result(cluster, tmp_path, monkeypatch):
         assert results["fine"] == "fine" and str(results["raise"]) == "ValueError: no"
         assert isinstance(results["die"], JobError) and "died" in str(results["die"])
         assert list(found.run(["x.txt"], what_it_finds)) == [
-            ("x.txt", ("shipped", "data", "1", "jax"))
+            ("x.txt", ("shipped", "data", "1", "2", "jax"))
         ]
         for at_start, reason in ((False, "ValueError: no row"), (True, "ValueError: no start")):
             with pytest.raises(InputError, match=f"the cluster stopped: {reason}$"):
