@@ -36,6 +36,7 @@ _HEX = "[0-9a-f]" * 8  # the pattern of `secrets.token_hex(4)`
 _ABANDONED = 86_400.0  # seconds
 _CHECKSUMS_FORMAT = 1
 _SEAL = "sha256"  # of the rest of a JSON object
+_COPY = f"Copy the original here. If you changed it yourself, delete {_SEAL} in it."
 
 
 @contextmanager
@@ -433,24 +434,61 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
 
 def write_sealed_json(path: str | Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON object with a checksum of its content, for `read_sealed_json`."""
-    plain = json.loads(to_json(value))
-    write_json(path, plain | {_SEAL: _seal(plain)})
+    write_json(path, _sealed(json.loads(to_json(value))))
 
 
-def read_sealed_json(path: str | Path) -> dict[str, Any]:
+def read_sealed_json(path: str | Path, advice: str = _COPY) -> dict[str, Any]:
     """Reads a JSON object, without its checksum. Without one, as of an earlier version, it is read.
 
     Raises:
         InputError: If the file is missing, holds no object, or has changed since it was written.
+            The message about a change ends with `advice`.
     """
-    found = read_json(path)
-    seal = found.pop(_SEAL, None)
-    if seal is not None and seal != _seal(found):
-        raise InputError(
-            f"{path}: it has changed since it was written: its content is not that of its own "
-            f"checksum. Copy the original here. If you changed it yourself, delete {_SEAL} in it."
-        )
+    return _unsealed(read_json(path), str(path), advice)
+
+
+def sealed_line(value: Mapping[str, Any]) -> str:
+    """Returns a JSON object as a line with a checksum of its content, for `read_sealed_lines`."""
+    return f"{json.dumps(_sealed(value))}\n"
+
+
+def read_sealed_lines(path: str | Path, advice: str) -> list[dict[str, Any]]:
+    """Reads JSON objects, a line each, without their checksums. Earlier versions wrote none.
+
+    A file that is missing has no lines. Half of a last line, as a killed process leaves it, is
+    passed over.
+
+    Raises:
+        InputError: If a line is no object, or has changed since it was written. The message ends
+            with `advice`.
+    """
+    path = Path(path)
+    *lines, _ = path.read_text("utf-8", "replace").split("\n") if path.is_file() else [""]
+    found = []
+    for number, line in enumerate(lines, 1):
+        place = f"{path}, line {number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise InputError(f"{place}: expected a JSON object. Received: {line[:60]!r}. {advice}")
+        found.append(_unsealed(value, place, advice))
     return found
+
+
+def _sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {**value, _SEAL: _seal(value)}
+
+
+def _unsealed(value: Mapping[str, Any], place: str, advice: str) -> dict[str, Any]:
+    content = {name: each for name, each in value.items() if name != _SEAL}
+    if value.get(_SEAL) not in (None, _seal(content)):
+        raise InputError(
+            f"{place}: it has changed since it was written: its content is not that of its own "
+            f"checksum. {advice}"
+        )
+    return content
 
 
 def _seal(value: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,8 @@ import sst_keras
 from sst_keras import files
 from sst_keras.cli import main
 from sst_keras.cli.predict import model_and_texts
+from sst_keras.errors import InputError, UsageError
+from sst_keras.serving.prediction import Prediction
 from sst_keras.serving.scoring import score_table
 from sst_keras.settings import DataConfig
 from sst_keras.tables.reading import open_table
@@ -239,7 +241,7 @@ def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
     (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
     out = tmp_path / "out.csv"
     (tmp_path / "out.csv.part").write_text("text\n", "utf-8")
-    state = {"format": 1, "model": "x", "rows": 1, "bytes": 5}
+    state = {"format": 2, "model": "x", "rows": 1, "bytes": 5, "content": ""}
     (tmp_path / "out.csv.part.json").write_text(json.dumps(state), "utf-8")
     arguments = ("--file", str(tmp_path / "in.csv"), "--out", str(out), "--resume")
     result = predict(*arguments)
@@ -250,6 +252,81 @@ def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
     for again in (predict(*arguments), predict("--out", str(out), text="Good.\n")):
         assert again.exit_code == 2 and "standard input" in again.stderr
     assert (tmp_path / "out.csv.part").read_text("utf-8") == "text\n"
+
+
+class Letters:
+    """Says that a text is good if it has an even number of letters."""
+
+    class_names = ("bad", "good")
+
+    def predict(self, texts, explain):
+        labels = [int(len(text) % 2 == 0) for text in texts]
+        return [
+            Prediction(text, label, self.class_names[label], {"bad": 1.0 - label, "good": label})
+            for text, label in zip(texts, labels, strict=True)
+        ]
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A command that was stopped after 16 of 30 rows, with its output and how it goes on."""
+    (tmp_path / "in.csv").write_text(as_csv(("text",), [(f"film {n}",) for n in range(30)]))
+
+    def score(out, stop=False, resume=False):
+        table = open_table(tmp_path / "in.csv", DataConfig(), with_label=False, lenient=True)
+        table.block_rows = 8
+
+        def progress(line, lines):
+            if stop and line > 16:
+                raise Killed
+
+        return score_table(Letters(), table, out, resume, "model", progress)
+
+    whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
+    assert score(whole) == 30
+    with pytest.raises(Killed):
+        score(out, stop=True)
+    return out, whole.read_bytes(), lambda: score(out, resume=True)
+
+
+STATES = [
+    {"rows": 17}, {"rows": 15}, {"rows": -1}, {"rows": "x"}, {"rows": 16.5}, {"rows": None},
+    {"rows": True}, {"rows": 0}, {"bytes": 10}, {"bytes": "z"}, {"bytes": None}, {"bytes": -5},
+    {"bytes": 10**20}, {"counts": [1]}, {"counts": {"a": 1}}, {"counts": {"a": [1, 2]}},
+    {"content": "0"}, {"content": 1}, {"format": 1}, {"model": "other"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+@pytest.mark.parametrize("change", STATES, ids=str)
+def test_a_state_that_was_changed_is_refused(stopped, change, is_sealed):
+    out, whole, go_on = stopped
+    state_file = out.with_name("out.csv.part.json")
+    state = json.loads(state_file.read_text("utf-8"))
+    assert state["rows"] == 16
+    state = {name: value for name, value in (state | change).items() if value is not None}
+    if not is_sealed:
+        del state["sha256"]
+        if change in ({"rows": 17}, {"rows": 15}, {"rows": 0}):
+            return  # as somebody could have written it
+    state_file.write_text(json.dumps(state), "utf-8")
+    part = out.with_name("out.csv.part").read_bytes()
+    with pytest.raises((InputError, UsageError), match=r"Delete out\.csv\.part to start anew"):
+        go_on()
+    assert out.with_name("out.csv.part").read_bytes() == part and not out.exists()
+    out.with_name("out.csv.part").unlink()  # as the message says
+    assert go_on() == 30 and out.read_bytes() == whole
+
+
+def test_a_part_that_was_changed_is_refused(stopped):
+    out, whole, go_on = stopped
+    part = out.with_name("out.csv.part")
+    content = part.read_bytes()
+    part.write_bytes(content.replace(b"film 3", b"film 4", 1))
+    with pytest.raises(InputError, match=r"out\.csv\.part: it has changed since it was written"):
+        go_on()
+    part.write_bytes(content)
+    assert go_on() == 30 and out.read_bytes() == whole
 
 
 def test_an_error_in_the_first_block_leaves_nothing(tmp_path):

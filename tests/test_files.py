@@ -215,6 +215,24 @@ def test_sealed_json(tmp_path):
     assert files.read_sealed_json(tmp_path / "x.json") == plain
 
 
+def test_sealed_lines(tmp_path):
+    path, rows = tmp_path / "x.jsonl", [{"a": 1.5, "b": ["é\n"]}, {"a": float("inf")}, {}]
+    assert files.read_sealed_lines(path, "") == []
+    lines = [files.sealed_line(row) for row in rows]
+    path.write_text("".join(lines) + '{"a": 1.5', "utf-8")  # as a killed process leaves it
+    assert files.read_sealed_lines(path, "") == rows
+    path.write_text('{"a": 1.5}\n', "utf-8")  # as earlier versions wrote it
+    assert files.read_sealed_lines(path, "") == [{"a": 1.5}]
+    for line, message in (
+        (lines[0].replace("1.5", "1.25"), "it has changed since it was written"),
+        (lines[0].replace('"b"', '"c"'), "it has changed since it was written"),
+        ("[1]\n", "expected a JSON object"), ("{\n", "expected a JSON object"), ("\n", "expected"),
+    ):  # fmt: skip
+        path.write_text("".join([*lines, line]), "utf-8")
+        with pytest.raises(InputError, match=rf"x\.jsonl, line 4: {message}.* Do this\."):
+            files.read_sealed_lines(path, "Do this.")
+
+
 @pytest.mark.parametrize("value", [f"{'[' * 500}{']' * 500}", r'"\ud800"', "1e999"])
 def test_sealed_json_that_nobody_could_have_written(tmp_path, value):
     (tmp_path / "x.json").write_text(f'{{"x": {value}, "sha256": "0"}}', "utf-8")

@@ -74,6 +74,7 @@ def test_every_row_is_in_one_part(job):
     (last,) = csv.DictReader((job.out / "part-00002-000000.csv").open())
     assert (last["text"], last["predicted_class"]) == ("one", "bad")
     log = [json.loads(line) for line in (job.out / "_parts.jsonl").read_text().splitlines()]
+    assert all(len(line.pop("sha256")) == 64 for line in log)
     assert log[0]["format"] == 1 and log[-1] == {"complete": True, "rows": 36, "parts": 5}
 
 
@@ -120,10 +121,43 @@ def test_a_part_that_lost_its_bytes_is_made_again(job):
     assert predict_parts(job, resume=True) == first and written(job) == whole
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     for line in lines:
-        line.pop("bytes", None)  # as an earlier version wrote it
+        for field in ("bytes", "digest", "sha256"):
+            line.pop(field, None)  # as an earlier version wrote it
     log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     job.part(0, 1).write_bytes(b"kept")
     assert predict_parts(job, resume=True).rows == 36 and written(job)[name] == b"kept"
+
+
+def test_a_part_that_was_changed_is_made_again(job):
+    first, whole = predict_parts(job), written(job)
+    content = job.part(0, 1).read_bytes()
+    job.part(0, 1).write_bytes(content.replace(b"bad", b"sad", 1))  # of the same size
+    assert predict_parts(job, resume=True) == first and written(job) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"counts": "x"}, {"counts": "[]"}, {"counts": '{"a": 1}'}, {"counts": '{"a": [1, ["b"]]}'},
+        {"counts": 5}, {"counts": "[" * 10**5}, {"rows": 99}, {"rows": -1}, {"rows": 9.5},
+        {"file": 3}, {"file": -1}, {"number": -2}, {"bytes": "1"}, {"digest": 1}, {"rows": 9},
+    ],
+    ids=lambda change: str(change)[:30],
+)  # fmt: skip
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_a_line_of_the_log_that_was_changed_is_refused(job, change, is_sealed):
+    predict_parts(job)
+    log = job.out / "_parts.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines[1]["number"] >= 0
+    lines[1] |= change
+    if not is_sealed:
+        if change == {"rows": 9}:
+            return  # as somebody could have written it
+        del lines[1]["sha256"]
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(InputError, match=r"_parts\.jsonl, line 2: .*Choose another folder, or"):
+        predict_parts(job, resume=True)
 
 
 def test_a_part_is_on_the_disk_before_it_appears(job, monkeypatch):
@@ -158,14 +192,14 @@ def test_what_cannot_go_on(job):
     log = job.out / "_parts.jsonl"
     whole = log.read_text()
     for line, message in (
-        ("not JSON", "expected JSON Lines"), ("[1]", "expected an object. Received: \\[1\\]"),
-        ('{"file": 0}', "expected a whole number in number. Received: nothing"),
+        ("not JSON", "expected a JSON object"), ("[1]", "a JSON object. Received: '\\[1\\]'"),
+        ('{"file": 0}', "in number. Received: nothing"),
     ):  # fmt: skip
         log.write_text(f"{whole}{line}\n")
         with pytest.raises(InputError, match=f"_parts.jsonl.*{message}.*Choose another"):
             predict_parts(job, resume=True)
     log.write_bytes(whole.encode() + b"\xff\xfe\n")
-    with pytest.raises(InputError, match="_parts.jsonl: expected JSON Lines"):
+    with pytest.raises(InputError, match="_parts.jsonl, line ..: expected a JSON object"):
         predict_parts(job, resume=True)
 
 

@@ -18,10 +18,12 @@ from typing import Any
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.fields import check_fields
+from sst_keras.fields import Range, check_fields
 from sst_keras.serving.prediction import Predictor
 from sst_keras.serving.scoring import (
     CLASS,
+    COUNTS,
+    MOST,
     NOT_CLASSIFIED,
     PROBLEM,
     check_names,
@@ -50,7 +52,12 @@ _FORMAT = 1  # of the log
 _CHANGED = "it changed after the command began. Use another folder to predict it anew."
 _FORMER_LOG = "parts.jsonl"  # as it was called when parts had other rows
 # What each line of the log has, if it is that of a part or a file.
-_LINE = {"file": int, "number": int, "rows": int, "parts": int, "counts": str, "problem": str}
+_LINE = {
+    "file": Range(0, MOST), "number": Range(-1, MOST), "rows": Range(0, MOST),
+    "parts": Range(0, MOST), "counts": str, "problem": str, "bytes?": Range(0, MOST),
+    "digest?": str,
+}  # fmt: skip
+_ANEW = "Choose another folder, or delete this one to start anew."
 # What must be the same when a job goes on, as those who give the command call it.
 _NAMES = {
     "format": "another version of sst_keras",
@@ -342,13 +349,15 @@ def _item(
     parts: int = 0,
     problem: str = "",
     written: int = 0,
+    digest: str = "",
 ) -> Item:
     """Returns a part, or with the number -1 the end of a file that has so many `parts`.
 
-    `written` are the part's bytes.
+    `written` are the part's bytes, and `digest` is their sha256.
     """
     about = {"file": file, "number": number, "rows": rows, "parts": parts, "bytes": written}
-    return about | {"counts": json.dumps(counts or {}), "problem": problem, "content": b""}
+    about |= {"digest": digest, "counts": json.dumps(counts or {}), "problem": problem}
+    return about | {"content": b""}
 
 
 def _grouped(table: Table, rows: int) -> Iterator[list[Block]]:
@@ -394,12 +403,12 @@ class _Scorer:
             size = sum(len(block.lines) for block in table.held)
             with files.whole_file(self.job.part(file, number), on_disk=True) as partial:
                 self._write(table, partial)
-                written = partial.stat().st_size
+                written, digest = partial.stat().st_size, files.sha256(partial)
             if not number:
                 count_header(table, table.header, self.job.ending, self.job.keep_formulas)
         except InputError as error:
             return _item(file, -1, problem=str(error))
-        return _item(file, number, table.counts, size, written=written)
+        return _item(file, number, table.counts, size, written=written, digest=digest)
 
     def _write(self, table: _Rows, path: Path) -> None:
         new = new_names(self.predictor)
@@ -459,11 +468,12 @@ class _Log:
     def read(self, resume: bool) -> list[Item]:
         """Returns what an earlier call has done; nothing if there was none.
 
-        A part that is not there any more, or has lost bytes, is left out.
+        A part that is not there any more, or has changed since, is left out.
 
         Raises:
             UsageError: If the folder has something else, or an earlier call's parts and not
                 `resume`.
+            InputError: If the log is damaged.
         """
         folder = self.job.out
         lines = self._lines()
@@ -494,15 +504,22 @@ class _Log:
                 f"delete it to start anew.",
                 setting="resume",
             )
-        found = {(line["file"], line["number"]): line for line in lines[1:] if "file" in line}
+        ranges = {"file": Range(0, len(self.job.files) - 1), "rows": Range(0, self.job.rows)}
+        found = {}
+        for number, line in enumerate(lines, 1):
+            if "file" in line:
+                check_fields(line, ranges, self._place(number), _ANEW)
+                found[line["file"], line["number"]] = line
         return [
             line for (file, number), line in found.items() if number < 0 or self._is_whole(line)
         ]
 
     def _is_whole(self, line: Item) -> bool:
-        """Whether a part has the bytes that were written, which earlier versions did not log."""
-        part = self.job.part(line["file"], line["number"])
-        return part.is_file() and line.get("bytes") in (None, part.stat().st_size)
+        """Whether a part is as it was written. Earlier versions did not log its bytes or sha256."""
+        part, digest = self.job.part(line["file"], line["number"]), line.get("digest")
+        if not part.is_file() or line.get("bytes") not in (None, part.stat().st_size):
+            return False
+        return not digest or digest == files.sha256(part)
 
     @contextlib.contextmanager
     def opened(self, kept: Sequence[Item]) -> Iterator[Callable[[Item], None]]:
@@ -510,35 +527,33 @@ class _Log:
         for path in (self.path, self.job.out / f"part-*{self.job.ending}"):
             files.remove_partial(path)
         lines = [self.job.about(), *kept]
-        content = "".join(f"{json.dumps(line)}\n" for line in lines)
-        files.write_text(self.path, content, on_disk=True)
+        files.write_text(self.path, "".join(map(files.sealed_line, lines)), on_disk=True)
         with self.path.open("a", encoding="utf-8") as file:
 
             def add(line: Item) -> None:
                 known = {name: value for name, value in line.items() if name != "content"}
-                file.write(f"{json.dumps(known)}\n")
+                file.write(files.sealed_line(known))
                 file.flush()
 
             yield add
 
     def _lines(self) -> list[dict[str, Any]]:
-        """Returns the lines. The last one, if a killed process has written half of it, is left."""
-        if not self.path.is_file():
-            return []
-        found = []
-        advice = "Choose another folder, or delete this one to start anew."
-        for number, line in enumerate(
-            self.path.read_text("utf-8", "replace").splitlines(keepends=True), 1
-        ):
-            if line.endswith("\n"):
-                try:
-                    content = json.loads(line)
-                except ValueError:
-                    raise InputError(
-                        f"{self.path}: expected JSON Lines. Received: {line[:60]!r}. {advice}"
-                    ) from None
-                is_item = isinstance(content, dict) and "file" in content
-                place = f"{self.path}, line {number}"
-                check_fields(content, _LINE if is_item else {}, place, advice)
-                found.append(content)
-        return found
+        """Returns the lines. Those of parts and files have what `_LINE` says."""
+        lines = files.read_sealed_lines(self.path, _ANEW)
+        for number, line in enumerate(lines, 1):
+            if "file" in line:
+                check_fields(line, _LINE, self._place(number), _ANEW)
+                counts = {"counts": _decoded(line["counts"])}
+                check_fields(counts, {"counts": COUNTS}, self._place(number), _ANEW)
+        return lines
+
+    def _place(self, number: int) -> str:
+        return f"{self.path}, line {number}"
+
+
+def _decoded(text: str) -> Any:
+    """Returns what JSON says; the text itself if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -5,6 +5,7 @@ others.
 """
 
 import csv
+import hashlib
 import json
 import re
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import Range, check_fields
 from sst_keras.serving.prediction import Prediction, Predictor
 from sst_keras.tables.reading import Block, Table
 
@@ -30,7 +32,10 @@ _FORMULA_LIKE = re.compile(
 )
 _OURS = (NOT_CLASSIFIED, _GUESSED, _FORMULA)  # counts that scoring adds
 CLASS, _PROBABILITY, PROBLEM = "predicted_class", "predicted_probability", "prediction_problem"
-_FORMAT = 1  # of what a stopped command leaves
+_FORMAT = 2  # of what a stopped command leaves
+MOST = 2**53  # rows or bytes
+COUNTS = {"*": (Range(0, MOST), [Range(1, MOST)])}  # what is unusual → how often, first lines
+_STATE = {"rows": Range(0, MOST), "bytes": Range(0, MOST), "content": str, "counts?": COUNTS}
 _CHUNK = 1 << 16  # bytes
 _LONGEST_LINE = 1 << 28  # bytes
 _SHOWN = 5  # lines that a note names
@@ -261,12 +266,12 @@ def _score_table(
     names, new = table.names or ("text",), new_names(predictor)
     part, state_file = _parts(out)
     job = _job(table, model, keep_formulas)
-    state = _state(part, state_file, job, resume)
+    state, digest = _state(part, state_file, job, resume)
     is_file = isinstance(table, Table)  # what is none cannot be read again
     if not state["rows"]:
         state_file.unlink(missing_ok=True)
         if is_file:  # before the part's first byte, so that a killed command can be resumed
-            files.write_json(state_file, job | state)
+            files.write_sealed_json(state_file, job | state)
     total, counted = 0, state.get("counts", {})
     for what, (number, lines) in counted.items():
         table.counts[what] = (number, list(lines))
@@ -275,8 +280,13 @@ def _score_table(
     rows = state["rows"]
     # Half of a surrogate pair, which JSON can hold, becomes a question mark.
     encoding = {"encoding": "utf-8", "errors": "replace"}
-    with files.named_errors(part), part.open("r+", **encoding, newline="") as file:
+    with (
+        files.named_errors(part),
+        part.open("r+", **encoding, newline="") as file,
+        part.open("rb") as written,
+    ):
         file.seek(state["bytes"])
+        written.seek(state["bytes"])
         file.truncate()
         ending = out.suffix.lower()
         try:
@@ -287,13 +297,14 @@ def _score_table(
                     write_answers(write, answers, table, len(new))
                     rows += len(answers)
                     file.flush()
-                    state = job | {"rows": rows, "bytes": part.stat().st_size}
-                    # Reading the file again counts the rest again.
-                    state["counts"] = {
-                        what: table.counts[what] for what in _OURS if what in table.counts
-                    }
                     if is_file:
-                        files.write_json(state_file, state)
+                        digest.update(written.read())
+                        state = job | _so_far(rows, written.tell(), digest)
+                        # Reading the file again counts the rest again.
+                        state["counts"] = {
+                            what: table.counts[what] for what in _OURS if what in table.counts
+                        }
+                        files.write_sealed_json(state_file, state)
                     if progress:
                         progress(answers[-1].line, max(total, answers[-1].line))
         except BaseException:
@@ -349,33 +360,57 @@ def _job(table: Table | Lines, model: str, keep_formulas: bool) -> dict[str, Any
     return {"format": _FORMAT, "model": model, **about, "reading": reading}
 
 
-def _state(part: Path, state_file: Path, job: dict[str, Any], resume: bool) -> dict[str, int]:
-    """Returns how many rows and bytes an earlier command has written, and may be kept."""
-    state = files.read_json(state_file) if state_file.is_file() else {}
-    # An empty part is the one that was locked just now.
-    if not part.stat().st_size or state.get("rows") == 0:
-        return {"rows": 0, "bytes": 0}
-    if not state:
+def _state(
+    part: Path, state_file: Path, job: dict[str, Any], resume: bool
+) -> tuple[dict[str, Any], Any]:
+    """Returns what an earlier command has written and may be kept, and the sha256 object of it."""
+    anew = f"Delete {part.name} to start anew."
+    digest = hashlib.sha256()
+    nothing = _so_far(0, 0, digest)
+    if not part.stat().st_size:  # it was locked just now
+        return nothing, digest
+    if not state_file.is_file():
         raise UsageError(
             f"{part} exists, and no {state_file.name} says how to go on with it. Texts from "
             f"standard input, for example, cannot be resumed. Rename or delete it.",
             setting="out",
         )
+    state = files.read_sealed_json(state_file, anew)
+    if state.get("format") != _FORMAT:
+        raise UsageError(
+            f"{part} was begun by another version of sst_keras, and this one cannot go on with it. "
+            f"{anew}",
+            setting="resume",
+        )
+    check_fields(state, _STATE, str(state_file), anew)
+    if not state["rows"]:
+        return nothing, digest
     if not resume:
         raise UsageError(
-            f"{part} holds {state.get('rows', 0):,} rows of a command that was stopped. Use "
-            f"--resume to go on, or delete it.",
+            f"{part} holds {state['rows']:,} rows of a command that was stopped. Use --resume to "
+            f"go on, or delete it.",
             setting="resume",
         )
     if different := [name for name in job if state.get(name) != job[name]]:
         raise UsageError(
             f"{part} was begun with another {different[0]}: {state.get(different[0])}. Expected "
-            f"{job[different[0]]}. Delete it to start anew.",
+            f"{job[different[0]]}. {anew}",
             setting="resume",
         )
     if part.stat().st_size < state["bytes"]:
-        raise InputError(f"{part}: expected {state['bytes']:,} bytes. Delete it to start anew.")
-    return state
+        raise InputError(f"{part}: expected {state['bytes']:,} bytes. {anew}")
+    left = state["bytes"]
+    with part.open("rb") as file:
+        while left and (chunk := file.read(min(left, _CHUNK))):
+            digest.update(chunk)
+            left -= len(chunk)
+    if digest.hexdigest() != state["content"]:
+        raise InputError(f"{part}: it has changed since it was written. {anew}")
+    return state, digest
+
+
+def _so_far(rows: int, size: int, digest: Any) -> dict[str, Any]:
+    return {"rows": rows, "bytes": size, "content": digest.hexdigest()}
 
 
 def _padded(row: Sequence[Any], width: int) -> list[Any]:
