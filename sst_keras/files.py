@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ _NUMPY_FULL = re.compile(r"^\d+ requested and \d+ written$")
 _TEMPORARY = ".temporary-"
 _HEX = "[0-9a-f]" * 8  # the pattern of `secrets.token_hex(4)`
 _ABANDONED = 86_400.0  # seconds
+_SCRATCH = "sst-keras-"
+_NEW = 60.0  # seconds within which whoever makes a scratch folder has locked it
 _CHECKSUMS_FORMAT = 1
 _SEAL = "sha256"  # of the rest of a JSON object
 _COPY = f"Copy the original here. If you changed it yourself, delete {_SEAL} in it."
@@ -94,6 +97,38 @@ def temporary_folder(parent: str | Path) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(parent: str | Path | None = None) -> Iterator[Path]:
+    """Yields a new folder in `parent`, by default the system's for temporary files.
+
+    It is removed at the end. What killed processes have left there is removed at the start: a
+    process locks its folder as long as it lives. Where there are no locks, it stays.
+    """
+    parent = Path(parent or tempfile.gettempdir())
+    for left in parent.glob(f"{_SCRATCH}*") if fcntl else ():
+        with suppress(OSError):  # it is in use, is another user's, or has just been removed
+            if time.time() - left.stat().st_mtime > _NEW:
+                _remove_unlocked(left)
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
+    handle = _lock(folder, "")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    """Removes a folder; if a process has locked it, or there are no locks: `OSError`."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -202,6 +202,39 @@ def test_only_what_this_package_left_is_removed_beside_a_folder(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == names | {"m"}
 
 
+KILLED = """
+import os, signal, sys
+from sst_keras import files
+with files.scratch_folder(sys.argv[1]) as folder:
+    (folder / "run").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_scratch_that_a_killed_process_left_is_removed(tmp_path, monkeypatch):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path])
+    (left,) = tmp_path.iterdir()
+    with files.scratch_folder(tmp_path) as folder:
+        assert left.is_dir()  # whoever made it may be about to lock it
+        assert folder.stat().st_mode & 0o777 == 0o700
+        for old in (left, folder):
+            os.utime(old, (1, 1))
+        (tmp_path / "sst-keras-file").write_text("")
+        os.utime(tmp_path / "sst-keras-file", (1, 1))
+        with files.scratch_folder(tmp_path) as other:
+            assert not left.exists() and folder.is_dir() and other != folder
+    assert [path.name for path in tmp_path.iterdir()] == ["sst-keras-file"]
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "fcntl", None)
+        left.mkdir()
+        os.utime(left, (1, 1))
+        with files.scratch_folder(tmp_path):
+            assert left.is_dir()  # nobody knows whether it is in use
+    with pytest.raises(KeyboardInterrupt), files.scratch_folder(tmp_path) as folder:
+        raise KeyboardInterrupt
+    assert not folder.exists()
+
+
 def test_sealed_json(tmp_path):
     value = {"a": [1.5, float("nan"), "é\x9b"], "b": {"1": None}}
     files.write_sealed_json(tmp_path / "x.json", value)

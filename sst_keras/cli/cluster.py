@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sst_keras import files
 from sst_keras.cli.options import FiniteRange
 from sst_keras.errors import InputError, UsageError
 
@@ -141,7 +141,7 @@ def for_sweep(
     if request["shared_files"]:
         return stack.enter_context(connect(**request)), jobs, data_dir
     jobs = shipping.settle(jobs, data_dir)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
+    folder = stack.enter_context(files.scratch_folder())
     shipping.ship(jobs, folder, data_dir, LARGEST)
     connection = connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
     return stack.enter_context(connection), jobs, None

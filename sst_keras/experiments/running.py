@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import statistics
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sst_keras import files
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine, cores
 from sst_keras.errors import InputError, UsageError
@@ -253,10 +253,10 @@ def run_sweep(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     at_once = min(engine.slots, len(jobs))
-    with tempfile.TemporaryDirectory(prefix="sst_keras-") as scratch:
+    with files.scratch_folder() as scratch:
         work = partial(run_job, data_dir=data_dir, processes=at_once, keep=keep)
         if isinstance(engine, Machine):  # which removes what killed jobs leave
-            work = partial(work, folder=Path(scratch))
+            work = partial(work, folder=scratch)
         else:
             work = elsewhere(partial(work, cpus=engine.cpus))
         with contextlib.closing(engine.run(jobs, work)) as results:
@@ -328,7 +328,7 @@ def run_job(
         if keep:
             place = experiment.key(seed).file(Path(keep)).with_suffix("")
         else:
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+            place = stack.enter_context(files.scratch_folder(folder)) / "run"
         # A finished run without a record lacks the scores of its last epoch.
         kept = RunDirectory(place)
         kept.recover()

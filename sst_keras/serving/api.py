@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import re
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.serving.explanation import Explanation, Occlusion
 from sst_keras.serving.openapi import FILES
@@ -275,8 +275,8 @@ class _File(NamedTuple):
         made = {".tsv": ".tsv", ".tab": ".tsv", ".jsonl": ".jsonl", ".ndjson": ".jsonl"}.get(
             self.ending, ".csv"
         )
-        with tempfile.TemporaryDirectory(prefix="sst_keras-") as folder:
-            path, out = Path(folder) / f"file{self.ending}", Path(folder) / f"classified{made}"
+        with files.scratch_folder() as folder:
+            path, out = folder / f"file{self.ending}", folder / f"classified{made}"
             path.write_bytes(self.body)
             data = DataConfig(**({"text_column": self.text_column} if self.text_column else {}))
             try:
