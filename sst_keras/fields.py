@@ -24,10 +24,20 @@ class Range:
         return f"{_named(self.kind)} from {self.low:,} to {self.high:,}"
 
 
-# A type, a union of them, or a `Range`; `[kind]` for a list of that kind; a tuple of kinds for a
-# list of such items; or name → kind, where a name that ends in `?` may be absent. Names that are
-# not listed may be there, too, of the kind of the name `*` if there is one.
-Kind = type | UnionType | Range | list | tuple | Mapping[str, Any]
+@dataclass(frozen=True)
+class OneOf:
+    """One of some texts."""
+
+    texts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.texts)}"
+
+
+# A type, a union of them, a `Range`, or `OneOf` some texts; `[kind]` for a list of that kind; a
+# tuple of kinds for a list of such items; or name → kind, where a name that ends in `?` may be
+# absent. Names that are not listed may be there, too, of the kind of the name `*` if there is one.
+Kind = type | UnionType | Range | OneOf | list | tuple | Mapping[str, Any]
 
 
 def check_fields(value: Any, kind: Kind, place: str, advice: str) -> None:
@@ -76,6 +86,9 @@ def _wrong(value: Any, kind: Kind, where: str) -> Any:
         is_number = isinstance(value, kind.kind) and not isinstance(value, bool)
         if not is_number or not kind.low <= value <= kind.high:
             yield where, str(kind), value
+    elif isinstance(kind, OneOf):
+        if value not in kind.texts:
+            yield where, str(kind), value
     elif isinstance(value, bool) if kind is not bool else not isinstance(value, bool):
         yield where, _named(kind), value
     elif not isinstance(value, kind):
@@ -85,7 +98,7 @@ def _wrong(value: Any, kind: Kind, where: str) -> Any:
 def _named(kind: Kind) -> str:
     if isinstance(kind, Mapping | list | tuple):
         return "an object" if isinstance(kind, Mapping) else "a list"
-    if isinstance(kind, Range):
+    if isinstance(kind, Range | OneOf):
         return str(kind)
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     if kind == NUMBER:

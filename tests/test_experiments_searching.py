@@ -222,12 +222,52 @@ def test_the_trials_of_another_search(sweep, tmp_path, formula, monkeypatch):
     about, *trials = map(json.loads, (tmp_path / TRIALS).read_text().splitlines())
     del about["backend"], about["data"]  # as an earlier version wrote it
     rows = [about, *trials]
+    for row in rows:
+        del row["sha256"]
     (tmp_path / TRIALS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     assert len(search(sweep, tmp_path, Here(0), 2, data="b")) == 2
     for content in ("not JSON\n", "{}\n[]\n", '{}\n{"number": "0"}\n'):
         (tmp_path / TRIALS).write_text(content)
         with pytest.raises(InputError, match=TRIALS):
             search(sweep, tmp_path, Here(), 2)
+
+
+DRAWN = {
+    "model.units": 8, "training.learning_rate": 0.01, "model.dropout": "0.1",
+    "embedding.vectors": "sample",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+@pytest.mark.parametrize(
+    "line, change",
+    [
+        (0, {"batch": 0}), (0, {"batch": -3}), (0, {"batch": "1"}), (0, {"batch": None}),
+        (2, {"number": -1}), (2, {"number": 0}), (2, {"number": "1"}), (2, {"number": True}),
+        (2, {"scores": [0.9066]}), (2, {"scores": ["0.5"]}), (2, {"scores": [10**400]}),
+        (2, {"is_pruned": 1}), (2, {"error": None}), (2, {"drawn": {}}), (2, {"drawn": []}),
+        (2, {"drawn": DRAWN | {"model.units": 65}}), (2, {"drawn": DRAWN | {"model.units": "8"}}),
+        (2, {"drawn": DRAWN | {"training.learning_rate": 1.0}}),
+        (2, {"drawn": DRAWN | {"training.learning_rate": float("nan")}}),
+        (2, {"drawn": DRAWN | {"model.dropout": "99"}}),
+        (2, {"drawn": DRAWN | {"embedding.vectors": ["sample"]}}),
+        (2, {"drawn": DRAWN | {"model.layers": 1}}),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_trials_that_were_changed_are_refused(sweep, tmp_path, formula, line, change, is_sealed):
+    search(sweep, tmp_path, Here(), 3)
+    rows = [json.loads(row) for row in (tmp_path / TRIALS).read_text().splitlines()]
+    rows[line] |= change
+    if not is_sealed:  # as an earlier version wrote it
+        if change == {"scores": [0.9066]}:
+            return  # as it could have written it
+        for row in rows:
+            del row["sha256"]
+    (tmp_path / TRIALS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    message = rf"{TRIALS}, line {line + 1}: .* Delete the file to start anew"
+    with pytest.raises(InputError, match=message):
+        search(sweep, tmp_path, Here(0), 3)
 
 
 def test_a_search_whose_data_have_changed(tmp_path, formula, monkeypatch):
@@ -263,7 +303,7 @@ def test_trials_that_are_not_utf_8(sweep, tmp_path, formula):
     search(sweep, tmp_path, Here(), 1)
     with (tmp_path / TRIALS).open("ab") as file:
         file.write(b"\xff\xfe\n")
-    with pytest.raises(InputError, match="expected the trials of a search"):
+    with pytest.raises(InputError, match="line 3: expected a JSON object"):
         search(sweep, tmp_path, Here(), 2)
 
 

@@ -1,11 +1,12 @@
 import pytest
 
 from sst_keras.errors import InputError
-from sst_keras.fields import NUMBER, Range, check_fields
+from sst_keras.fields import NUMBER, OneOf, Range, check_fields
 
 KIND = {
     "name": str, "n?": int, "share?": NUMBER | None, "rows?": [[int]], "ends?": (NUMBER, NUMBER),
     "inner?": {"flag": bool}, "counts?": {"a": [Range(1, 9)], "*": Range(0, 1, NUMBER)},
+    "choice?": OneOf(("a", "b")),
 }  # fmt: skip
 
 
@@ -16,6 +17,7 @@ KIND = {
         {"name": "a", "n": 1, "share": None, "other": object()},
         {"name": "", "share": 1, "rows": [], "ends": [1, 2.5]},
         {"name": "a", "share": 0.5, "rows": [[], [1, 2]], "inner": {"flag": False}},
+        {"name": "a", "choice": "b"},
         {"name": "a", "rows": ((1,),), "counts": {"a": [1, 9], "b": 0, "c": 0.5}},
     ],
 )
@@ -40,6 +42,8 @@ def test_what_is_of_the_kind(value):
         ({"name": "a", "counts": {"a": [True]}}, "expected a whole number from 1 to 9"),
         ({"name": "a", "counts": {"a": [1.0]}}, "expected a whole number from 1 to 9"),
         ({"name": "a", "counts": {"a": [], "b": float("nan")}}, "a number from 0 to 1 in counts.b"),
+        ({"name": "a", "choice": "c"}, "expected one of a, b in choice. Received: 'c'."),
+        ({"name": "a", "choice": ["a"]}, "expected one of a, b in choice. Received: ['a']."),
         ({"name": "a", "inner": {"flag": 1}}, "expected true or false in inner.flag."),
     ],
 )

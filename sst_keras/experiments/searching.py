@@ -16,7 +16,6 @@ import contextlib
 import json
 import logging
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,8 +26,10 @@ from sst_keras import files
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
+from sst_keras.experiments import sweep as sweeps
 from sst_keras.experiments.running import check_reason, elsewhere
 from sst_keras.experiments.sweep import Experiment, Sweep
+from sst_keras.fields import Kind, OneOf, Range, check_fields
 from sst_keras.history import SCORES
 from sst_keras.registration import check_backend
 from sst_keras.settings import Pipeline
@@ -42,9 +43,11 @@ _UNPRUNED = 5  # trials that end before any is stopped early
 _FIRST_JUDGED = 2  # check by whose score a trial may be stopped; its first one says little
 _SEEDS = 1_000_003  # keeps the random numbers of trials and of searches apart
 _ADDED = ("backend", "data")  # to the first line; files of earlier versions lack them
+_MOST = 10**6  # trials
 _FIELDS = {
-    "number": int, "drawn": dict, "scores": list, "is_pruned": bool, "error": str,
+    "number": Range(0, _MOST), "drawn": dict, "scores": [float], "is_pruned": bool, "error": str,
 }  # fmt: skip
+_ANEW = "Delete the file to start anew."
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ class Search:
             known = {n: trial for n, trial in known.items() if not (retry and trial.error)}
             self._write(batch, known)
             yield from (known[number] for number in sorted(known))
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst_keras-")))
+            scratch = stack.enter_context(files.scratch_folder())
             work = partial(_train, data_dir=data_dir, lower_is_better=self.lower_is_better)
             if isinstance(engine, Machine):
                 work = partial(work, folder=scratch)
@@ -185,7 +188,7 @@ class Search:
                             trial = replace(trial, scores=tuple(scores), is_pruned=is_pruned)
                         trial = known[trial.number] = _judged(trial)
                         with (self.folder / TRIALS).open("a", encoding="utf-8") as file:
-                            file.write(f"{json.dumps(asdict(trial))}\n")
+                            file.write(files.sealed_line(asdict(trial)))
                         yield trial
 
     def _draw(self, optuna: Any, number: int, earlier: Sequence[Trial]) -> dict[str, Any]:
@@ -222,24 +225,12 @@ class Search:
     def _read(self) -> tuple[int, dict[int, Trial]]:
         """Returns the batch, and the trials that have ended, by number."""
         path = self.folder / TRIALS
-        content = path.read_text("utf-8", "replace") if path.is_file() else ""
-        # A killed process may have written half of the last line.
-        lines = [line for line in content.splitlines(keepends=True) if line.endswith("\n")]
+        lines = files.read_sealed_lines(path, _ANEW)
         if not lines:
             return self.batch or 1, {}
-        try:
-            known, *rows = map(json.loads, lines)
-            trials = {}
-            for row in rows:
-                if not all(type(row[name]) is kind for name, kind in _FIELDS.items()):
-                    raise ValueError(row)
-                trials[row["number"]] = _judged(Trial(**row | {"scores": tuple(row["scores"])}))
-            batch = self.batch or int(known["batch"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: expected the trials of a search ({error!s:.100}). Delete it to start "
-                f"anew."
-            ) from None
+        known, *rows = lines
+        check_fields(known, {"batch": Range(1, _MOST)}, f"{path}, line 1", _ANEW)
+        batch = self.batch or known["batch"]
         about = self._about(batch)
         present = known | {name: about[name] for name in _ADDED if name in about.keys() - known}
         if different := [name for name in about if present.get(name) != about[name]]:
@@ -250,12 +241,33 @@ class Search:
                 f"or delete it to start anew.",
                 setting="jobs" if different[0] == "batch" else "records",
             )
-        return batch, trials
+        return batch, self._trials(rows, path)
+
+    def _trials(self, rows: Sequence[Mapping[str, Any]], path: Path) -> dict[int, Trial]:
+        """Returns the trials of the lines of a file from the second one, by number."""
+        drawn = {name: _kind(one) for name, one in self.sweep.ranges.items()}
+        trials = {}
+        for line, row in enumerate(rows, 2):
+            place = f"{path}, line {line}"
+            check_fields(row, _FIELDS | {"drawn": drawn}, place, _ANEW)
+            if others := row["drawn"].keys() - drawn.keys():
+                raise InputError(f"{place}: {min(others)} is not searched. {_ANEW}")
+            if row["number"] in trials:
+                raise InputError(f"{place}: expected one trial {row['number']}, not two. {_ANEW}")
+            fields = {name: row[name] for name in _FIELDS}
+            trials[row["number"]] = _judged(Trial(**fields | {"scores": tuple(row["scores"])}))
+        return trials
 
     def _write(self, batch: int, trials: Mapping[int, Trial]) -> None:
         rows = [self._about(batch), *(asdict(trials[number]) for number in sorted(trials))]
-        content = "".join(f"{json.dumps(row)}\n" for row in rows)
-        files.write_text(self.folder / TRIALS, content)
+        files.write_text(self.folder / TRIALS, "".join(map(files.sealed_line, rows)))
+
+
+def _kind(one: sweeps.Range) -> Kind:
+    """Returns what may have been drawn from a range."""
+    if one.choices:
+        return OneOf(tuple(one.labels))
+    return Range(one.low, one.high, int if isinstance(one.low, int) else float)
 
 
 def _judged(trial: Trial) -> Trial:
@@ -338,8 +350,8 @@ def _train(
         def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
             raise Ended
 
-    with tempfile.TemporaryDirectory(prefix="sst_keras-", dir=folder) as place:
-        run = new_run(pipeline, Path(place) / "run")
+    with files.scratch_folder(folder) as place:
+        run = new_run(pipeline, place / "run")
         try:
             train(pipeline, run, data_dir, [Watch()])
         except Ended as end:
