@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.fields import Range, check_fields
 from sst_keras.runs import RUNS_DIR, file_of, lasting_name
 
 if TYPE_CHECKING:
@@ -18,11 +19,27 @@ if TYPE_CHECKING:
 
 # Raise it when this version would misread a folder of the earlier format.
 FORMAT = 1
-# What `pseudo_labels.json` must have: key → type.
-_ABOUT = {
-    "settings": dict, "corpus": dict, "teachers": dict, "class_names": list, "lowercase": bool,
-    "sentences": int,
+_CORPUS = {"name": str, "fingerprint?": str, "labels?": [str]}
+# What a run has learned from, such as a teacher, and what that has learned from in turn.
+_LEARNED_FROM: dict[str, Any] = {
+    "dataset?": str, "vectors?": [{"name": str, "dim": int, "fingerprint?": str}],
 }  # fmt: skip
+_NAMED = {
+    "name": str, "fingerprint?": str, "corpus?": _CORPUS, "settings?": dict,
+    "teachers?": {"names?": [str], "sources?": [_LEARNED_FROM]},
+}  # fmt: skip
+_MEMBER = {"pipeline": str, "seed": int}
+_LEARNED_FROM |= dict.fromkeys(("language_model?", "pseudo_labels?", "earlier_run?"), _NAMED)
+_LEARNED_FROM["members?"] = [_MEMBER]
+_NAMED |= _LEARNED_FROM
+_MEMBER |= _NAMED
+# What `pseudo_labels.json` must have.
+_ABOUT = {
+    "settings": {"document_labels?": bool}, "corpus": _CORPUS,
+    "teachers": {"names": [str], "fingerprints?": [str], "sources?": [_LEARNED_FROM]},
+    "class_names": [str], "lowercase": bool, "sentences": Range(1, 2**53),
+}  # fmt: skip
+_AGAIN = "Run `sst-keras label` again in another folder, or copy the original here."
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,7 @@ class PseudoLabels:
 
     def teacher_file(self, number: int) -> Path:
         """The probabilities of one teacher, from 1; removed once the folder is finished."""
-        return self.path / f"teacher-{number}.npy"
+        return self.path / f"teacher-{number}.npz"
 
     @property
     def is_finished(self) -> bool:
@@ -49,19 +66,14 @@ class PseudoLabels:
         return lasting_name(self.path)
 
     def about(self) -> dict[str, Any]:
-        """Reads `pseudo_labels.json`; another format or a part missing: `InputError`."""
-        about = files.read_json(self.about_file)
+        """Reads `pseudo_labels.json`; one of another format, or that is damaged: `InputError`."""
+        about = files.read_sealed_json(self.about_file)
         if about.get("format") != FORMAT:
             raise InputError(
                 f"{self.about_file}: expected format {FORMAT}. Received: {about.get('format')!r}. "
                 f"If a newer version of sst_keras wrote it, update the package."
             )
-        for key, kind in _ABOUT.items():
-            if not isinstance(about.get(key), kind):
-                raise InputError(
-                    f"{self.about_file}: expected what `sst-keras label` writes. Received: {key} = "
-                    f"{about.get(key)!r}"
-                )
+        check_fields(about, _ABOUT, str(self.about_file), _AGAIN)
         return about
 
     @property
@@ -123,8 +135,8 @@ class PseudoLabels:
         return {
             "run": self.lasting_name,
             "path": str(self.path),
-            "corpus": about["corpus"].get("name"),
-            "teachers": about["teachers"].get("names", []),
+            "corpus": about["corpus"]["name"],
+            "teachers": about["teachers"]["names"],
             "sentences": about["sentences"],
             "finished": self.is_finished,
         }

@@ -500,7 +500,7 @@ def check_folder(
             f"{str(folder)!r} holds files, but not {what}. Choose a new or empty folder.",
             setting=setting,
         )
-    found = files.read_json(about_file)
+    found = files.read_sealed_json(about_file)
     if found.get("format") != about["format"]:
         raise InputError(
             f"{about_file}: expected format {about['format']}. Received: {found.get('format')!r}. "

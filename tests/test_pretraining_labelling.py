@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from sst_keras.classifier import Classifier
 from sst_keras.errors import UsageError
+from sst_keras.pretraining import labelling
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.pretraining.labelling import corrected, draw, label
 from sst_keras.pretraining.text_labels import TextLabels
@@ -108,12 +110,13 @@ def test_what_kills_leave_behind(teachers, tmp_path):
     folder = PseudoLabels(tmp_path / "labels")
     folder.path.mkdir()
     shutil.copy(done.about_file, folder.about_file)
-    for name in ("pseudo_labels.0f0f0f0f.json", "teacher-1.0f0f0f0f.npy"):
+    for name in ("pseudo_labels.0f0f0f0f.json", "teacher-1.0f0f0f0f.npz"):
         (folder.path / f".{name}").write_text("killed while it was written")
     folder.teacher_file(1).write_bytes(b"")  # by a power failure
-    np.save(folder.teacher_file(2), np.ones_like(whole, np.float32))
+    np.savez(folder.teacher_file(2), probabilities=np.ones_like(whole, np.float32))
     header = folder.teacher_file(2).read_bytes().replace(b"}", b" ", 1)
-    folder.teacher_file(2).write_bytes(header)  # NumPy's reader of headers raises a TokenError
+    folder.teacher_file(2).write_bytes(header)
+    (folder.path / "teacher-1.npy").write_bytes(b"")  # as an earlier version called it
     np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)
     folder.teacher_file(2).write_text("killed before it was removed")
     label(corpus(), teachers, config(), folder)
@@ -124,6 +127,31 @@ def test_what_kills_leave_behind(teachers, tmp_path):
     new.path.mkdir()
     (new.path / ".pseudo_labels.0f0f0f0f.json").write_text("killed while it was written")
     np.testing.assert_array_equal(label(corpus(), teachers, config(), new), whole)
+
+
+def test_probabilities_with_a_flipped_bit_are_made_again(teachers, tmp_path, caplog):
+    whole = label(corpus(), teachers, config(), PseudoLabels(tmp_path / "whole"))
+    folder, size = PseudoLabels(tmp_path / "labels"), whole.nbytes
+
+    def kill(done, size):
+        if folder.teacher_file(1).is_file():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        label(corpus(), teachers, config(), folder, kill)
+    file = folder.teacher_file(1)
+    content = file.read_bytes()
+    with np.load(file) as arrays:
+        start = content.index(arrays["probabilities"].tobytes())
+    for place in range(start, start + size, 7):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        file.write_bytes(changed)
+        assert labelling._saved(file, whole.shape) is None and "made again" in caplog.text
+        caplog.clear()
+    np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)
+    assert "teacher-1.npz: it is damaged, and made again" in caplog.text
+    assert json.loads(folder.about_file.read_text("utf-8"))["sha256"]
 
 
 def test_teachers_that_do_not_fit(trained_run, run_copy, tmp_path):

@@ -1,8 +1,12 @@
 import json
+import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from sst_keras import files
+from sst_keras.cli import main
 from sst_keras.config import load_pipeline, with_override
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
@@ -81,7 +85,7 @@ def test_names(tmp_path, monkeypatch):
         (lambda found: found.sentences_file.write_bytes(b"PK"), "expected a file of arrays"),
         (lambda found: np.savez(found.sentences_file, words=np.zeros(1)), "labelled sentences"),
         (lambda found: found.about_file.write_text('{"format": 2}'), "expected format 1"),
-        (lambda found: found.about_file.write_text('{"format": 1}'), "settings = None"),
+        (lambda found: found.about_file.write_text('{"format": 1}'), "an object in settings"),
     ],
 )
 def test_damaged_folders(tmp_path, damage, message):
@@ -89,6 +93,57 @@ def test_damaged_folders(tmp_path, damage, message):
     damage(found)
     with pytest.raises(InputError, match=message):
         found.read()
+
+
+def nested(levels):
+    """Pseudo-labels whose teachers learned from pseudo-labels, and so on."""
+    source = {"dataset": "sst5"}
+    for _ in range(levels):
+        source = {"pseudo_labels": {"name": "a", "teachers": {"sources": [source]}}}
+    return {"names": ["a"], "sources": [source]}
+
+
+@pytest.mark.parametrize(
+    "change, place",
+    [
+        ({"teachers": {"names": 5}}, "a list in teachers.names"),
+        ({"teachers": {"names": [1]}}, "a text in teachers.names[0]"),
+        ({"teachers": {}}, "a list in teachers.names"),
+        ({"teachers": {"names": ["a"], "sources": 5}}, "a list in teachers.sources"),
+        ({"teachers": {"names": ["a"], "sources": [5]}}, "an object in teachers.sources[0]"),
+        ({"teachers": {"names": ["a"], "sources": [{"vectors": [{"name": 1, "dim": 2}]}]}}, "name"),
+        ({"teachers": {"names": ["a"], "sources": [{"members": [{"name": "a"}]}]}}, "pipeline"),
+        ({"teachers": nested(230)}, "fewer objects in objects"),
+        ({"corpus": {"name": ["films"]}}, "a text in corpus.name"),
+        ({"class_names": [1, 2, 3, 4, 5]}, "a text in class_names[0]"),
+        ({"settings": {"document_labels": "x"}}, "true or false in settings.document_labels"),
+        ({"sentences": -1}, "in sentences"), ({"sentences": True}, "in sentences"),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_fields_of_other_kinds(tmp_path, monkeypatch, change, place):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "saved_models" / "good", teachers=nested(3))
+    bad = write(tmp_path / "saved_models" / "bad", **change)
+    for read in (bad.about, bad.summary, bad.to_dict):
+        with pytest.raises(InputError, match=rf"pseudo_labels.json: .*{re.escape(place)}"):
+            read()
+    result = CliRunner().invoke(main, ["runs", "--json"])
+    assert [row["run"] for row in json.loads(result.stdout)["pseudo_labels"]] == ["good"]
+    assert "Left out: saved_models/bad/pseudo_labels.json" in result.stderr
+    pipeline = load_pipeline("mlp", ["data.dataset=sample", "data.pseudo_labels=bad"])
+    with pytest.raises(InputError, match="pseudo_labels.json"):
+        Inputs.read(pipeline, None)
+
+
+def test_a_folder_that_was_changed(tmp_path):
+    found = write(tmp_path / "labels")
+    files.write_sealed_json(found.about_file, found.about())
+    assert found.about()["sentences"] == 4 and "sha256" not in found.to_dict()
+    text = found.about_file.read_text("utf-8")
+    found.about_file.write_text(text.replace("films", "fills"), "utf-8")
+    with pytest.raises(InputError, match="it has changed since it was written"):
+        found.about()
 
 
 def test_the_first_epoch_learns_from_them(tmp_path):

@@ -131,9 +131,9 @@ def _label(
             found = _probabilities(
                 run, texts, lambda n, before=before: on_progress(before + n, size)
             )
-            files.write_json(folder.about_file, about)
+            files.write_sealed_json(folder.about_file, about)
             with files.whole_file(file) as partial:
-                np.save(partial, found)
+                np.savez(partial, probabilities=found)
         total += found
     probabilities = total / len(teachers)
     if counts is not None:
@@ -256,14 +256,19 @@ def _probabilities(
 
 def _saved(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """Returns the probabilities in a teacher's file; None if it is missing or damaged."""
-    try:
-        found = files.read_array(file)
-    except InputError:
+    if not file.is_file():
         return None
-    is_whole = found.shape == shape and found.dtype == np.float32 and np.isfinite(found).all()
-    return found if is_whole else None
+    try:
+        found = files.read_arrays(file).get("probabilities", np.empty(0))
+        if found.shape == shape and found.dtype == np.float32 and np.isfinite(found).all():
+            return found
+    except InputError:
+        pass
+    log.warning(f"{file}: it is damaged, and made again.")
+    return None
 
 
-def _remove(paths: Sequence[Path]) -> None:
-    for path in paths:
+def _remove(teacher_files: Sequence[Path]) -> None:
+    for path in teacher_files:
         path.unlink(missing_ok=True)
+        path.with_suffix(".npy").unlink(missing_ok=True)  # as earlier versions called it
