@@ -82,7 +82,7 @@ class LanguageModelRun:
 
     def about(self) -> dict[str, Any]:
         """Reads `language_model.json`; another format or a part missing: `InputError`."""
-        about = files.read_json(self.settings_file)
+        about = files.read_sealed_json(self.settings_file)
         if about.get("format") != FORMAT:
             raise InputError(
                 f"{self.settings_file}: expected format {FORMAT}. Received: "
@@ -139,7 +139,7 @@ class LanguageModelRun:
 
     def metrics(self) -> dict[str, Any]:
         """Reads `metrics.json`; a damaged one raises an `InputError`."""
-        metrics = files.read_json(self.metrics_file)
+        metrics = files.read_sealed_json(self.metrics_file)
         check_fields(metrics, _METRICS, str(self.metrics_file), _AGAIN)
         return metrics
 
@@ -224,7 +224,7 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         raise InputError(f"{run.weights_file}: {wide[0]} has numbers that float16 does not reach.")
     with files.replacing_folder(folder) as path:
         partial = LanguageModelRun(path)
-        files.write_json(partial.settings_file, about | {"made_from": run.fingerprint})
+        files.write_sealed_json(partial.settings_file, about | {"made_from": run.fingerprint})
         with files.whole_file(partial.weights_file) as weights_file:
             np.savez(weights_file, **halves)
         for file in copied:

@@ -125,6 +125,16 @@ def test_an_encoder_and_a_part_of_its_vectors_are_a_start(
         export_encoder(language_model, again)
 
 
+def test_an_encoder_whose_description_was_changed(language_model):
+    encoder = LanguageModelRun(export_encoder(language_model))
+    about = encoder.about()
+    assert about.pop("made_from") == language_model.fingerprint and about == language_model.about()
+    text = encoder.settings_file.read_text("utf-8")
+    encoder.settings_file.write_text(text.replace("films", "fills"), "utf-8")
+    with pytest.raises(InputError, match=r"language_model\.json: it has changed since"):
+        encoder.about()
+
+
 def test_an_encoder_replaces_no_other_files(language_model):
     encoder = export_encoder(language_model)
     for name in ("notes.txt", "vocabulary.txt"):  # the second is of a complete language model

@@ -247,6 +247,13 @@ def test_a_run_that_was_killed_in_its_first_file(config, tmp_path):
     left.write_text("{")
     pretrain(corpus(), config, run)
     assert run.is_finished and not left.exists()
+    for file, read in ((run.settings_file, run.about), (run.metrics_file, run.metrics)):
+        read()
+        text = file.read_text("utf-8")
+        file.write_text(text.replace("1", "2", 1), "utf-8")
+        with pytest.raises(InputError, match=rf"{file.name}: it has changed since it was written"):
+            read()
+        file.write_text(text, "utf-8")
 
 
 def test_a_training_that_diverges_is_not_finished(config, tmp_path):

@@ -447,7 +447,7 @@ def _pretrain(
         started -= sum(row["seconds"] for row in history)
         log.info(f"Goes on after {history[-1]['epoch']:.2f} epochs.")
     else:
-        files.write_json(run.settings_file, about)
+        files.write_sealed_json(run.settings_file, about)
         files.write_json(run.environment_file, describe_environment())
         known = (PADDING, UNKNOWN, *corpus.words[: config.words])
         Vocabulary(tuple(dict.fromkeys(known))).save(run.vocabulary_file)
@@ -488,7 +488,7 @@ def _pretrain(
         "training_seconds": sum(row["seconds"] for row in history),
         "seconds": time.perf_counter() - started,
     }
-    files.write_json(run.metrics_file, metrics)
+    files.write_sealed_json(run.metrics_file, metrics)
     run.checkpoint_file.unlink(missing_ok=True)
     return metrics
 
