@@ -47,12 +47,7 @@ def check_fields(value: Any, kind: Kind, place: str, advice: str) -> None:
         InputError: If it is not. The message begins with `place`, names the field, and ends with
             `advice`.
     """
-    try:
-        wrong = next(_wrong(value, kind, ""), None)
-    except RecursionError:
-        raise InputError(f"{place}: expected fewer objects in objects. {advice}") from None
-    if wrong:
-        where, expected, found = wrong
+    for where, expected, found in _wrong(value, kind, ""):
         received = "nothing" if found is _ABSENT else f"{found!r:.60}"
         name = f" in {where.lstrip('.')}" if where else ""
         raise InputError(f"{place}: expected {expected}{name}. Received: {received}. {advice}")

@@ -113,7 +113,6 @@ def nested(levels):
         ({"teachers": {"names": ["a"], "sources": [5]}}, "an object in teachers.sources[0]"),
         ({"teachers": {"names": ["a"], "sources": [{"vectors": [{"name": 1, "dim": 2}]}]}}, "name"),
         ({"teachers": {"names": ["a"], "sources": [{"members": [{"name": "a"}]}]}}, "pipeline"),
-        ({"teachers": nested(230)}, "fewer objects in objects"),
         ({"corpus": {"name": ["films"]}}, "a text in corpus.name"),
         ({"class_names": [1, 2, 3, 4, 5]}, "a text in class_names[0]"),
         ({"settings": {"document_labels": "x"}}, "true or false in settings.document_labels"),

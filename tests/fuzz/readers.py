@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import pickle
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,14 @@ from sst_keras.config import load_pipeline, load_saved
 from sst_keras.errors import InputError
 from sst_keras.experiments.records import read_records
 from sst_keras.experiments.report.results import build_report
-from sst_keras.experiments.sweep import Experiment, Sweep, load_sweep
-from sst_keras.files import read_arrays
+from sst_keras.experiments.searching import Search
+from sst_keras.experiments.sweep import Experiment, Range, Sweep, load_sweep
+from sst_keras.files import read_arrays, sealed_line
 from sst_keras.history import read_history
+from sst_keras.pretrained import LanguageModelRun
+from sst_keras.pseudo_labels import PseudoLabels
 from sst_keras.runs import RunDirectory
+from sst_keras.serving import parts, scoring
 from sst_keras.serving.rest import RequestError, parse_predict
 from sst_keras.settings import FORMAT, DataConfig, Pipeline
 from sst_keras.tables.labels import read_labels
@@ -68,6 +74,44 @@ def _records(path: Path) -> None:
     build_report(sweep, read_records(path.parent), path.parent)
 
 
+_SEARCHED = {"model.units": Range(1, 9), "model.dropout": Range(choices=(0.1, 0.5))}
+_SEARCH = Sweep(
+    "s", "", (Experiment("s", "best", None, 1, Pipeline()),), {}, "", "", ranges=_SEARCHED
+)  # fmt: skip
+_JOB = parts.Job((Path("a.csv"),), DataConfig(), Path("m"), "f", Path("o"), stats=((1, 2),))
+
+
+def _trials(path: Path) -> None:
+    search = Search(_SEARCH, path.parent)
+    _, trials = search._read()
+    if trials:
+        search.experiment(search.best([*trials.values()]))
+
+
+def _parts_log(path: Path) -> None:
+    job, summary = replace(_JOB, out=path.parent), parts.Summary(_JOB.files)
+    job.part(0, 0).write_bytes(b"")
+    for item in parts._Log(job).read(resume=True):
+        summary.add(item)
+    summary.notes()
+
+
+def _part_state(path: Path) -> None:
+    part = path.with_name("o.csv.part")
+    part.write_bytes(b"text\n")
+    state, _ = scoring._state(part, path, {}, resume=True)
+    for _, (number, lines) in state.get("counts", {}).items():
+        assert number >= 0 and all(line > 0 for line in lines)
+
+
+def _pseudo_labels(path: Path) -> None:
+    PseudoLabels(path.parent).summary()
+
+
+def _language_model(path: Path) -> None:
+    LanguageModelRun(path.parent).summary()
+
+
 def _request(path: Path) -> None:
     with contextlib.suppress(RequestError):
         parse_predict(path.read_bytes(), ("serving_default", "explain"))
@@ -83,6 +127,23 @@ _RECORD = {
     "seconds": 1.0, "ended": "2026-01-01T00:00:00+00:00", "jobs": 1, "cores": 1, "error": "e",
 }  # fmt: skip
 _SCORES = {"epoch": 1, "dev": 0.5, "test": 0.5, "confusion_matrix": [[1, 1], [0, 2]]}
+_TRIAL = {
+    "number": 0, "drawn": {"model.units": 3, "model.dropout": "0.1"}, "scores": [0.5],
+    "is_pruned": False, "error": "",
+}  # fmt: skip
+_STATE = {
+    "format": 2, "rows": 1, "bytes": 5, "content": hashlib.sha256(b"text\n").hexdigest(),
+    "counts": {"x": [1, [2]]},
+}  # fmt: skip
+_LABELLED = {
+    "format": 1, "settings": {"seed": 1}, "corpus": {"name": "c", "fingerprint": "f"},
+    "teachers": {"names": ["a"], "sources": [{"vectors": [{"name": "v", "dim": 3}]}]},
+    "class_names": ["bad", "good"], "lowercase": True, "sentences": 2,
+}  # fmt: skip
+_ABOUT_LANGUAGE = {
+    "format": 1, "settings": {"units": 3, "epochs": 1}, "corpus": {"name": "c"},
+    "vectors": {"name": "v", "fingerprint": "f"},
+}  # fmt: skip
 _COLUMNS = {"epoch": [1], "loss": [1], "accuracy": [1], "dev_loss": [1], "dev_accuracy": [None]}
 _FINISHED = _RECORD | {
     "format": FORMAT, "epochs": 1, "commit": None, "versions": {"keras": "3"},
@@ -97,6 +158,12 @@ def _gensim(protocol: int) -> bytes:
     keyed = KeyedVectors(2)
     keyed.add_vectors(["film", "good"], np.eye(2, dtype=np.float32))
     return pickle.dumps(keyed, protocol)
+
+
+def _lines(*rows: dict) -> list[bytes]:
+    """Returns objects as a line each, without and with checksums."""
+    plain = "".join(f"{json.dumps(row)}\n" for row in rows)
+    return [plain.encode(), "".join(map(sealed_line, rows)).encode()]
 
 
 def _zipped(path: Path) -> None:
@@ -158,6 +225,14 @@ READERS: dict[str, tuple[Callable[[Path], None], str, list[bytes]]] = {
         _run, "metrics.json",
         [json.dumps({"format": 1, "seconds": 1, "dev": _METRICS, "test": _METRICS}).encode()],
     ),
+    "trials": (_trials, "trials.jsonl", _lines(Search(_SEARCH, Path())._about(1), _TRIAL)),
+    "parts-logs": (
+        _parts_log, "_parts.jsonl",
+        _lines(_JOB.about(), *(parts._item(0, n) | {"content": ""} for n in (0, -1))),
+    ),
+    "part-states": (_part_state, "o.csv.part.json", _lines(_STATE)),
+    "pseudo-labels": (_pseudo_labels, "pseudo_labels.json", _lines(_LABELLED)),
+    "language-models": (_language_model, "language_model.json", _lines(_ABOUT_LANGUAGE)),
     "vocabularies": (Vocabulary.load, "vocabulary.txt", [b"<pad>\n<unk>\na\n"]),
     "arrays": (read_arrays, "a.npz", [b"PK\x05\x06" + bytes(18)]),
     "requests": (
