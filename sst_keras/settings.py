@@ -66,13 +66,13 @@ class DataConfig:
         "sst5", "sst5, sample, auto (SST-5 if available, else the sample), or a path")
     text_column: str = _setting(
         "text", "the column of the text in CSV, TSV and JSON: its name, or its number from 1")
-    label_column: str = _setting("label", "the column of the label, as text_column")
+    label_column: str = _setting("label", "the column of the label, given like text_column")
     group_column: str = _setting(
         "", "a column whose equal values, such as a product's number, stay in one split; empty: "
         "none")
     labels: tuple[str, ...] = _setting(
         (), "the classes of your own files, lowest first; empty: as found, numbers by value, known "
-        "scales from low to high, other words by the alphabet")
+        "scales from low to high, other words alphabetically")
     delimiter: str = _setting(
         "auto", "what separates the fields of a table: auto, tab, none or a character")
     quoting: str = _setting(
@@ -240,10 +240,10 @@ class TrainingConfig:
         "constant", "how the learning rates, the vectors' too, fall to 0 over all epochs",
         choices=("constant", "linear", "cosine"))
     l2: float = _setting(
-        0.0, "times the weight, added to its gradient; PyTorch's weight_decay in Adam and SGD",
+        0.0, "L2 penalty: this times each weight is added to its gradient; PyTorch's weight_decay",
         label="L2 term", low=0.0)
     weight_decay: float = _setting(
-        0.0, "decoupled: learning rate times this times the weight is subtracted", low=0.0)
+        0.0, "decoupled: each step subtracts learning rate × this × weight", low=0.0)
     clip_norm: float = _setting(
         0.0, "bound of the gradients' global norm; 0: none", label="gradient norm bound", low=0.0)
 # fmt: on

@@ -37,8 +37,8 @@ def ensemble(
     The new run is scored on dev and test, plotted and exported. It holds the models of the others,
     so it works without them, and it takes as long as all of them together to answer.
 
-    The runs must be trained on the same data, with any pipelines: `sst-keras train --seed 2`
-    trains another one.
+    The runs must have been trained on the same data; their pipelines may differ. `sst-keras train
+    --seed 2` trains another run.
     """
     from sst_keras.ensemble import ensemble as make_ensemble
     from sst_keras.ensemble import find_members, pipeline_of, read_corpus

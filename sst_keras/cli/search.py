@@ -38,12 +38,16 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
     "--jobs",
     type=click.IntRange(1),
     metavar="N",
-    help="Trials at a time. They are drawn together, so others are drawn with another number.  "
-    "[default: as many as have a core each, at most 8; that of a search that goes on]",
+    help="Trials at a time, drawn together; another number draws other trials.  [default: one per "
+    "core, at most 8; a resumed search keeps its own]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="That of the draws."
-)
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="The seed that draws the trials.",
+)  # fmt: skip
 @cluster.options()
 @options.data_dir
 @options.vectors
@@ -54,8 +58,8 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
 @click.option(
     "--retry",
     is_flag=True,
-    help="Make failed trials and runs again. Later trials "
-    "stay, though they were drawn without these.",
+    help="Rerun failed trials and runs. Later trials are kept, although they were drawn without "
+    "them.",
 )
 @options.as_json
 def search(
@@ -74,7 +78,7 @@ def search(
 ) -> None:
     """Try settings of a sweep's [search], and train the best with several seeds.
 
-    Each trial trains once and is scored on dev alone. One that is below the median of earlier ones
+    Each trial trains once and is scored only on dev. One that is below the median of earlier ones
     is stopped early. The settings with the best score become the pipeline best.toml in the folder.
     Then that is trained with as many seeds as the sweep says, and only then scored on test.
 

@@ -86,8 +86,7 @@ def train(
     own settings. It is saved after the first check, then at most once a minute. The same command
     with the same --run-dir goes on, too.
 
-    With --overwrite, the finished run in --run-dir comes back if the new one does not get to its
-    end.
+    With --overwrite, the finished run in --run-dir is restored if the new one does not finish.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
@@ -95,7 +94,9 @@ def train(
         is_changed = any(value not in (None, ()) for value in given.values())
         if pipeline or init or overrides or run_dir or overwrite or is_changed:
             raise UsageError(
-                "expected only the run, which has its settings, and --data-dir.", setting="resume"
+                "expected only the run, which has its settings, and --data-dir, --strategy, "
+                "--tensorboard or --json.",
+                setting="resume",
             )
         run_dir = str(_unfinished(resume).path)
         pipeline = str(RunDirectory(Path(run_dir)).pipeline_file)
