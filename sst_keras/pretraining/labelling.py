@@ -221,9 +221,7 @@ def agreed(teachers: Sequence[RunDirectory]) -> tuple[tuple[str, ...], bool]:
                 f"the run {run.name} is not finished. Train it to its end first.",
                 setting="teachers",
             )
-        data = run.pipeline.data
-        labels = data.labels or tuple(run.metrics().get("test", {}).get("class_names", ()))
-        found.setdefault((labels, data.lowercase), run.name)
+        found.setdefault((run.class_names, run.pipeline.data.lowercase), run.name)
     if len(found) > 1:
         shown = "; ".join(
             f"{name} with {', '.join(labels)} and data.lowercase={lowercase}"
