@@ -202,7 +202,7 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", setting="out")
     copied = (run.history_file, run.environment_file, run.metrics_file)  # the last says: finished
     made = (run.settings_file, run.weights_file, *copied)
-    files.check_replaceable(folder, {file.name for file in made})
+    files.check_replaceable(folder, {file.name for file in made}, "an encoder")
     about, weights = run.about(), run.weights()
     with np.errstate(over="ignore"):
         halves = {name: weights[name].astype(np.float16) for name in _ENCODER}

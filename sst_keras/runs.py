@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sst_keras import files
+from sst_keras import files, locks
 from sst_keras.config import load_saved
 from sst_keras.errors import InputError, UsageError
 from sst_keras.fields import NUMBER, check_fields, other_format
@@ -124,7 +124,7 @@ class RunDirectory:
         Raises:
             UsageError: If one does, or has finished meanwhile.
         """
-        with files.locked(self.path, "run_dir"):
+        with locks.locked(self.path, "run_dir"):
             self._recover()
             if self.is_finished and not self.replaces:
                 raise UsageError(
@@ -151,7 +151,7 @@ class RunDirectory:
             UsageError: If that training is still at work.
         """
         if self.is_replaced:
-            with files.locked(self.path, "run_dir"):
+            with locks.locked(self.path, "run_dir"):
                 self._recover()
 
     def _recover(self) -> None:

@@ -129,7 +129,7 @@ def test_an_encoder_replaces_no_other_files(language_model):
     encoder = export_encoder(language_model)
     for name in ("notes.txt", "vocabulary.txt"):  # the second is of a complete language model
         (encoder / name).write_text("mine")
-        with pytest.raises(UsageError, match=rf"{name} is not of an export.*Move it away"):
+        with pytest.raises(UsageError, match=rf"{name} is not of an encoder.*Move it away"):
             export_encoder(language_model)
         assert (encoder / name).read_text() == "mine"
         (encoder / name).unlink()

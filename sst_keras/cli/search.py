@@ -77,12 +77,13 @@ def search(
     You can stop this command at any time. The next call goes on, to the same trials. It needs
     pip install 'sst-keras[search]'.
     """
-    from sst_keras import files, locations
+    from sst_keras import locations
     from sst_keras.engines import local
     from sst_keras.experiments import searching
     from sst_keras.experiments.records import read_records
     from sst_keras.experiments.running import check_sources, pending_jobs
     from sst_keras.experiments.sweep import load_sweep
+    from sst_keras.locks import locked
 
     loaded = load_sweep(sweep)
     if not loaded.ranges:
@@ -97,7 +98,7 @@ def search(
     choices = searching.choices_of_files(loaded)
     check_sources(choices, data_dir)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(files.locked(folder, "records"))
+        stack.enter_context(locked(folder, "records"))
         known = read_records(folder)
         pending_jobs(choices[:1], known)  # another sweep's records are an error before all trials
         place: Machine | Cluster = local.Machine(local.cores())

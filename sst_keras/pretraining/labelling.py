@@ -17,6 +17,7 @@ from sst_keras import files
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Split
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import locked
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.pretraining.text_labels import TextLabels
 from sst_keras.pseudo_labels import FORMAT, PseudoLabels
@@ -102,7 +103,7 @@ def label(
     if not text_labels:
         renamed.append("settings.document_labels")  # false, or not there
     teacher_files = [folder.teacher_file(number + 1) for number in range(len(teachers))]
-    with files.locked(folder.path, "out"):
+    with locked(folder.path, "out"):
         for file in (folder.about_file, folder.sentences_file, *teacher_files):
             files.remove_partial(file)
         check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
