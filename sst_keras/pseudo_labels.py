@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.runs import RUNS_DIR, file_of, lasting_name
+from sst_keras.fields import check_fields, other_format
+from sst_keras.runs import RUNS_DIR, file_of, lasting_name, places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 # Raise it when this version would misread a folder of the earlier format.
 FORMAT = 1
-# What `pseudo_labels.json` must have: key → type.
 _ABOUT = {
-    "settings": dict, "corpus": dict, "teachers": dict, "class_names": list, "lowercase": bool,
-    "sentences": int,
+    "settings": {}, "corpus": {"name?": str}, "teachers": {"names?": [str]}, "class_names": [str],
+    "lowercase": bool, "sentences": int,
 }  # fmt: skip
+_AGAIN = "Run `sst-keras label` again in another folder, or copy the original here."
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,8 @@ class PseudoLabels:
         """Reads `pseudo_labels.json`; another format or a part missing: `InputError`."""
         about = files.read_json(self.about_file)
         if about.get("format") != FORMAT:
-            raise InputError(
-                f"{self.about_file}: expected format {FORMAT}. Received: {about.get('format')!r}. "
-                f"If a newer version of sst_keras wrote it, update the package."
-            )
-        for key, kind in _ABOUT.items():
-            if not isinstance(about.get(key), kind):
-                raise InputError(
-                    f"{self.about_file}: expected what `sst-keras label` writes. Received: {key} = "
-                    f"{about.get(key)!r}"
-                )
+            raise InputError(other_format(self.about_file, FORMAT, about.get("format")))
+        check_fields(about, _ABOUT, str(self.about_file), _AGAIN)
         return about
 
     @property
@@ -97,8 +90,7 @@ class PseudoLabels:
                 raise ValueError("It has values that are not probabilities.")
         except (KeyError, ValueError, IndexError) as error:
             raise InputError(
-                f"{self.sentences_file}: expected labelled sentences. {error} Run `sst-keras "
-                f"label` again, in another folder."
+                f"{self.sentences_file}: expected labelled sentences. {error} {_AGAIN}"
             ) from None
         return texts, probabilities
 
@@ -132,7 +124,7 @@ class PseudoLabels:
     @classmethod
     def find(cls, path: str | Path) -> Self:
         """Returns the finished folder at `path` or `saved_models/<path>`; else: `UsageError`."""
-        for folder in (Path(path), RUNS_DIR / path):
+        for folder in places(path):
             found = cls(folder)
             if found.about_file.is_file():
                 if found.is_finished:

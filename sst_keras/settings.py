@@ -251,6 +251,51 @@ class TrainingConfig:
 
 # fmt: off
 @dataclass(frozen=True)
+class VectorsConfig:
+    """How `sst-keras vectors train` trains word vectors.
+
+    What has no meaning here is gensim's, by name and default, and no option of the command.
+    """
+
+    model: str = _setting(
+        "skip-gram", "skip-gram or cbow (Mikolov et al., 2013), or fasttext, which is skip-gram "
+        "with vectors of character n-grams (Bojanowski et al., 2017)",
+        choices=("skip-gram", "cbow", "fasttext"))
+    dim: int = _setting(300, "numbers per vector", low=1, high=10_000)
+    window: int = _setting(5, "the most words of context on either side", low=1, high=1000)
+    min_count: int = _setting(
+        3, "rarer words are left out, as if they were not in the texts", low=1)
+    epochs: int = _setting(5, "passes over the corpus", low=1)
+    seed: int = _setting(
+        1, "the seed of the first vectors and of what is drawn", low=0, high=2**31 - 1)
+    workers: int = _setting(
+        0, "threads; 0: one per core. With 1, the same command gives the same bytes; with more it "
+        "does not, because the result depends on their timing", low=0, high=1024)
+    alpha: float = 0.025  # the first learning rate, which falls evenly to `min_alpha`
+    min_alpha: float = 0.0001
+    negative: int = 5  # words drawn against each word
+    sample: float = 1e-3  # words with a higher share of the tokens are passed over at random
+    ngrams: tuple[int, int] = (3, 6)  # the least and most characters of fastText's n-grams
+    buckets: int = 300_000  # vectors for them; gensim's 2,000,000 would take gigabytes
+
+    def __post_init__(self) -> None:
+        """Refuses settings out of range, some of which gensim would take."""
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            choices, low, high = (item.metadata.get(key) for key in ("choices", "low", "high"))
+            if choices and value not in choices:
+                expected = f"one of {', '.join(choices)}"
+            elif low is not None and not low <= value <= (high or value):
+                expected = f"at least {low}" if high is None else f"from {low} to {high}"
+            else:
+                continue
+            message = f"expected {expected}. Received: {value!r}"
+            raise UsageError(message, setting=item.name)
+# fmt: on
+
+
+# fmt: off
+@dataclass(frozen=True)
 class LanguageModelConfig:
     """How `sst-keras pretrain` trains a language model."""
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
 from sst_keras.config import with_override
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.history import shown
+from sst_keras.locks import locked
 from sst_keras.runs import RunDirectory, new_run
 from sst_keras.settings import DataConfig
 
@@ -128,7 +128,7 @@ def train(
 
     if not as_json:  # first: what follows may fail, for example because the disk is full
         _print_scores(result)
-    with files.locked(run.path, "run_dir"):
+    with locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))

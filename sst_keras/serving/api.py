@@ -326,13 +326,7 @@ def _asked(body: bytes) -> dict[str, Any]:
     for name, kind in _KEYS.items():
         # True is an int to Python.
         if name in asked and type(asked[name]) is not kind:
-            kinds = {
-                list: "a list of texts",
-                str: "a string",
-                int: "a number",
-                bool: "true or false",
-            }
-            raise RequestError(400, f"Expected {kinds[kind]} as {name!r}.")
+            raise RequestError(400, f"Expected {_KINDS[kind]} as {name!r}.")
     texts = asked.get("texts")
     if not texts:
         raise RequestError(400, "Expected a list of texts as 'texts', with one at least.")
