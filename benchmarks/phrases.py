@@ -1,6 +1,6 @@
 r"""The treebank's phrases as a table of a phrase per row, with the number of its sentence.
 
-    SST_KERAS_DATA=... python benchmarks/phrases.py phrases.tsv --sentences 400
+    python benchmarks/phrases.py phrases.tsv --sentences 400
 
 The columns are those of a well-known competition: PhraseId, SentenceId, Phrase, Sentiment. As
 there, a phrase that occurs again, in the same sentence or in a later one, has no second row. The
@@ -14,16 +14,17 @@ together:
 
 from __future__ import annotations
 
-import os
+import zipfile
 from itertools import islice
 from pathlib import Path
 
 import click
 
 from sst_keras import files, treebank
+from sst_keras.datasets.sst5 import source
 
 
-def phrases(path: Path, sentences: int | None) -> list[tuple[int, str, int]]:
+def phrases(path: Path | zipfile.Path, sentences: int | None) -> list[tuple[int, str, int]]:
     """Returns the number of the sentence, the phrase and its label of each distinct phrase."""
     met: set[tuple[str, ...]] = set()
     rows = []
@@ -40,9 +41,10 @@ def phrases(path: Path, sentences: int | None) -> list[tuple[int, str, int]]:
 @click.option("--sentences", type=click.IntRange(1), help="The first so many.  [default: all]")
 def main(out: Path, sentences: int | None) -> None:
     """Write the phrases to OUT, tab-separated and without quoting."""
-    if not os.environ.get("SST_KERAS_DATA"):
-        raise click.UsageError("SST_KERAS_DATA must name the folder with sst/.")
-    rows = phrases(Path(os.environ["SST_KERAS_DATA"]) / "sst/train.txt", sentences)
+    found = source.locate()
+    if found is None:
+        raise click.ClickException(str(source.unavailable()))
+    rows = phrases(found / "train.txt", sentences)
     lines = ["PhraseId\tSentenceId\tPhrase\tSentiment"]
     lines += (f"{n}\t{s}\t{text}\t{label}" for n, (s, text, label) in enumerate(rows, start=1))
     files.write_text(out, "\n".join(lines) + "\n")

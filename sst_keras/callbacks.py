@@ -136,8 +136,10 @@ class AveragedWeights(keras.callbacks.Callback):
     def in_model(self) -> Iterator[None]:
         """Puts the averages into the model for as long as the context lasts."""
         self._swap(apart=False)
-        yield
-        self._swap(apart=True)
+        try:
+            yield
+        finally:
+            self._swap(apart=True)
 
     def put_back(self) -> None:
         """Puts the weights themselves back into the model."""

@@ -81,20 +81,13 @@ class Classifier(tf.Module):
                 f"{run.vocabulary_file}: expected {rows:,} words, as in the model. Received "
                 f"{len(vocabulary):,}: the file was changed. Copy it from the original run."
             )
-        data, names = run.pipeline.data, cls.class_names_of(run)
+        data, names = run.pipeline.data, run.class_names
         if len(names) != model.output.shape[-1]:
             raise InputError(
                 f"{run.pipeline_file}: expected {model.output.shape[-1]} classes in data.labels, "
                 f"as in the model. Received: {', '.join(names) or 'none'}."
             )
         return cls(model, TokenEncoder(vocabulary, data.lowercase), names, data.batch_tokens)
-
-    @staticmethod
-    def class_names_of(run: RunDirectory) -> tuple[str, ...]:
-        """Returns the classes of a run from its files; those of an early run are in its scores."""
-        return run.pipeline.data.labels or tuple(
-            run.metrics().get("test", {}).get("class_names", ())
-        )
 
     @property
     def model(self) -> keras.Model:

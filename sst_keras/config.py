@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin
 
 from sst_keras import locations, plugins
 from sst_keras.errors import UsageError
+from sst_keras.fields import other_format
 from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline
 
 log = logging.getLogger(__name__)
@@ -129,10 +130,7 @@ def complete(
         UsageError: If this version does not know the format.
     """
     if not isinstance(format, int) or format not in UNSTATED:
-        raise UsageError(
-            f"{source}: expected format 1 to {FORMAT}. Received: {format!r}. If a newer version of "
-            f"sst_keras wrote it, update the package."
-        )
+        raise UsageError(other_format(source, f"1 to {FORMAT}", format))
     renamed = {RENAMED.get(name, name): value for name, value in saved.items()}
     ignored = [name for name in renamed if name not in SETTINGS or name in _FORMER[format]]
     renamed = {name: value for name, value in renamed.items() if name not in ignored}

@@ -300,18 +300,18 @@ def _read_builder(config: str, split: str, data_dir: str | Path | None) -> tuple
 
 
 def _read_trees(
-    files: Mapping[str, Path], name: str, spans: bool, labels: tuple[str, ...] = ()
+    sources: Mapping[str, Path], name: str, spans: bool, labels: tuple[str, ...] = ()
 ) -> Corpus:
-    if missing := [split for split in SPLITS if split not in files]:
+    if missing := [split for split in SPLITS if split not in sources]:
         raise UsageError(
             f"{name!r} has trees. Expected a folder that also has trees for "
             f"{' and '.join(missing)}.",
             setting="data.dataset",
         )
-    trees = {split: list(treebank.read_trees(files[split])) for split in SPLITS}
+    trees = {split: list(treebank.read_trees(sources[split])) for split in SPLITS}
     for split in SPLITS:
         if not trees[split]:
-            raise InputError(f"{files[split]}: expected trees. Received an empty file.")
+            raise InputError(f"{sources[split]}: expected trees. Received an empty file.")
     sentences = {split: _split_of(tree.root_example() for tree in trees[split]) for split in SPLITS}
     phrases = roots = None
     if spans:

@@ -63,7 +63,7 @@ def find_members(names: Sequence[str | Path]) -> list[RunDirectory]:
     for other in others:
         both = (first, other)
         pairs = {
-            "classes": [Classifier.class_names_of(member) for member in both],
+            "classes": [member.class_names for member in both],
             "data": [member.environment().get("data_fingerprint") for member in both],
             "data.lowercase": [member.pipeline.data.lowercase for member in both],
             "data.ordinal": [member.pipeline.data.ordinal for member in both],

@@ -29,7 +29,7 @@ def describe_environment() -> dict[str, Any]:
             backend: sys.modules[backend].__version__,
         },
         "machine": {
-            "system": platform.platform(),
+            "system": platform.system(),
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],

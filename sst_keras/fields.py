@@ -53,6 +53,14 @@ def check_fields(value: Any, kind: Kind, place: str, advice: str) -> None:
         raise InputError(f"{place}: expected {expected}{name}. Received: {received}. {advice}")
 
 
+def other_format(place: object, expected: object, found: object) -> str:
+    """Returns the message of an error about a file in a format that this version does not know."""
+    return (
+        f"{place}: expected format {expected}. Received: {found!r}. If a newer version of "
+        f"sst_keras wrote it, update the package."
+    )
+
+
 _ABSENT = object()
 
 

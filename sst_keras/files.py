@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,11 +21,6 @@ from sst_keras.controls import in_json
 from sst_keras.errors import InputError, UsageError
 from sst_keras.packed import check_zip
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None
-
 log = logging.getLogger(__name__)
 
 # What a full disk is called by the system and by NumPy, which does not say where.
@@ -35,8 +29,6 @@ _NUMPY_FULL = re.compile(r"^\d+ requested and \d+ written$")
 _TEMPORARY = ".temporary-"
 _HEX = "[0-9a-f]" * 8  # the pattern of `secrets.token_hex(4)`
 _ABANDONED = 86_400.0  # seconds
-_SCRATCH = "sst-keras-"
-_NEW = 60.0  # seconds within which whoever makes a scratch folder has locked it
 _CHECKSUMS_FORMAT = 1
 _SEAL = "sha256"  # of the rest of a JSON object
 _COPY = f"Copy the original here. If you changed it yourself, delete {_SEAL} in it."
@@ -100,38 +92,6 @@ def temporary_folder(parent: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder(parent: str | Path | None = None) -> Iterator[Path]:
-    """Yields a new folder in `parent`, by default the system's for temporary files.
-
-    It is removed at the end. What killed processes have left there is removed at the start: a
-    process locks its folder as long as it lives. Where there are no locks, it stays.
-    """
-    parent = Path(parent or tempfile.gettempdir())
-    for left in parent.glob(f"{_SCRATCH}*") if fcntl else ():
-        with suppress(OSError):  # it is in use, is another user's, or has just been removed
-            if time.time() - left.stat().st_mtime > _NEW:
-                _remove_unlocked(left)
-    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
-    handle = _lock(folder, "")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
-
-
-def _remove_unlocked(folder: Path) -> None:
-    """Removes a folder; if a process has locked it, or there are no locks: `OSError`."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Yields a temporary folder beside `path`, and renames it to `path` on success.
 
@@ -167,10 +127,11 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_replaceable(folder: Path, made: Collection[str]) -> None:
+def check_replaceable(folder: Path, made: Collection[str], what: str) -> None:
     """Raises a `UsageError` unless a folder holds nothing but what is `made` there, or is missing.
 
-    `made` are names within the folder; that of a folder stands for all that is in it.
+    `made` are names within the folder; that of a folder stands for all that is in it. `what` they
+    make, such as `an export`, is for the message.
     """
     others = sorted(
         path
@@ -179,8 +140,8 @@ def check_replaceable(folder: Path, made: Collection[str]) -> None:
     )
     if others or folder.is_symlink() or folder.is_file():
         kind = "link" if folder.is_symlink() else "file"
-        what = f"{others[0]} is not of an export" if others else f"{folder} is a {kind}"
-        raise UsageError(f"{what}, and {folder} would be replaced. Move it away.", setting="out")
+        problem = f"{others[0]} is not of {what}" if others else f"{folder} is a {kind}"
+        raise UsageError(f"{problem}, and {folder} would be replaced. Move it away.", setting="out")
 
 
 def folders_with(name: str, folder: str | Path) -> Iterator[Path]:
@@ -221,86 +182,6 @@ def replace_folder(new: Path, folder: Path) -> None:
         raise
     old.rename(new)  # so that no half of it is ever brought back
     shutil.rmtree(new, ignore_errors=True)
-
-
-@contextmanager
-def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
-    """Makes a folder, and keeps other processes from locking it meanwhile.
-
-    The lock is the system's, on the folder itself: it leaves no file, and ends with the process,
-    even a killed one. Where there are no such locks, as on Windows, nothing is locked. A folder
-    that is still empty at the end is removed.
-
-    Raises:
-        UsageError: If another process has locked the folder; `setting` is the one that names it.
-    """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting=setting)
-    handle = _lock(folder, setting)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            folder.rmdir()  # only if it is empty, and while it is locked
-        if handle is not None:
-            os.close(handle)
-
-
-@contextmanager
-def locked_file(path: str | Path, setting: str = "") -> Iterator[None]:
-    """Makes a file if there is none, and locks it as `locked` locks a folder.
-
-    A file that is still empty at the end is removed. `path` may be renamed meanwhile.
-
-    Raises:
-        UsageError: If another process has locked the file; `setting` is the one that names it.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = _lock(path, setting, is_file=True)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if not path.stat().st_size and (handle is None or _is_open(path, handle)):
-                path.unlink()
-        if handle is not None:
-            os.close(handle)
-
-
-def _lock(path: Path, setting: str, is_file: bool = False) -> int | None:
-    """Makes and locks a folder or file; returns it opened, or None if there are no locks."""
-    while True:
-        if is_file:
-            path.touch()
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-        if not fcntl:
-            return None
-        try:
-            handle = os.open(path, os.O_RDWR if is_file else os.O_RDONLY)
-        except FileNotFoundError:  # another process has just removed it
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise UsageError(
-                f"another process is writing into {str(path)!r}. Wait for it, or choose another "
-                f"{'file' if is_file else 'folder'}.",
-                setting=setting,
-            ) from None
-        except OSError:  # a file system without locks
-            return handle
-        if _is_open(path, handle):
-            return handle
-        os.close(handle)  # it was removed, and perhaps made again, before it was locked
-
-
-def _is_open(path: Path, handle: int) -> bool:
-    """Whether a path is still that of an open file or folder."""
-    return path.exists() and os.path.samestat(os.fstat(handle), os.stat(path))
 
 
 # TensorFlow's names of errors of the system.

@@ -206,9 +206,9 @@ def text_notes(
             f"tokens, to which data.max_length={_LONG // 2} would cut those in train."
         )
     if findings.not_english > 0.01 * total:
-        texts = counted(findings.not_english, "text", "texts")
+        number = counted(findings.not_english, "text", "texts")
         notes.append(
-            f"{texts} of {_ENOUGH} or more tokens, without a common English word, may be in "
+            f"{number} of {_ENOUGH} or more tokens, without a common English word, may be in "
             f"another language."
         )
     return notes

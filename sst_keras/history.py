@@ -24,7 +24,6 @@ COLUMNS = (
 # `training.monitor` → the score that ranks a check, together with its loss.
 SCORES = {"accuracy": "accuracy", "macro-f1": "macro_f1", "loss": "accuracy"}
 OPTIONAL_COLUMNS = ("dev_macro_f1", "embedding_learning_rate")
-TIME_COLUMNS = ("seconds", "examples_per_second")  # the only ones that differ from run to run
 
 
 @dataclass(frozen=True)

@@ -185,11 +185,16 @@ class MaskedConv1D(keras.layers.Conv1D):
     """A convolution over time that reads padding as zeros.
 
     A text's output therefore does not depend on how much padding the batch has. The output keeps
-    the input's time and mask. The arguments are those of `keras.layers.Conv1D`, except `padding`.
+    the input's time and mask. The arguments are those of `keras.layers.Conv1D`; `padding`
+    must be "same".
     """
 
-    def __init__(self, filters: int, kernel_size: int, **kwargs: Any) -> None:
-        super().__init__(filters, kernel_size, **{**kwargs, "padding": "same"})
+    def __init__(
+        self, filters: int, kernel_size: int, padding: str = "same", **kwargs: Any
+    ) -> None:
+        if padding != "same":
+            raise ValueError(f"Expected `padding='same'`. Received: {padding=}")
+        super().__init__(filters, kernel_size, padding=padding, **kwargs)
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:

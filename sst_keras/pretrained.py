@@ -15,8 +15,8 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.fields import NUMBER, check_fields
-from sst_keras.runs import RUNS_DIR, file_of, lasting_name
+from sst_keras.fields import NUMBER, check_fields, other_format
+from sst_keras.runs import RUNS_DIR, file_of, lasting_name, places
 from sst_keras.settings import ModelConfig
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ DIRECTIONS = ("forward", "backward")
 _ENCODER = tuple(
     f"{name}/{part}" for name in DIRECTIONS for part in ("kernel", "recurrent_kernel", "bias")
 )
+_ABOUT = {
+    "settings": {"units": int, "epochs": int}, "corpus": {"name": str},
+    "vectors": {"name": str, "fingerprint": str},
+}  # fmt: skip
 _METRICS = {
     "perplexity": dict.fromkeys(DIRECTIONS, NUMBER), "held_out_sentences": int, "tokens": int,
     "training_seconds": NUMBER, "seconds": NUMBER,
@@ -39,12 +43,6 @@ _ROW = dict.fromkeys(
     ("epoch", "tokens", "seconds", *(f"{name}_perplexity" for name in DIRECTIONS)), NUMBER
 )
 _AGAIN = "Run `sst-keras pretrain` again in another folder, or copy the original here."
-# What `language_model.json` must have: table → key → type.
-_ABOUT = {
-    "settings": {"units": int, "epochs": int},
-    "corpus": {"name": str},
-    "vectors": {"name": str, "fingerprint": str},
-}
 
 
 @dataclass(frozen=True)
@@ -84,20 +82,8 @@ class LanguageModelRun:
         """Reads `language_model.json`; another format or a part missing: `InputError`."""
         about = files.read_sealed_json(self.settings_file)
         if about.get("format") != FORMAT:
-            raise InputError(
-                f"{self.settings_file}: expected format {FORMAT}. Received: "
-                f"{about.get('format')!r}. If a newer version of sst_keras wrote it, update the "
-                f"package."
-            )
-        for table, kinds in _ABOUT.items():
-            for key, kind in kinds.items():
-                found = about.get(table)
-                value = found.get(key) if isinstance(found, dict) else None
-                if not isinstance(value, kind):
-                    raise InputError(
-                        f"{self.settings_file}: expected what `sst-keras pretrain` writes. "
-                        f"Received: {table}.{key} = {value!r}"
-                    )
+            raise InputError(other_format(self.settings_file, FORMAT, about.get("format")))
+        check_fields(about, _ABOUT, str(self.settings_file), _AGAIN)
         return about
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -176,7 +162,7 @@ class LanguageModelRun:
     @classmethod
     def find(cls, path: str | Path) -> Self:
         """Returns the finished run at `path` or `saved_models/<path>`; else: `UsageError`."""
-        for folder in (Path(path), RUNS_DIR / path):
+        for folder in places(path):
             run = cls(folder)
             if run.settings_file.is_file():
                 if run.is_finished:
@@ -216,7 +202,7 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
         raise UsageError(f"{str(folder)!r} exists already. Choose another folder.", setting="out")
     copied = (run.history_file, run.environment_file, run.metrics_file)  # the last says: finished
     made = (run.settings_file, run.weights_file, *copied)
-    files.check_replaceable(folder, {file.name for file in made})
+    files.check_replaceable(folder, {file.name for file in made}, "an encoder")
     about, weights = run.about(), run.weights()
     with np.errstate(over="ignore"):
         halves = {name: weights[name].astype(np.float16) for name in _ENCODER}

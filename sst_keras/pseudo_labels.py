@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.fields import Range, check_fields
-from sst_keras.runs import RUNS_DIR, file_of, lasting_name
+from sst_keras.fields import Range, check_fields, other_format
+from sst_keras.runs import RUNS_DIR, file_of, lasting_name, places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,10 +69,7 @@ class PseudoLabels:
         """Reads `pseudo_labels.json`; one of another format, or that is damaged: `InputError`."""
         about = files.read_sealed_json(self.about_file)
         if about.get("format") != FORMAT:
-            raise InputError(
-                f"{self.about_file}: expected format {FORMAT}. Received: {about.get('format')!r}. "
-                f"If a newer version of sst_keras wrote it, update the package."
-            )
+            raise InputError(other_format(self.about_file, FORMAT, about.get("format")))
         check_fields(about, _ABOUT, str(self.about_file), _AGAIN)
         return about
 
@@ -109,8 +106,7 @@ class PseudoLabels:
                 raise ValueError("It has values that are not probabilities.")
         except (KeyError, ValueError, IndexError) as error:
             raise InputError(
-                f"{self.sentences_file}: expected labelled sentences. {error} Run `sst-keras "
-                f"label` again, in another folder."
+                f"{self.sentences_file}: expected labelled sentences. {error} {_AGAIN}"
             ) from None
         return texts, probabilities
 
@@ -144,7 +140,7 @@ class PseudoLabels:
     @classmethod
     def find(cls, path: str | Path) -> Self:
         """Returns the finished folder at `path` or `saved_models/<path>`; else: `UsageError`."""
-        for folder in (Path(path), RUNS_DIR / path):
+        for folder in places(path):
             found = cls(folder)
             if found.about_file.is_file():
                 if found.is_finished:

@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sst_keras import files
+from sst_keras import files, locks
 from sst_keras.config import load_saved
 from sst_keras.errors import InputError, UsageError
-from sst_keras.fields import NUMBER, check_fields
+from sst_keras.fields import NUMBER, check_fields, other_format
 from sst_keras.history import History, read_history
 from sst_keras.locations import bundled
 from sst_keras.settings import Pipeline
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 RUNS_DIR = Path("saved_models")
+_PIPELINE = "pipeline.toml"
+ONNX, LITERT = "onnx", "litert"  # the folders of exports for other runtimes
 SMALL = "small"  # the name of the model that ships with the package
 _SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
 METRICS_FORMAT = 1  # Raise it when this version would misread an earlier one's.
@@ -74,7 +76,7 @@ class RunDirectory:
     path: Path
     replaces: bool = field(default=False, compare=False)
 
-    pipeline_file = file_of("pipeline.toml", "Every setting of the run.")
+    pipeline_file = file_of(_PIPELINE, "Every setting of the run.")
     vocabulary_file = file_of(
         "vocabulary.txt", "The words, one per line, in the order of their ids."
     )
@@ -122,7 +124,7 @@ class RunDirectory:
         Raises:
             UsageError: If one does, or has finished meanwhile.
         """
-        with files.locked(self.path, "run_dir"):
+        with locks.locked(self.path, "run_dir"):
             self._recover()
             if self.is_finished and not self.replaces:
                 raise UsageError(
@@ -149,7 +151,7 @@ class RunDirectory:
             UsageError: If that training is still at work.
         """
         if self.is_replaced:
-            with files.locked(self.path, "run_dir"):
+            with locks.locked(self.path, "run_dir"):
                 self._recover()
 
     def _recover(self) -> None:
@@ -175,7 +177,7 @@ class RunDirectory:
             self.model_summary_file, self.environment_file, self.training_texts_file,
             self.checkpoint_file, self.behaviour_file, self.checksums_file, self.metrics_file,
         ]  # fmt: skip
-        exports = [self.saved_model_dir.parent, self.path / "onnx", self.path / "litert"]
+        exports = [self.saved_model_dir.parent, self.path / ONNX, self.path / LITERT]
         return made, [self.plots_dir, self.logs_dir, *exports]
 
     def _remove(self, goes_on: bool) -> None:
@@ -293,10 +295,7 @@ class RunDirectory:
         metrics = files.read_sealed_json(self.metrics_file)
         place = str(self.metrics_file)
         if metrics.get("format", METRICS_FORMAT) != METRICS_FORMAT:
-            raise InputError(
-                f"{place}: expected format {METRICS_FORMAT}. Received: {metrics['format']!r}. If a "
-                f"newer version of sst_keras wrote it, update the package."
-            )
+            raise InputError(other_format(place, METRICS_FORMAT, metrics["format"]))
         check_fields(metrics, _METRICS, place, _AGAIN)
         for split in ("dev", "test"):
             scores = metrics[split]
@@ -305,6 +304,13 @@ class RunDirectory:
             if widths != [size] * size or len(scores["per_class"]) != size:
                 raise InputError(f"{place}: expected {size} classes on {split}. {_AGAIN}")
         return metrics
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, lowest first; empty if unknown. Those of an early run are in its scores."""
+        return self.pipeline.data.labels or tuple(
+            self.metrics().get("test", {}).get("class_names", ())
+        )
 
     def training_texts(self) -> np.ndarray:
         """Returns uint64[texts], the keys of what the run was trained on; empty if unknown."""
@@ -343,7 +349,7 @@ class RunDirectory:
 
         Nothing is recovered, because a training may be at work: not all file systems have locks.
         """
-        runs = [cls(folder) for folder in (Path(path), RUNS_DIR / path) if folder.is_dir()]
+        runs = [cls(folder) for folder in places(path) if folder.is_dir()]
         runs.sort(key=lambda run: not run.pipeline_file.is_file())  # runs first
         if runs:
             if not runs[0].pipeline_file.is_file() and runs[0].is_replaced:
@@ -357,11 +363,17 @@ class RunDirectory:
         )
 
 
+def places(path: str | Path) -> tuple[Path, Path]:
+    """Returns the folders that a run's name or path can mean: as it is, and below `saved_models/`.
+
+    The same holds for language models and pseudo-labels.
+    """
+    return Path(path), RUNS_DIR / path
+
+
 def is_run(path: str | Path) -> bool:
     """Returns whether there is a run of `sst-keras train` at `path` or `saved_models/<path>`."""
-    return any(
-        RunDirectory(folder).pipeline_file.is_file() for folder in (Path(path), RUNS_DIR / path)
-    )
+    return any(RunDirectory(folder).pipeline_file.is_file() for folder in places(path))
 
 
 def find_export(path: str | Path) -> Path | None:
@@ -379,7 +391,7 @@ def find_export(path: str | Path) -> Path | None:
 def model_places(path: str | Path) -> list[Path]:
     """Returns the folders that a model's name or path can mean, in the order of search."""
     own = [bundled(SMALL)] if str(path) == SMALL else []
-    return [Path(path), RUNS_DIR / path, *own]
+    return [*places(path), *own]
 
 
 def versions_in(folder: Path) -> list[Path]:
@@ -427,12 +439,14 @@ def new_run(
                 run.path.mkdir()
                 return run
     run, problem = RunDirectory(Path(path), replaces=overwrite), None
+    sources = (pipeline.model.init, pipeline.data.pseudo_labels, *sources)
+    made_from = {place.resolve() for name in sources if name for place in places(name)}
     run.recover()
     if run.is_finished:
         run.checkpoint_file.unlink(missing_ok=True)  # if it was killed before it did that
     if run.path.exists() and not run.path.is_dir():
         problem = f"expected a folder. Received a file: {str(path)!r}"
-    elif run.path.resolve() in _places(pipeline.model.init, pipeline.data.pseudo_labels, *sources):
+    elif run.path.resolve() in made_from:
         problem = f"{str(path)!r} is what the new run is made from. Choose another folder."
     elif run.is_finished and not overwrite:
         problem = f"{str(path)!r} holds a finished run. Choose another folder, or overwrite it."
@@ -442,12 +456,6 @@ def new_run(
         raise UsageError(problem, setting="run_dir")
     run.path.mkdir(parents=True, exist_ok=True)
     return run
-
-
-def _places(*names: str | Path) -> set[Path]:
-    """Returns the folders that names may mean: each as a path, and below `saved_models/`."""
-    folders = [folder for name in names if name for folder in (Path(name), RUNS_DIR / name)]
-    return {folder.resolve() for folder in folders}
 
 
 def lasting_name(path: Path) -> str:
@@ -502,10 +510,7 @@ def check_folder(
         )
     found = files.read_sealed_json(about_file)
     if found.get("format") != about["format"]:
-        raise InputError(
-            f"{about_file}: expected format {about['format']}. Received: {found.get('format')!r}. "
-            f"If a newer version of sst_keras wrote it, update the package."
-        )
+        raise InputError(other_format(about_file, about["format"], found.get("format")))
     before, planned = _flat(found), _flat(json.loads(json.dumps(about)))
     differences = [
         f"{name} is {before.get(name)!r}, not {planned.get(name)!r}"
@@ -528,4 +533,4 @@ def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def find_runs(folder: str | Path = RUNS_DIR) -> Iterator[RunDirectory]:
     """Returns the runs below a folder, finished or not, sorted by name."""
-    return map(RunDirectory, files.folders_with("pipeline.toml", folder))
+    return map(RunDirectory, files.folders_with(_PIPELINE, folder))

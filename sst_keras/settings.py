@@ -66,13 +66,13 @@ class DataConfig:
         "sst5", "sst5, sample, auto (SST-5 if available, else the sample), or a path")
     text_column: str = _setting(
         "text", "the column of the text in CSV, TSV and JSON: its name, or its number from 1")
-    label_column: str = _setting("label", "the column of the label, as text_column")
+    label_column: str = _setting("label", "the column of the label, given like text_column")
     group_column: str = _setting(
         "", "a column whose equal values, such as a product's number, stay in one split; empty: "
         "none")
     labels: tuple[str, ...] = _setting(
         (), "the classes of your own files, lowest first; empty: as found, numbers by value, known "
-        "scales from low to high, other words by the alphabet")
+        "scales from low to high, other words alphabetically")
     delimiter: str = _setting(
         "auto", "what separates the fields of a table: auto, tab, none or a character")
     quoting: str = _setting(
@@ -240,12 +240,57 @@ class TrainingConfig:
         "constant", "how the learning rates, the vectors' too, fall to 0 over all epochs",
         choices=("constant", "linear", "cosine"))
     l2: float = _setting(
-        0.0, "times the weight, added to its gradient; PyTorch's weight_decay in Adam and SGD",
+        0.0, "L2 penalty: this times each weight is added to its gradient; PyTorch's weight_decay",
         label="L2 term", low=0.0)
     weight_decay: float = _setting(
-        0.0, "decoupled: learning rate times this times the weight is subtracted", low=0.0)
+        0.0, "decoupled: each step subtracts learning rate × this × weight", low=0.0)
     clip_norm: float = _setting(
         0.0, "bound of the gradients' global norm; 0: none", label="gradient norm bound", low=0.0)
+# fmt: on
+
+
+# fmt: off
+@dataclass(frozen=True)
+class VectorsConfig:
+    """How `sst-keras vectors train` trains word vectors.
+
+    What has no meaning here is gensim's, by name and default, and no option of the command.
+    """
+
+    model: str = _setting(
+        "skip-gram", "skip-gram or cbow (Mikolov et al., 2013), or fasttext, which is skip-gram "
+        "with vectors of character n-grams (Bojanowski et al., 2017)",
+        choices=("skip-gram", "cbow", "fasttext"))
+    dim: int = _setting(300, "numbers per vector", low=1, high=10_000)
+    window: int = _setting(5, "the most words of context on either side", low=1, high=1000)
+    min_count: int = _setting(
+        3, "rarer words are left out, as if they were not in the texts", low=1)
+    epochs: int = _setting(5, "passes over the corpus", low=1)
+    seed: int = _setting(
+        1, "the seed of the first vectors and of what is drawn", low=0, high=2**31 - 1)
+    workers: int = _setting(
+        0, "threads; 0: one per core. With 1, the same command gives the same bytes; with more it "
+        "does not, because the result depends on their timing", low=0, high=1024)
+    alpha: float = 0.025  # the first learning rate, which falls evenly to `min_alpha`
+    min_alpha: float = 0.0001
+    negative: int = 5  # words drawn against each word
+    sample: float = 1e-3  # words with a higher share of the tokens are passed over at random
+    ngrams: tuple[int, int] = (3, 6)  # the least and most characters of fastText's n-grams
+    buckets: int = 300_000  # vectors for them; gensim's 2,000,000 would take gigabytes
+
+    def __post_init__(self) -> None:
+        """Refuses settings out of range, some of which gensim would take."""
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            choices, low, high = (item.metadata.get(key) for key in ("choices", "low", "high"))
+            if choices and value not in choices:
+                expected = f"one of {', '.join(choices)}"
+            elif low is not None and not low <= value <= (high or value):
+                expected = f"at least {low}" if high is None else f"from {low} to {high}"
+            else:
+                continue
+            message = f"expected {expected}. Received: {value!r}"
+            raise UsageError(message, setting=item.name)
 # fmt: on
 
 

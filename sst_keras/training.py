@@ -121,9 +121,9 @@ class Inputs:
         if labelled:
             ids = lexicon.encoder.encode(labelled[0]).flat_values.numpy()
             passes = pipeline.data.pseudo_epochs
-            shown = "epoch 1" if passes == 1 else f"epochs 1 to {passes}"
+            epochs = "epoch 1" if passes == 1 else f"epochs 1 to {passes}"
             log.info(
-                f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts for {shown}, "
+                f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts for {epochs}, "
                 f"{(ids != UNKNOWN_ID).mean():.1%} of tokens in the vocabulary."
             )
             if pipeline.training.epochs <= passes:

@@ -118,6 +118,9 @@ def test_averages_by_hand(model):
     with averaged.in_model():
         assert kernel.numpy().item() == pytest.approx(expected)
     assert kernel.numpy().item() == 3
+    with pytest.raises(ValueError), averaged.in_model():
+        raise ValueError
+    assert kernel.numpy().item() == 3
     averaged.on_train_end()
     assert kernel.numpy().item() == pytest.approx(expected)
 

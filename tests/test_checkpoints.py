@@ -14,7 +14,7 @@ from sst_keras.checkpoints import Checkpoint, Task
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
-from sst_keras.history import TIME_COLUMNS, read_history
+from sst_keras.history import read_history
 from sst_keras.runs import RunDirectory, new_run
 from sst_keras.training import train
 
@@ -97,8 +97,9 @@ def pipeline_of(tree_folder, *settings):
 
 def outcome(run):
     """History without times, scores, and the weights of the kept model."""
+    times = ("seconds", "examples_per_second")
     rows = [
-        {name: value for name, value in row.items() if name not in TIME_COLUMNS}
+        {name: value for name, value in row.items() if name not in times}
         for row in read_history(run.history_file).rows
     ]
     metrics = {name: value for name, value in run.metrics().items() if name != "seconds"}

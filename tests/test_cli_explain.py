@@ -25,7 +25,8 @@ def test_on_the_screen_and_in_files(explain, tmp_path):
     assert [each["text"] for each in report] == [text, "Dull."]
     assert len(report[0]["effects"]) == len(report[0]["tokens"]) == 7
     assert sum(report[0]["attention"]) == pytest.approx(1, abs=1e-5)
-    for name in ("page.html", "picture.png", "numbers.json"):
+    (tmp_path / "link").symlink_to(tmp_path)  # as /tmp is on macOS
+    for name in ("page.html", "link/picture.png", "numbers.json"):
         made = explain(text, "--out", str(tmp_path / name))
         assert made.exit_code == 0 and (tmp_path / name).stat().st_size > 1000
     saved = json.loads((tmp_path / "numbers.json").read_text("utf-8"))

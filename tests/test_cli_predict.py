@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 import sst_keras
-from sst_keras import files
 from sst_keras.cli import main
 from sst_keras.cli.predict import model_and_texts
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import locked_file
 from sst_keras.serving.prediction import Prediction
 from sst_keras.serving.scoring import score_table
 from sst_keras.settings import DataConfig
@@ -380,7 +380,7 @@ def test_a_command_that_was_killed_in_its_first_block_starts_anew(predict, tmp_p
 def test_two_commands_cannot_write_one_file(predict, tmp_path, options):
     (tmp_path / "in.csv").write_text("text\nGood.\n", "utf-8")
     arguments = ("--file", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv"))
-    with files.locked_file(tmp_path / "out.csv.part"):
+    with locked_file(tmp_path / "out.csv.part"):
         (tmp_path / "out.csv.part").write_text("text\n", "utf-8")
         second = predict(*arguments, *options)
         assert second.exit_code == 2 and "--out: another process is writing" in second.stderr

@@ -126,7 +126,7 @@ def test_training(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "options, code, message",
     [
-        (["--dim", 0], 2, "--dim: "),
+        (["--dim", 0], 2, "'--dim': 0 is not in the range"),
         (["--model", "glove"], 2, "--model"),
         (["--min-count", 99], 2, "--min-count: expected at least 2 words"),
         (["--text-column", "review"], 2, "--text-column: "),

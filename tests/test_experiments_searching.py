@@ -137,6 +137,41 @@ def test_the_best_settings_are_found(sweep, tmp_path, formula):
     assert found.pipeline.model.units == chosen.drawn["model.units"]
 
 
+def test_settings_that_are_searched_cannot_be_given(sweep):
+    changed = searching.searched(sweep, overrides=["training.epochs=3"])
+    assert changed.experiments[0].pipeline.training.epochs == 3 and changed.ranges == sweep.ranges
+    for given in ({"overrides": ["model.units = 5"]}, {"vectors": ["none"]}):
+        with pytest.raises(UsageError, match="is searched"):
+            searching.searched(sweep, **given)
+
+
+def test_what_auto_stands_for_is_that_of_the_trials_own_files(tmp_path):
+    search = '[base]\ndata.dataset = "auto"\n[search]\nembedding.vectors = ["auto", "none"]\n'
+    (tmp_path / "s.toml").write_text(search)
+    plan = Search(load_sweep(tmp_path / "s.toml"), tmp_path)
+    choices = searching.choices_of_files(plan.sweep)
+    assert [item.pipeline.embedding.vectors for item, _ in choices] == [
+        plan.sweep.experiments[0].pipeline.embedding.vectors, ("auto",), ("none",),
+    ]  # fmt: skip
+    settled = [(item.changed(overrides=["data.dataset=sample"]), seed) for item, seed in choices]
+    settled[1] = (settled[1][0].changed(["glove"]), 1)
+    settled[0] = (settled[0][0].changed(["glove"]), 1)
+    for drawn, vectors in (("auto", "glove"), ("none", "none")):
+        trial = plan.experiment(Trial(0, {"embedding.vectors": drawn}))
+        found = searching.with_found(trial, choices, settled).pipeline
+        assert (found.data.dataset, found.embedding.vectors) == ("sample", (vectors,))
+        assert found.name == "s/trial-0"
+
+
+def test_how_many_trials_a_search_draws_at_a_time(sweep, tmp_path):
+    def batch(given, slots):
+        return searching.plan(sweep, tmp_path, 1, given, slots).batch
+
+    assert (batch(None, 3), batch(None, 30), batch(9, 3)) == (3, 8, 9)
+    (tmp_path / TRIALS).write_text("")
+    assert batch(None, 3) is None
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("killed_after", [1, 6, 17])
 def test_a_killed_search_ends_with_the_same_trials(sweep, tmp_path, formula, batch, killed_after):

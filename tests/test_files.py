@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sst_keras import files
-from sst_keras.errors import InputError, UsageError
+from sst_keras.errors import InputError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -78,43 +78,6 @@ def test_an_error_of_the_disk_names_the_file(tmp_path):
         with files.whole_file(tmp_path / "a.txt"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert caught.value.filename == str(tmp_path / "a.txt")
-
-
-def test_a_locked_folder_is_for_one_process(tmp_path):
-    folder = tmp_path / "a" / "run"
-    code = f"""
-import sys
-from sst_keras import files
-with files.locked({str(folder)!r}):
-    print("locked", flush=True)
-    sys.stdin.read()
-"""
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert other.stdout.readline() == b"locked\n"
-    with pytest.raises(UsageError, match="run_dir: another process is writing into .*run"):
-        with files.locked(folder, "run_dir"):
-            raise AssertionError
-    assert folder.is_dir()  # still the other's, though it is empty
-    with pytest.raises(UsageError):
-        with files.locked(folder):
-            raise AssertionError
-    other.kill()
-    other.communicate()
-    with files.locked(folder):  # the lock ends with its process
-        (folder / "a.txt").write_text("", "utf-8")
-    assert [path.name for path in folder.iterdir()] == ["a.txt"]
-    (folder / "a.txt").unlink()
-    with files.locked(folder):
-        pass
-    assert not folder.exists()  # nothing was written into it
-
-
-def test_a_system_without_locks(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
-    with files.locked(tmp_path / "run"), files.locked(tmp_path / "run"):
-        pass
 
 
 def test_a_full_disk_is_named_whoever_met_it(tmp_path):
@@ -200,39 +163,6 @@ def test_only_what_this_package_left_is_removed_beside_a_folder(tmp_path):
     with files.replacing_folder(tmp_path / "m"), files.temporary_folder(tmp_path):
         pass
     assert {path.name for path in tmp_path.iterdir()} == names | {"m"}
-
-
-KILLED = """
-import os, signal, sys
-from sst_keras import files
-with files.scratch_folder(sys.argv[1]) as folder:
-    (folder / "run").mkdir()
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_scratch_that_a_killed_process_left_is_removed(tmp_path, monkeypatch):
-    subprocess.run([sys.executable, "-c", KILLED, tmp_path])
-    (left,) = tmp_path.iterdir()
-    with files.scratch_folder(tmp_path) as folder:
-        assert left.is_dir()  # whoever made it may be about to lock it
-        assert folder.stat().st_mode & 0o777 == 0o700
-        for old in (left, folder):
-            os.utime(old, (1, 1))
-        (tmp_path / "sst-keras-file").write_text("")
-        os.utime(tmp_path / "sst-keras-file", (1, 1))
-        with files.scratch_folder(tmp_path) as other:
-            assert not left.exists() and folder.is_dir() and other != folder
-    assert [path.name for path in tmp_path.iterdir()] == ["sst-keras-file"]
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "fcntl", None)
-        left.mkdir()
-        os.utime(left, (1, 1))
-        with files.scratch_folder(tmp_path):
-            assert left.is_dir()  # nobody knows whether it is in use
-    with pytest.raises(KeyboardInterrupt), files.scratch_folder(tmp_path) as folder:
-        raise KeyboardInterrupt
-    assert not folder.exists()
 
 
 def test_sealed_json(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 from sst_keras.errors import InputError
 from sst_keras.history import (
     COLUMNS,
-    TIME_COLUMNS,
     History,
     rank,
     read_history,
@@ -64,10 +63,6 @@ def test_rate_of_the_embeddings_is_a_column_of_its_own(tmp_path):
     history = read_history(tmp_path / "history.csv")
     assert history.column("embedding_learning_rate") == [0.02]
     assert tuple(history.rows[0]) == tuple(c for c in COLUMNS if c != "dev_macro_f1")
-
-
-def test_times_are_columns():
-    assert set(TIME_COLUMNS) < set(COLUMNS)
 
 
 def test_nan_is_read_and_written(tmp_path):

@@ -12,7 +12,7 @@ from sst_keras.cli import COMMANDS
 
 PACKAGE = Path(sst_keras.__file__).parent
 LEAVES = {
-    "controls", "engines", "errors", "fields", "files", "locations", "packed", "plugins",
+    "controls", "engines", "errors", "fields", "files", "locations", "locks", "packed", "plugins",
     "registration", "runtime", "settings",
 }  # for anyone  # fmt: skip
 # Module or folder → those of ours that it may import besides. `cli` may import everything.

@@ -113,6 +113,8 @@ def test_convolution_by_hand():
     outputs = layer(inputs, mask=np.array([[True, True, False]]))
     # Step 1: 10·1 + 100·2; step 2: 1·1 + 10·2, because the third step is read as zero.
     np.testing.assert_allclose(np.ravel(outputs)[:2], [210.5, 21.5])
+    with pytest.raises(ValueError, match="padding='valid'"):
+        MaskedConv1D(1, 3, padding="valid")
 
 
 def test_texts_are_padded_with_zeros_and_have_no_mask():

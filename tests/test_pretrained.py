@@ -139,7 +139,7 @@ def test_an_encoder_replaces_no_other_files(language_model):
     encoder = export_encoder(language_model)
     for name in ("notes.txt", "vocabulary.txt"):  # the second is of a complete language model
         (encoder / name).write_text("mine")
-        with pytest.raises(UsageError, match=rf"{name} is not of an export.*Move it away"):
+        with pytest.raises(UsageError, match=rf"{name} is not of an encoder.*Move it away"):
             export_encoder(language_model)
         assert (encoder / name).read_text() == "mine"
         (encoder / name).unlink()
@@ -246,8 +246,12 @@ def test_damaged_and_newer_runs(language_model):
     about = language_model.about()
     for table in ("settings", "corpus", "vectors"):
         language_model.settings_file.write_text(json.dumps({**about, table: {}}))
-        with pytest.raises(InputError, match=f"sst-keras pretrain.*{table}.* = None"):
+        with pytest.raises(InputError, match=f"expected .* in {table}.*sst-keras pretrain"):
             language_model.about()
+    settings = {**about, "settings": about["settings"] | {"units": True}}
+    language_model.settings_file.write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"a whole number in settings\.units. Received: True"):
+        language_model.about()
     for damage in ("{}", '{"perplexity": {"forward": 1}}', '{"perplexity": 1}'):
         language_model.metrics_file.write_text(damage)
         with pytest.raises(InputError, match=r"metrics\.json: expected .*sst-keras pretrain"):

@@ -25,7 +25,7 @@ PROBABILITIES = np.array(
 
 def write(path, texts=TEXTS, times=1, seen=None, **changes):
     """Writes the pseudo-labels of four texts, so many times."""
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     words = sorted({word for text in texts for word in text})
     about = {
         "format": 1,
@@ -86,6 +86,7 @@ def test_names(tmp_path, monkeypatch):
         (lambda found: np.savez(found.sentences_file, words=np.zeros(1)), "labelled sentences"),
         (lambda found: found.about_file.write_text('{"format": 2}'), "expected format 1"),
         (lambda found: found.about_file.write_text('{"format": 1}'), "an object in settings"),
+        (lambda found: write(found.path, sentences=True), "a whole number .*in sentences"),
     ],
 )
 def test_damaged_folders(tmp_path, damage, message):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sst_keras import files
 from sst_keras.classifier import Classifier
 from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import locked
 from sst_keras.runs import RunDirectory, find_runs, is_run, new_run, open_run
 
 PIPELINE = load_pipeline("lstm", ["training.seed=7"])
@@ -127,7 +127,7 @@ def test_a_run_whose_replacement_was_killed_at_once_is_found(whole):
     with pytest.raises(UsageError, match="`sst-keras train --run-dir .*whole` brings it back"):
         RunDirectory.find(whole.path)
     with (
-        files.locked(whole.path),
+        locked(whole.path),
         pytest.raises(UsageError, match="another process"),
     ):
         new_run(PIPELINE, whole.path)

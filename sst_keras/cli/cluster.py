@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sst_keras import files
 from sst_keras.cli.options import FiniteRange
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import scratch_folder
 
 if TYPE_CHECKING:
     from sst_keras.engines.ray import Cluster
@@ -141,7 +141,7 @@ def for_sweep(
     if request["shared_files"]:
         return stack.enter_context(connect(**request)), jobs, data_dir
     jobs = shipping.settle(jobs, data_dir)
-    folder = stack.enter_context(files.scratch_folder())
+    folder = stack.enter_context(scratch_folder())
     shipping.ship(jobs, folder, data_dir, LARGEST)
     connection = connect(**request, folder=folder, environment=shipping.ENVIRONMENT)
     return stack.enter_context(connection), jobs, None

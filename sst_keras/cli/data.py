@@ -27,7 +27,7 @@ def data(ctx: click.Context) -> None:
 @data.command()
 @options.data_dir
 def fetch(data_dir: str | None) -> None:
-    """Prepare SST-5: find or download the original, check its sum, convert it.
+    """Prepare SST-5: find or download the original, verify its checksum, convert it.
 
     The result is in TensorFlow Datasets' folder, so that later runs need neither network nor files.
     """

@@ -6,10 +6,10 @@ import logging
 
 import click
 
-from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
 from sst_keras.files import to_json
+from sst_keras.locks import locked
 from sst_keras.runs import new_run
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ def ensemble(
     The new run is scored on dev and test, plotted and exported. It holds the models of the others,
     so it works without them, and it takes as long as all of them together to answer.
 
-    The runs must be trained on the same data, with any pipelines: `sst-keras train --seed 2`
-    trains another one.
+    The runs must have been trained on the same data; their pipelines may differ. `sst-keras train
+    --seed 2` trains another run.
     """
     from sst_keras.ensemble import ensemble as make_ensemble
     from sst_keras.ensemble import find_members, pipeline_of, read_corpus
@@ -64,7 +64,7 @@ def ensemble(
             )
         dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
         say(f"All together: dev {dev:.1%}, test {test:.1%}\n")
-    with files.locked(run.path, "run_dir"):
+    with locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))

@@ -36,10 +36,10 @@ def explain(arguments: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """Show what each word of a text does for its prediction.
 
     The effect of a word is how much it raises the probability of the predicted class: that
-    probability, less the one if the word is left out. Attention is where the model looked, if it
-    has attention. It does not say why the model decided so.
+    probability, less the one if the word is left out. Attention, if the model has it, is where the
+    model looked. It does not say why the model decided so.
 
-    A picture is of one text; a page has any number.
+    A picture shows one text; a page shows any number.
 
     If TEXT is a sentiment tree, such as (3 (2 It) (4 works)), each of its nodes is predicted and
     shown beside its label, on the screen, as a picture or JSON.
@@ -93,7 +93,7 @@ def _explain_tree(model: str, lines: Sequence[str], out: str | None, as_json: bo
 
         predicted = [prediction.label for prediction in found.predictions]
         figure = plot_tree(tree, predicted, predictor.class_names)
-        save_figures({Path(out).stem: figure}, Path(out).parent, dpi=150)
+        save_figures({Path(out).stem: figure}, Path(out).parent.resolve(), dpi=150)
     elif out:
         write_text(Path(out), to_json({"format": 1} | found.to_dict(), indent=2) + "\n")
     if as_json:
@@ -129,7 +129,7 @@ def _write(explanations: Sequence[Explanation], out: Path) -> None:
         share = found.probabilities[found.class_name]
         title = f"{found.class_name} ({share:.0%})"
         figure = plot_explanation(one.tokens, one.effects, found.attention or (), title)
-        save_figures({out.stem: figure}, out.parent, dpi=150)
+        save_figures({out.stem: figure}, out.parent.resolve(), dpi=150)
 
 
 def _print(explanation: Explanation) -> None:

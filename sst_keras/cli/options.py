@@ -95,10 +95,10 @@ class FiniteRange(click.FloatRange):
 
 
 def settings_of(config: type) -> Callable:
-    """Returns a decorator that adds an option for each setting of a dataclass of settings."""
+    """Returns a decorator that adds an option for each setting that a dataclass gives a meaning."""
 
     def add(command: Callable) -> Callable:
-        for item in reversed(dataclasses.fields(config)):
+        for item in reversed([item for item in dataclasses.fields(config) if item.metadata]):
             about = item.metadata["about"]
             choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
             kinds = {

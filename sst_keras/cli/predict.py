@@ -63,7 +63,7 @@ class TextsCommand(click.Command):
     "--format",
     "form",
     type=click.Choice(["csv", "tsv", "jsonl", "parquet"]),
-    help="Of the parts in --out DIR.  [default: csv]",
+    help="The format of the parts in --out DIR.  [default: csv]",
 )
 @click.option(
     "--part-rows",

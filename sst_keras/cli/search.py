@@ -6,7 +6,7 @@ import contextlib
 import logging
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,9 @@ if TYPE_CHECKING:
     from sst_keras.engines.local import Machine
     from sst_keras.engines.ray import Cluster
     from sst_keras.experiments.records import RunRecord
-    from sst_keras.experiments.running import Job
     from sst_keras.experiments.searching import Search, Trial
-    from sst_keras.experiments.sweep import Experiment, Sweep
 
 log = logging.getLogger(__name__)
-# Settings whose values name files.
-_NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "model.init")
 
 
 @click.command()
@@ -38,12 +34,16 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
     "--jobs",
     type=click.IntRange(1),
     metavar="N",
-    help="Trials at a time. They are drawn together, so others are drawn with another number.  "
-    "[default: as many as have a core each, at most 8; that of a search that goes on]",
+    help="Trials at a time, drawn together; another number draws other trials.  [default: one per "
+    "core, at most 8; a resumed search keeps its own]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="That of the draws."
-)
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="The seed that draws the trials.",
+)  # fmt: skip
 @cluster.options()
 @options.data_dir
 @options.vectors
@@ -54,8 +54,8 @@ _NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "m
 @click.option(
     "--retry",
     is_flag=True,
-    help="Make failed trials and runs again. Later trials "
-    "stay, though they were drawn without these.",
+    help="Rerun failed trials and runs. Later trials are kept, although they were drawn without "
+    "them.",
 )
 @options.as_json
 def search(
@@ -74,19 +74,20 @@ def search(
 ) -> None:
     """Try settings of a sweep's [search], and train the best with several seeds.
 
-    Each trial trains once and is scored on dev alone. One that is below the median of earlier ones
+    Each trial trains once and is scored only on dev. One that is below the median of earlier ones
     is stopped early. The settings with the best score become the pipeline best.toml in the folder.
     Then that is trained with as many seeds as the sweep says, and only then scored on test.
 
     You can stop this command at any time. The next call goes on, to the same trials. It needs
     pip install 'sst-keras[search]'.
     """
-    from sst_keras import files, locations
+    from sst_keras import locations
     from sst_keras.engines import local
+    from sst_keras.experiments import searching
     from sst_keras.experiments.records import read_records
-    from sst_keras.experiments.running import check_sources, data_sets, pending_jobs, run_sweep
-    from sst_keras.experiments.searching import Search
+    from sst_keras.experiments.running import check_sources, pending_jobs
     from sst_keras.experiments.sweep import load_sweep
+    from sst_keras.locks import locked
 
     loaded = load_sweep(sweep)
     if not loaded.ranges:
@@ -94,31 +95,22 @@ def search(
             f"expected a sweep with [search]. `sst-keras reproduce {sweep}` runs this one.",
             setting="sweep",
         )
-    given = {override.partition("=")[0].strip() for override in overrides}
-    if searched := loaded.ranges.keys() & (given | ({"embedding.vectors"} if vectors else set())):
-        raise UsageError(f"{min(searched)} is searched. Expected other settings.", "overrides")
-    base = loaded.experiments[0].changed(vectors, overrides)
-    loaded = replace(loaded, experiments=(base,))
+    loaded = searching.searched(loaded, vectors, overrides)
     cluster.check(engine, request, {})
     locations.data_dirs(data_dir)
     folder = Path(records or f"results/{loaded.name}")
-    every = [(item, 1) for item in _each_choice(loaded)]
-    check_sources(every, data_dir)
+    choices = searching.choices_of_files(loaded)
+    check_sources(choices, data_dir)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(files.locked(folder, "records"))
+        stack.enter_context(locked(folder, "records"))
         known = read_records(folder)
-        pending_jobs([(base, 1)], known)  # another sweep's records are an error before all trials
+        pending_jobs(choices[:1], known)  # another sweep's records are an error before all trials
         place: Machine | Cluster = local.Machine(local.cores())
-        settled, found_in = every, data_dir
+        settled, found_in = choices, data_dir
         if engine == "ray":
-            place, settled, found_in = cluster.for_sweep(stack, request, every, data_dir)
-
-        def prepare(experiment: Experiment) -> Experiment:
-            return _settled(experiment, every, settled)
-
-        batch = jobs or (None if _has_trials(folder) else min(place.slots, 8))
-        prints = (corpus.fingerprint() for _, corpus in data_sets(every, data_dir))
-        plan = Search(loaded, folder, seed, batch, " ".join(prints))
+            place, settled, found_in = cluster.for_sweep(stack, request, choices, data_dir)
+        prepare = partial(searching.with_found, choices=choices, settled=settled)
+        plan = searching.plan(loaded, folder, seed, jobs, place.slots, data_dir)
         batch = plan.drawn_together()
         if engine == "local":
             place = local.Machine(jobs or min(batch, local.cores()))
@@ -131,17 +123,11 @@ def search(
             found.append(trial)
             say(_line(trial, plan), err=True)
         chosen = plan.best(found)
-        winner = plan.experiment(chosen)
-        files.write_text(folder / "best.toml", winner.pipeline.to_toml())
-        runs = [(winner, number + 1) for number in range(winner.seeds)]
-        pending = [(prepare(item), number) for item, number in pending_jobs(runs, known, retry)]
-        if engine == "local":
-            place = local.Machine(min(place.slots, len(runs)))
-        for record in run_sweep(pending, folder, place, found_in):
+        for record in plan.run_best(chosen, known, place, found_in, retry, prepare):
             known[record.key] = record
             scores = record.error or f"dev {record.best.dev:.1%}"
             say(f"{record.key.row}, seed {record.key.seed}: {scores}", err=True)
-    scored = [known[item.key(number)] for item, number in runs]
+    scored = [known[item.key(number)] for item, number in plan.runs(chosen)]
     good = [record for record in scored if record.error is None]
     _print(plan, chosen, found, good, as_json)
     if len(good) < len(scored):
@@ -149,39 +135,6 @@ def search(
             f"{len(scored) - len(good)} of the {len(scored)} runs of the best settings failed. "
             f"Their records state why; --retry runs them again."
         )
-
-
-def _has_trials(folder: Path) -> bool:
-    from sst_keras.experiments.searching import TRIALS
-
-    return (folder / TRIALS).is_file()
-
-
-def _settled(experiment: Experiment, every: Sequence[Job], settled: Sequence[Job]) -> Experiment:
-    """Returns an experiment with what was found for `auto`; `every` has each choice before that."""
-    pipeline = experiment.pipeline
-    for (before, _), (after, _) in zip(every, settled, strict=True):
-        if before.pipeline.embedding.vectors == pipeline.embedding.vectors:
-            pipeline = replace(
-                pipeline,
-                data=replace(pipeline.data, dataset=after.pipeline.data.dataset),
-                embedding=replace(pipeline.embedding, vectors=after.pipeline.embedding.vectors),
-            )
-            break
-    return replace(experiment, pipeline=pipeline)
-
-
-def _each_choice(sweep: Sweep) -> list[Experiment]:
-    """Returns the experiment with each choice of the settings that name files."""
-    from sst_keras.config import with_settings
-
-    (base,) = sweep.experiments
-    found = [base]
-    for name in _NAMES_OF_FILES:
-        for value in sweep.ranges[name].choices if name in sweep.ranges else ():
-            pipeline = with_settings(base.pipeline, {name: value}, "search")
-            found.append(replace(base, pipeline=pipeline))
-    return found
 
 
 def _line(trial: Trial, plan: Search) -> str:
@@ -208,10 +161,11 @@ def _print(
     runs: Sequence[RunRecord],
     as_json: bool,
 ) -> None:
+    from sst_keras.experiments.searching import BEST
     from sst_keras.files import to_json
 
     dev, test = [run.best.dev for run in runs], [run.best.test for run in runs]
-    pipeline, settings = plan.folder / "best.toml", plan.sweep.settings(chosen.drawn)
+    pipeline, settings = plan.folder / BEST, plan.sweep.settings(chosen.drawn)
     if as_json:
         score = chosen.score(plan.lower_is_better)
         answer: Mapping[str, Any] = {

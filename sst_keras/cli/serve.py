@@ -34,7 +34,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 )  # fmt: skip
 @click.option(
     "--seconds", type=FiniteRange(0.001), default=30.0, show_default=True,
-    help="How long a request may take, and a file ten times as long; else: 504.",
+    help="Time that a request may take; a file may take ten times as long. Slower ones get 504.",
 )  # fmt: skip
 @click.option(
     "--allow-host", "names", multiple=True, metavar="NAME",
@@ -62,9 +62,10 @@ def serve(
     GET  /healthz, /metrics, /openapi.json
     GET  /                                 a page to try the models with
 
-    It listens on this machine only, unless --host says otherwise. There is no password and no
-    encryption: to let others in, put a proxy before it. SIGTERM and Ctrl-C end it after the
-    requests that it has accepted, but for files. The access log, on standard error, has no texts.
+    It listens on this machine only, unless --host says otherwise. There is no authentication and
+    no encryption: to give others access, put a reverse proxy in front. On SIGTERM or Ctrl-C it
+    finishes the requests it has accepted, then exits. A file in progress is abandoned. The access
+    log, on standard error, has no texts.
     """
     try:
         import uvicorn

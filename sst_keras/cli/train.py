@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
 from sst_keras.config import with_override
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.history import shown
+from sst_keras.locks import locked
 from sst_keras.runs import RunDirectory, new_run
 from sst_keras.settings import DataConfig
 
@@ -86,8 +86,7 @@ def train(
     own settings. It is saved after the first check, then at most once a minute. The same command
     with the same --run-dir goes on, too.
 
-    With --overwrite, the finished run in --run-dir comes back if the new one does not get to its
-    end.
+    With --overwrite, the finished run in --run-dir is restored if the new one does not finish.
     """
     from sst_keras.experiments.sweep import find_pipeline
 
@@ -95,7 +94,9 @@ def train(
         is_changed = any(value not in (None, ()) for value in given.values())
         if pipeline or init or overrides or run_dir or overwrite or is_changed:
             raise UsageError(
-                "expected only the run, which has its settings, and --data-dir.", setting="resume"
+                "expected only the run, which has its settings, and --data-dir, --strategy, "
+                "--tensorboard or --json.",
+                setting="resume",
             )
         run_dir = str(_unfinished(resume).path)
         pipeline = str(RunDirectory(Path(run_dir)).pipeline_file)
@@ -127,7 +128,7 @@ def train(
 
     if not as_json:  # first: what follows may fail, for example because the disk is full
         _print_scores(result)
-    with files.locked(run.path, "run_dir"):
+    with locked(run.path, "run_dir"):
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shlex
 from pathlib import Path
@@ -13,7 +14,7 @@ from sst_keras.cli import SUBCOMMAND, options
 from sst_keras.cli.terminal import say
 from sst_keras.errors import InputError
 from sst_keras.files import to_json
-from sst_keras.settings import DataConfig, EmbeddingConfig, Pipeline
+from sst_keras.settings import DataConfig, EmbeddingConfig, Pipeline, VectorsConfig
 
 if TYPE_CHECKING:
     from sst_keras.pretraining.vectors import TrainedVectors
@@ -110,30 +111,7 @@ def subset(
 
 @vectors.command()
 @click.argument("corpus", metavar="CORPUS...", nargs=-1, required=True)
-@click.option(
-    "--model",
-    type=click.Choice(["skip-gram", "cbow", "fasttext"]),
-    default="skip-gram",
-    show_default=True,
-    help="fasttext is skip-gram with vectors of character n-grams.",
-)
-@click.option("--dim", type=int, default=300, show_default=True, help="Numbers per vector.")
-@click.option("--window", type=int, default=5, show_default=True, help="Words of context per side.")
-@click.option(
-    "--min-count",
-    type=int,
-    default=3,
-    show_default=True,
-    help="Rarer words get no vector.",
-)
-@click.option("--epochs", type=int, default=5, show_default=True, help="Passes over the corpus.")
-@click.option(
-    "--workers",
-    type=int,
-    help="Threads. With 1, the same command gives the same bytes; with more it does not, because "
-    "the result depends on their timing.  [default: all cores]",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="The seed.")
+@options.settings_of(VectorsConfig)
 @click.option("--cased", is_flag=True, help="Keep upper case: Film and film are two words.")
 @click.option(
     "--add-words",
@@ -172,11 +150,10 @@ def train(
     uses the vectors only if they are named: auto does not choose them.
     """
     from sst_keras.cli.progress import bar
-    from sst_keras.pretraining.vectors import VectorSettings, train_vectors, vectors_file
+    from sst_keras.pretraining.vectors import train_vectors, vectors_file
 
-    names = ("model", "dim", "window", "min_count", "epochs", "workers", "seed")
-    chosen = {name: given.pop(name) for name in names}
-    settings = VectorSettings(**{key: value for key, value in chosen.items() if value is not None})
+    names = [item.name for item in dataclasses.fields(VectorsConfig) if item.name in given]
+    settings = VectorsConfig(**{name: given.pop(name) for name in names})
 
     if out:
         vectors_file(out, "", settings)  # Better now than after the texts are read.

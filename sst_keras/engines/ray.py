@@ -106,10 +106,8 @@ class Cluster:
     ) -> Iterator[dict[str, Any]]:
         """Yields what actors make of what is read from some items, in no order.
 
-        Ray Data reads a few items at a time, and keeps what waits for an actor within bounds. What
-        a node that dies was doing is done again by another one.
-
-        A process that dies is started again, up to three times.
+        Ray Data reads a few items at a time, and keeps what waits for an actor within bounds. If a
+        node dies, another redoes its work. A process that dies is restarted, up to three times.
 
         Args:
             items: Things to read, such as the names of files. They are pickled.

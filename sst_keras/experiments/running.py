@@ -18,7 +18,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sst_keras import files
 from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine, cores
 from sst_keras.errors import InputError, UsageError
@@ -31,6 +30,7 @@ from sst_keras.experiments.records import (
     write_record,
 )
 from sst_keras.experiments.sweep import Experiment
+from sst_keras.locks import scratch_folder
 from sst_keras.registration import check_backend
 from sst_keras.settings import DataConfig, Pipeline, is_read
 
@@ -253,7 +253,7 @@ def run_sweep(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     at_once = min(engine.slots, len(jobs))
-    with files.scratch_folder() as scratch:
+    with scratch_folder() as scratch:
         work = partial(run_job, data_dir=data_dir, processes=at_once, keep=keep)
         if isinstance(engine, Machine):  # which removes what killed jobs leave
             work = partial(work, folder=scratch)
@@ -328,7 +328,7 @@ def run_job(
         if keep:
             place = experiment.key(seed).file(Path(keep)).with_suffix("")
         else:
-            place = stack.enter_context(files.scratch_folder(folder)) / "run"
+            place = stack.enter_context(scratch_folder(folder)) / "run"
         # A finished run without a record lacks the scores of its last epoch.
         kept = RunDirectory(place)
         kept.recover()

@@ -27,23 +27,35 @@ from sst_keras.config import with_settings
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.errors import InputError, UsageError
 from sst_keras.experiments import sweep as sweeps
-from sst_keras.experiments.running import check_reason, elsewhere
+from sst_keras.experiments.running import (
+    Job,
+    check_reason,
+    data_sets,
+    elsewhere,
+    pending_jobs,
+    run_sweep,
+)
 from sst_keras.experiments.sweep import Experiment, Sweep
 from sst_keras.fields import Kind, OneOf, Range, check_fields
 from sst_keras.history import SCORES
+from sst_keras.locks import scratch_folder
 from sst_keras.registration import check_backend
 from sst_keras.settings import Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.engines.ray import Cluster
+    from sst_keras.experiments.records import RunKey, RunRecord
 
-TRIALS = "trials.jsonl"
+TRIALS, BEST = "trials.jsonl", "best.toml"
 _FORMAT = 1  # of that file
+_MOST_AT_A_TIME = 8  # trials of a new search
 _UNPRUNED = 5  # trials that end before any is stopped early
 _FIRST_JUDGED = 2  # check by whose score a trial may be stopped; its first one says little
 _SEEDS = 1_000_003  # keeps the random numbers of trials and of searches apart
 _ADDED = ("backend", "data")  # to the first line; files of earlier versions lack them
 _MOST = 10**6  # trials
+# Settings whose values name files.
+_NAMES_OF_FILES = ("data.dataset", "data.pseudo_labels", "embedding.vectors", "model.init")
 _FIELDS = {
     "number": Range(0, _MOST), "drawn": dict, "scores": [float], "is_pruned": bool, "error": str,
 }  # fmt: skip
@@ -131,6 +143,40 @@ class Search:
         found = replace(base, row=f"trial-{trial.number}", pipeline=pipeline)
         return replace(found, pipeline=replace(pipeline, name=found.name))
 
+    def runs(self, trial: Trial) -> list[Job]:
+        """Returns a trial's experiment with each of the sweep's seeds."""
+        found = self.experiment(trial)
+        return [(found, number + 1) for number in range(found.seeds)]
+
+    def run_best(
+        self,
+        trial: Trial,
+        known: Mapping[RunKey, RunRecord],
+        engine: Machine | Cluster,
+        data_dir: str | Path | None = None,
+        retry: bool = False,
+        prepare: Callable[[Experiment], Experiment] = lambda experiment: experiment,
+    ) -> Iterator[RunRecord]:
+        """Writes the pipeline of the best trial, and yields the records of its runs as they end.
+
+        Args:
+            trial: The best one.
+            known: The records in the folder; runs that have one are not made again.
+            engine: Where the runs are.
+            data_dir: As `locations.data_dirs` takes it, where the runs are.
+            retry: Whether runs that failed are made again.
+            prepare: Changes the experiment before it runs.
+
+        Raises:
+            UsageError: If a record of a run has other settings.
+        """
+        runs = self.runs(trial)
+        files.write_text(self.folder / BEST, self.experiment(trial).pipeline.to_toml())
+        pending = [(prepare(item), seed) for item, seed in pending_jobs(runs, known, retry)]
+        if isinstance(engine, Machine):
+            engine = Machine(min(engine.slots, len(runs)))
+        yield from run_sweep(pending, self.folder, engine, data_dir)
+
     def run(
         self,
         trials: int,
@@ -161,7 +207,7 @@ class Search:
             known = {n: trial for n, trial in known.items() if not (retry and trial.error)}
             self._write(batch, known)
             yield from (known[number] for number in sorted(known))
-            scratch = stack.enter_context(files.scratch_folder())
+            scratch = stack.enter_context(scratch_folder())
             work = partial(_train, data_dir=data_dir, lower_is_better=self.lower_is_better)
             if isinstance(engine, Machine):
                 work = partial(work, folder=scratch)
@@ -270,6 +316,79 @@ def _kind(one: sweeps.Range) -> Kind:
     return Range(one.low, one.high, int if isinstance(one.low, int) else float)
 
 
+def searched(sweep: Sweep, vectors: Sequence[str] = (), overrides: Sequence[str] = ()) -> Sweep:
+    """Returns the sweep of a search with other settings, as `Experiment.changed` takes them.
+
+    Raises:
+        UsageError: If one of them is searched.
+    """
+    (base,) = sweep.experiments
+    given = {override.partition("=")[0].strip() for override in overrides}
+    given |= {"embedding.vectors"} if vectors else set()
+    if both := sweep.ranges.keys() & given:
+        raise UsageError(f"{min(both)} is searched. Expected other settings.", "overrides")
+    return replace(sweep, experiments=(base.changed(vectors, overrides),))
+
+
+def choices_of_files(sweep: Sweep) -> list[Job]:
+    """Returns the experiment of a search, and that with each choice of a setting that names files.
+
+    They stand for all trials where data sets, vectors and earlier runs are looked for.
+    """
+    (base,) = sweep.experiments
+    found = [base]
+    for name in _NAMES_OF_FILES:
+        for value in sweep.ranges[name].choices if name in sweep.ranges else ():
+            pipeline = with_settings(base.pipeline, {name: value}, "search")
+            found.append(replace(base, pipeline=pipeline))
+    return [(experiment, 1) for experiment in found]
+
+
+def with_found(
+    experiment: Experiment, choices: Sequence[Job], settled: Sequence[Job]
+) -> Experiment:
+    """Returns a trial's experiment with what was found for `auto`.
+
+    Args:
+        experiment: The experiment.
+        choices: What `choices_of_files` returns.
+        settled: The same jobs with what was found.
+    """
+    pipeline = experiment.pipeline
+    for (before, _), (after, _) in zip(choices, settled, strict=True):
+        if before.pipeline.embedding.vectors == pipeline.embedding.vectors:
+            data, embedding = after.pipeline.data, after.pipeline.embedding
+            pipeline = replace(
+                pipeline,
+                data=replace(pipeline.data, dataset=data.dataset),
+                embedding=replace(pipeline.embedding, vectors=embedding.vectors),
+            )
+            break
+    return replace(experiment, pipeline=pipeline)
+
+
+def plan(
+    sweep: Sweep,
+    folder: Path,
+    seed: int,
+    batch: int | None,
+    slots: int,
+    data_dir: str | Path | None = None,
+) -> Search:
+    """Returns the search in a folder.
+
+    If `batch` is None, as many trials are drawn at a time as the search there began with. A new one
+    draws one for each of the `slots` that there are, at most 8.
+
+    Raises:
+        InputError: If a data set cannot be read.
+    """
+    if not batch and not (folder / TRIALS).is_file():
+        batch = min(slots, _MOST_AT_A_TIME)
+    prints = (corpus.fingerprint() for _, corpus in data_sets(choices_of_files(sweep), data_dir))
+    return Search(sweep, folder, seed, batch, " ".join(prints))
+
+
 def _judged(trial: Trial) -> Trial:
     """Returns a trial that has ended, with an error if none of its scores is finite."""
     if trial.error or any(map(math.isfinite, trial.scores)):
@@ -350,7 +469,7 @@ def _train(
         def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
             raise Ended
 
-    with files.scratch_folder(folder) as place:
+    with scratch_folder(folder) as place:
         run = new_run(pipeline, place / "run")
         try:
             train(pipeline, run, data_dir, [Watch()])

@@ -17,6 +17,7 @@ from sst_keras import files
 from sst_keras.classifier import Classifier
 from sst_keras.corpora import Split
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import locked
 from sst_keras.pretraining.corpus import TextCorpus
 from sst_keras.pretraining.text_labels import TextLabels
 from sst_keras.pseudo_labels import FORMAT, PseudoLabels
@@ -102,7 +103,7 @@ def label(
     if not text_labels:
         renamed.append("settings.document_labels")  # false, or not there
     teacher_files = [folder.teacher_file(number + 1) for number in range(len(teachers))]
-    with files.locked(folder.path, "out"):
+    with locked(folder.path, "out"):
         for file in (folder.about_file, folder.sentences_file, *teacher_files):
             files.remove_partial(file)
         check_folder(folder.about_file, about, "pseudo-labels", "out", renamed)
@@ -221,9 +222,7 @@ def agreed(teachers: Sequence[RunDirectory]) -> tuple[tuple[str, ...], bool]:
                 f"the run {run.name} is not finished. Train it to its end first.",
                 setting="teachers",
             )
-        data = run.pipeline.data
-        labels = data.labels or tuple(run.metrics().get("test", {}).get("class_names", ()))
-        found.setdefault((labels, data.lowercase), run.name)
+        found.setdefault((run.class_names, run.pipeline.data.lowercase), run.name)
     if len(found) > 1:
         shown = "; ".join(
             f"{name} with {', '.join(labels)} and data.lowercase={lowercase}"

@@ -21,6 +21,7 @@ import numpy as np
 from sst_keras import files
 from sst_keras.environment import describe_environment, warn_of_slow_bfloat16
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import locked
 from sst_keras.optimizers import make_optimizer
 from sst_keras.pretrained import DIRECTIONS, FORMAT, LanguageModelRun
 from sst_keras.pretraining.corpus import TextCorpus
@@ -392,7 +393,7 @@ def pretrain(
             other settings.
         InputError: If a file cannot be read, or the training diverges.
     """
-    with files.locked(run.path, "run_dir"):
+    with locked(run.path, "run_dir"):
         return _pretrain(corpus, config, run, data_dir, on_progress)
 
 

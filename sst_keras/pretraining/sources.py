@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ class TextFiles:
         paths: The files, in the order in which they are read.
         data: How they are read.
         notes: What a user should know about it. Reading adds to it.
-        size: Bytes of all files.
     """
 
     name: str
@@ -100,8 +99,7 @@ class TextFiles:
                     f"{path}: expected a table with a column of labels. Received lines of text.",
                     setting="document_labels",
                 )
-            table = open_table(path, self.data)
-            table.data = DataConfig(markup="keep")
+            table = open_table(path, replace(self.data, markup="keep"))
             done += path.stat().st_size
             for block in table.blocks():
                 yield block.texts, block.labels, done
@@ -113,9 +111,8 @@ class TextFiles:
                 guessed.append(f"{path.name} ({encoding})")
             yield from _blocks_of_lines(path, encoding)
             return
-        table = open_table(path, self.data, with_label=False)
         # Line breaks end sentences, so they must not become spaces here.
-        table.data = DataConfig(markup="keep")
+        table = open_table(path, replace(self.data, markup="keep"), with_label=False)
         for block in table.blocks():
             yield block.texts
         self.notes += [table.about, *table.notes()]
@@ -257,19 +254,21 @@ def find_source(
             made = {*vectors, *map(sets.facts_file, vectors)}  # from texts
             found += [each for each in texts if each not in made]
             others += [each for each in rest if each not in made]
-    files = tuple({path.resolve(): path for path in found}.values())
-    if not files:
+    distinct = tuple({path.resolve(): path for path in found}.values())
+    if not distinct:
         raise UsageError(
             f"expected files ending in {', '.join(patterns.ENDINGS)}, or one of these and .gz, in "
             f"{', '.join(names)}. Received none.",
             setting="corpus",
         )
-    first = Path(names[0]) if Path(names[0]).exists() else files[0]
+    first = Path(names[0]) if Path(names[0]).exists() else distinct[0]
     stem = first.resolve().name
     for ending in (".gz", *patterns.ENDINGS):
         stem = stem.removesuffix(ending) or stem
-    more = len(names) - 1 if len(names) > 1 else len(files) - 1 if glob.has_magic(names[0]) else 0
-    source = TextFiles(f"{stem}-and-{more}-more" if more else stem, files, data)
+    more = len(names) - 1
+    if not more and glob.has_magic(names[0]):
+        more = len(distinct) - 1
+    source = TextFiles(f"{stem}-and-{more}-more" if more else stem, distinct, data)
     if others:
         source.notes.append(f"{passed_over(others)} because of the ending.")
     return source

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from sst_keras.engines.local import cores
 from sst_keras.environment import describe_environment
 from sst_keras.errors import InputError, UsageError
 from sst_keras.pretraining.corpus import TextCorpus
+from sst_keras.settings import VectorsConfig
 from sst_keras.vectors import sets
 from sst_keras.vectors.files import set_name, write_vectors
 
 log = logging.getLogger(__name__)
 
-MODELS = ("skip-gram", "cbow", "fasttext")
 ENDINGS = (".bin", ".txt", ".txt.gz")
 _FORMAT = 1  # of the facts beside a file of vectors
 _STATE_FORMAT = 1  # Raise it when the same settings would train other vectors.
@@ -37,55 +37,6 @@ _FASTTEXT_TOKENS = 4_000_000  # per worker: after each part, gensim computes all
 _WORKER_TOKENS = 10_000  # that a worker is worth
 _SENTENCES = 1 << 14  # handled at a time
 _SHOWN, _TOO_FREQUENT = 4, 100  # words with neighbours; the most frequent words say little
-
-
-@dataclass(frozen=True)
-class VectorSettings:
-    """How word vectors are trained; `alpha` to `ngrams` are gensim's names and defaults.
-
-    Attributes:
-        model: `skip-gram` or `cbow` (Mikolov et al., 2013), or `fasttext`, which is skip-gram with
-            vectors of character n-grams (Bojanowski et al., 2017).
-        dim: Numbers per vector.
-        window: The most words between a word and its context, on either side, and one.
-        min_count: Rarer words are left out, as if they were not in the texts.
-        epochs: Passes over the corpus.
-        seed: The seed of the first vectors and of what is drawn.
-        workers: Threads. With more than one, the result depends on their timing.
-        alpha: The first learning rate. It falls evenly to `min_alpha`.
-        min_alpha: The last learning rate.
-        negative: Words drawn against each word.
-        sample: Words with a higher share of the tokens are passed over at random.
-        ngrams: The least and most characters of fastText's n-grams.
-        buckets: Vectors for fastText's n-grams. gensim's 2,000,000 would take gigabytes.
-    """
-
-    model: str = "skip-gram"
-    dim: int = 300
-    window: int = 5
-    min_count: int = 3
-    epochs: int = 5
-    seed: int = 1
-    workers: int = cores()
-    alpha: float = 0.025
-    min_alpha: float = 0.0001
-    negative: int = 5
-    sample: float = 1e-3
-    ngrams: tuple[int, int] = (3, 6)
-    buckets: int = 300_000
-
-    def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            message = f"expected one of {', '.join(MODELS)}. Received: {self.model!r}"
-            raise UsageError(message, setting="model")
-        highest = {"dim": 10_000, "window": 1000, "workers": 1024, "seed": 2**31 - 1}
-        for name in ("dim", "window", "min_count", "epochs", "workers", "seed"):
-            low, high = int(name != "seed"), highest.get(name, 10**9)
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(
-                    f"expected a number from {low} to {high}. Received: {getattr(self, name)}",
-                    setting=name,
-                )
 
 
 @dataclass(frozen=True)
@@ -105,7 +56,7 @@ class TrainedVectors:
     nearest: dict[str, list[tuple[str, float]]]
 
 
-def vectors_file(out: str | None, corpus_name: str, settings: VectorSettings) -> Path:
+def vectors_file(out: str | None, corpus_name: str, settings: VectorsConfig) -> Path:
     """Returns the file to write: a path as it is, or a name in `vectors/` of the user's cache.
 
     Raises:
@@ -132,7 +83,7 @@ def vectors_file(out: str | None, corpus_name: str, settings: VectorSettings) ->
 def train_vectors(
     corpus: TextCorpus,
     path: Path,
-    settings: VectorSettings | None = None,
+    settings: VectorsConfig | None = None,
     add_words: Sequence[str] = (),
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, size: None,
@@ -157,7 +108,8 @@ def train_vectors(
             is at `path`.
         InputError: If the training diverged.
     """
-    settings = settings or VectorSettings()
+    settings = settings or VectorsConfig()
+    settings = replace(settings, workers=settings.workers or cores())
     if add_words and settings.model != "fasttext":
         message = f"only fasttext has vectors for other words. Received: {settings.model}"
         raise UsageError(message, setting="add_words")
@@ -263,7 +215,7 @@ class _Training:
     """gensim's model and how far its training is."""
 
     def __init__(
-        self, corpus: TextCorpus, kept: int, settings: VectorSettings, made_from: dict[str, Any]
+        self, corpus: TextCorpus, kept: int, settings: VectorsConfig, made_from: dict[str, Any]
     ) -> None:
         import gensim
         from gensim.models import FastText, Word2Vec
@@ -393,7 +345,7 @@ class _Training:
         return int(epochs), seconds
 
 
-def _recorded(settings: VectorSettings) -> dict[str, Any]:
+def _recorded(settings: VectorsConfig) -> dict[str, Any]:
     """Returns the settings that the model reads, as JSON has them."""
     unread = () if settings.model == "fasttext" else ("ngrams", "buckets")
     recorded = {key: value for key, value in asdict(settings).items() if key not in unread}

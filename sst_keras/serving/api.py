@@ -15,8 +15,8 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from sst_keras import files
 from sst_keras.errors import InputError, UsageError
+from sst_keras.locks import scratch_folder
 from sst_keras.serving.explanation import Explanation, Occlusion
 from sst_keras.serving.openapi import FILES
 from sst_keras.serving.registry import ServedModel
@@ -275,7 +275,7 @@ class _File(NamedTuple):
         made = {".tsv": ".tsv", ".tab": ".tsv", ".jsonl": ".jsonl", ".ndjson": ".jsonl"}.get(
             self.ending, ".csv"
         )
-        with files.scratch_folder() as folder:
+        with scratch_folder() as folder:
             path, out = folder / f"file{self.ending}", folder / f"classified{made}"
             path.write_bytes(self.body)
             data = DataConfig(**({"text_column": self.text_column} if self.text_column else {}))
@@ -326,13 +326,7 @@ def _asked(body: bytes) -> dict[str, Any]:
     for name, kind in _KEYS.items():
         # True is an int to Python.
         if name in asked and type(asked[name]) is not kind:
-            kinds = {
-                list: "a list of texts",
-                str: "a string",
-                int: "a number",
-                bool: "true or false",
-            }
-            raise RequestError(400, f"Expected {kinds[kind]} as {name!r}.")
+            raise RequestError(400, f"Expected {_KINDS[kind]} as {name!r}.")
     texts = asked.get("texts")
     if not texts:
         raise RequestError(400, "Expected a list of texts as 'texts', with one at least.")

@@ -49,7 +49,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
                 + (", or use overwrite to replace this one." if is_saved_model else "."),
                 setting="out",
             )
-    files.check_replaceable(folder, _MADE)
+    files.check_replaceable(folder, _MADE, "an export")
     if not uses_tensorflow():
         _export_elsewhere(run, out and folder, overwrite)
         return folder

@@ -84,7 +84,7 @@ def _parts(
         yield "## Behaviour"
         yield (
             "The share of test sentences about films that it gets wrong, by capability. They were "
-            "written for this check, and no choice was made by them. `sst-keras "
+            "written for this check, and were not used to choose a model. `sst-keras "
             "evaluate RUN --behaviour` lists failures. Read the rates together: a model that gives "
             "every sentence the same class fails none of `names` and `typos`."
         )

@@ -37,16 +37,74 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
             },
         ]
     }
+    error = {
+        "type": "object",
+        "properties": {"error": {"type": "string"}},
+        "required": ["error"],
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "sst_keras",
+            "version": sst_keras.__version__,
+            "description": "With too many connections, the answer is 503 in plain text.",
+        },
+        "paths": _own_paths(models, limits) | _model_paths(models, limits),
+        "components": {"schemas": {"Text": text, "Error": error}},
+    }
+
+
+def _own_paths(models: Models, limits: Limits) -> dict[str, Any]:
+    """Returns what the server answers beyond TensorFlow Serving's API."""
+    listed = _operation("The versions of each model and their classes", {"type": "object"})
+    return {
+        "/healthz": {"get": _operation("Whether the server answers", {"type": "object"})},
+        "/metrics": {"get": _operation("Metrics for Prometheus", None, ("text/plain",))},
+        "/openapi.json": {"get": _operation("This description", {"type": "object"})},
+        "/": {"get": _operation("A page to type reviews into", None, ("text/html",))},
+        "/api/models": {"get": listed},
+        "/api/explain": {"post": _explain(models, limits)},
+        "/api/batch": {"post": _batch(models, limits)},
+    }
+
+
+def _model_paths(models: Models, limits: Limits) -> dict[str, Any]:
+    """Returns TensorFlow Serving's API, for a model and for one of its versions."""
+    asked = (400, 403, 404)
+    refused = _operation("Refused: the signatures are of :predict", None, (), tuple(_ERRORS))
+    del refused["responses"]["200"]
+    operations = {
+        "": ("get", _operation("The versions of a model", {"type": "object"}, errors=asked)),
+        "/metadata": (
+            "get", _operation("The signatures of a model", {"type": "object"}, errors=asked),
+        ),
+        ":predict": ("post", _predict(models, limits)),
+        ":classify": ("post", refused),
+        ":regress": ("post", refused),
+    }  # fmt: skip
+    name = {
+        "name": "name", "in": "path", "required": True,
+        "schema": {"type": "string", "enum": sorted(models)},
+    }  # fmt: skip
+    version = {"name": "version", "in": "path", "required": True, "schema": _VERSION}
+    return {
+        f"{place}{ending}": {method: {**operation, "parameters": parameters}}
+        for place, parameters in (
+            ("/v1/models/{name}", [name]),
+            ("/v1/models/{name}/versions/{version}", [name, version]),
+        )
+        for ending, (method, operation) in operations.items()
+    }
+
+
+def _predict(models: Models, limits: Limits) -> dict[str, Any]:
+    text = {"$ref": "#/components/schemas/Text"}
+    texts = {"type": "array", "items": text, "maxItems": limits.texts}
     named = {
         "type": "object",
-        "properties": {"text": {"$ref": "#/components/schemas/Text"}},
+        "properties": {"text": text},
         "required": ["text"],
         "additionalProperties": False,
-    }
-    texts = {
-        "type": "array",
-        "items": {"$ref": "#/components/schemas/Text"},
-        "maxItems": limits.texts,
     }
     columns = {"type": "object", "properties": {"text": texts}, "required": ["text"]}
     instances = [
@@ -73,60 +131,12 @@ def document(models: Models, limits: Limits) -> dict[str, Any]:
             "outputs": {"type": "object"},
         },
     }
-    error = {
-        "type": "object",
-        "properties": {"error": {"type": "string"}},
-        "required": ["error"],
+    operation = _operation("Classify texts", answer, errors=tuple(_ERRORS))
+    operation["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": {"oneOf": [row, column]}}},
     }
-    name = {
-        "name": "name", "in": "path", "required": True,
-        "schema": {"type": "string", "enum": sorted(models)},
-    }  # fmt: skip
-    version = {
-        "name": "version", "in": "path", "required": True,
-        "schema": _VERSION,
-    }  # fmt: skip
-    paths: dict[str, Any] = {
-        "/healthz": {"get": _operation("Whether the server answers", {"type": "object"})},
-        "/metrics": {"get": _operation("Metrics for Prometheus", None, ("text/plain",))},
-        "/openapi.json": {"get": _operation("This description", {"type": "object"})},
-        "/": {"get": _operation("A page to type reviews into", None, ("text/html",))},
-        "/api/models": {
-            "get": _operation("The versions of each model and their classes", {"type": "object"})
-        },
-        "/api/explain": {"post": _explain(models, limits)},
-        "/api/batch": {"post": _batch(models, limits)},
-    }
-    for place, parameters in (
-        ("/v1/models/{name}", [name]),
-        ("/v1/models/{name}/versions/{version}", [name, version]),
-    ):
-        status = _operation("The versions of a model", {"type": "object"}, errors=(400, 403, 404))
-        metadata = _operation(
-            "The signatures of a model", {"type": "object"}, errors=(400, 403, 404)
-        )
-        predict = _operation("Classify texts", answer, errors=tuple(_ERRORS))
-        predict["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": {"oneOf": [row, column]}}},
-        }
-        refused = _operation("Refused: the signatures are of :predict", None, (), tuple(_ERRORS))
-        del refused["responses"]["200"]
-        for ending, method, operation in (
-            ("", "get", status), ("/metadata", "get", metadata), (":predict", "post", predict),
-            (":classify", "post", refused), (":regress", "post", refused),
-        ):  # fmt: skip
-            paths[f"{place}{ending}"] = {method: {**operation, "parameters": parameters}}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "sst_keras",
-            "version": sst_keras.__version__,
-            "description": "With too many connections, the answer is 503 in plain text.",
-        },
-        "paths": paths,
-        "components": {"schemas": {"Text": text, "Error": error}},
-    }
+    return operation
 
 
 def _explain(models: Models, limits: Limits) -> dict[str, Any]:

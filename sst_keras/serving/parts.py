@@ -19,6 +19,7 @@ from typing import Any
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.fields import Range, check_fields
+from sst_keras.locks import locked
 from sst_keras.serving.prediction import Predictor
 from sst_keras.serving.scoring import (
     CLASS,
@@ -229,7 +230,7 @@ def predict_parts(
         parquet.require()
     job = job.begun()
     log, summary = _Log(job), Summary(job.files)
-    with files.locked(job.out, "out"):
+    with locked(job.out, "out"):
         return _predict_parts(job, log, summary, flow or _here, resume, progress)
 
 

@@ -13,7 +13,7 @@ from sst_keras.classifier import Classifier
 from sst_keras.errors import InputError, UsageError
 from sst_keras.models import ATTENTION
 from sst_keras.recurrent import LSTM
-from sst_keras.runs import RunDirectory
+from sst_keras.runs import LITERT, ONNX, RunDirectory
 from sst_keras.runtime import keras
 from sst_keras.serving.model_card import model_card
 from sst_keras.vocabulary import UNKNOWN_ID
@@ -21,8 +21,7 @@ from sst_keras.vocabulary import UNKNOWN_ID
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # of the folder. It goes up when an earlier reader would misread it.
-ABOUT = "about.json"
-_BESIDE = (ABOUT, "vocabulary.txt", "model_card.md")
+ABOUT, _VOCABULARY, _CARD = "about.json", "vocabulary.txt", "model_card.md"
 
 
 class Form(NamedTuple):
@@ -39,8 +38,8 @@ class Form(NamedTuple):
 
 # LiteRT has no loop over rows of which it does not know how many there are.
 FORMS = {
-    "onnx": Form("model.onnx", None),
-    "litert": Form("model.tflite", 1),
+    ONNX: Form("model.onnx", None),
+    LITERT: Form("model.tflite", 1),
 }
 
 
@@ -90,11 +89,11 @@ def export_portable(
     }
     with files.replacing_folder(folder) as partial:
         _write(model, form, partial / kind.file)
-        shutil.copy(run.vocabulary_file, partial / "vocabulary.txt")
+        shutil.copy(run.vocabulary_file, partial / _VOCABULARY)
         files.write_json(partial / ABOUT, about)
         found = checklist.summary(classifier.predictor())
         card = model_card(run, classifier.class_names, has_attention, found)
-        files.write_text(partial / "model_card.md", card)
+        files.write_text(partial / _CARD, card)
     return folder
 
 
@@ -102,7 +101,7 @@ def _is_export(folder: Path) -> bool:
     """Returns whether a folder holds an export of another runtime's form, and nothing else."""
     models = {form.file for form in FORMS.values()}
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return bool(names & models) and ABOUT in names and names <= {*models, *_BESIDE}
+    return bool(names & models) and ABOUT in names and names <= {*models, ABOUT, _VOCABULARY, _CARD}
 
 
 def portable(model: keras.Model) -> keras.Model:

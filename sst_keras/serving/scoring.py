@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
 from sst_keras.fields import Range, check_fields
+from sst_keras.locks import locked_file
 from sst_keras.serving.prediction import Prediction, Predictor
 from sst_keras.tables.reading import Block, Table
 
@@ -248,7 +249,7 @@ def score_table(
         InputError: If the file cannot be read.
     """
     check_out(predictor, table, out)
-    with files.locked_file(_parts(out)[0], "out"):
+    with locked_file(_parts(out)[0], "out"):
         return _score_table(predictor, table, out, resume, model, progress, longest, keep_formulas)
 
 

@@ -48,14 +48,10 @@ class Assignment:
 
     Attributes:
         sides: int8[rows], 0 for train, 1 for dev, 2 for test.
-        sizes: The rows of train, dev and test.
-        copies: How many rows of train, dev and test repeat an earlier text of the same split.
         notes: Sentences for the user.
     """
 
     sides: np.ndarray
-    sizes: tuple[int, int, int]
-    copies: tuple[int, int, int]
     notes: tuple[str, ...]
 
 
@@ -96,10 +92,9 @@ def split_rows(
     sides = side_of[parts]
     rows = np.bincount(sides, minlength=3)
     copies = rows - np.bincount(sides[_first_rows(text)], minlength=3)
-    counts = {"sizes": tuple(rows.tolist()), "copies": tuple(copies.tolist())}
     large = sizes[large & (side_of == 0)]
-    notes = _notes(**counts, shares=shares, large=large, together=len(sizes) < len(keys))
-    return Assignment(sides, **counts, notes=notes)
+    notes = _notes(rows.tolist(), copies.tolist(), shares, large, len(sizes) < len(keys))
+    return Assignment(sides, notes)
 
 
 def contradictions(labels: np.ndarray, keys: np.ndarray) -> int:
@@ -256,9 +251,9 @@ def _notes(
 ) -> tuple[str, ...]:
     """Returns sentences on an assignment.
 
-    The arguments are attributes of an `Assignment`, and besides:
-
     Args:
+        sizes: The rows of train, dev and test.
+        copies: How many rows of train, dev and test repeat an earlier text of the same split.
         shares: The shares that were asked for.
         large: int64[large parts in train], their rows.
         together: Whether any row belongs together with another.

@@ -62,7 +62,7 @@ def write_report(
     folder = html.with_suffix("")
     paths = save_figures(report.figures, folder, dpi=160)
     beside = quote(Path(os.path.relpath(folder.resolve(), out.resolve().parent)).as_posix())
-    files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/"))
+    files.write_text(out, report.markdown.replace("(FIGURES/", f"({beside}/") + "\n")
     images = {f"FIGURES/{path.name}": path for path in paths}
     title = f"Results of the sweep {sweep.name}"
     files.write_text(html, to_html(title, report.markdown, images))
@@ -176,10 +176,11 @@ def _in_short(runs: Runs, checked: Mapping[str, Effect]) -> Iterator[Part]:
         row = runs.best(runs.run_rows, weights)
         dev = [runs.means(other, split="dev")[weights].mean for other in runs.run_rows]
         ties = dev.count(max(dev)) - 1
-        others = f", as have {ties} other rows" if ties else ""
+        others = "one other row has" if ties == 1 else f"{ties} other rows have"
+        also = f", which {others}, too" if ties else ""
         yield (
             f"With the weights of the {weights.value}, {wording.text(row)} has the best dev "
-            f"accuracy{others}. Its test accuracy is {wording.mean(runs.means(row)[weights])}."
+            f"accuracy{also}. Its test accuracy is {wording.mean(runs.means(row)[weights])}."
         )
 
 
