@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
     default=1,
     show_default=True,
     help="The seed that draws the trials.",
-)  # fmt: skip
+)
 @cluster.options()
 @options.data_dir
 @options.vectors
