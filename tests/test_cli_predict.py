@@ -13,7 +13,7 @@ import sst_keras
 from sst_keras import files
 from sst_keras.cli import main
 from sst_keras.cli.predict import model_and_texts
-from sst_keras.serving.scoring import score_table
+from sst_keras.serving.scoring import row_writer, score_table
 from sst_keras.settings import DataConfig
 from sst_keras.tables.reading import open_table
 
@@ -250,6 +250,31 @@ def test_what_a_killed_command_cannot_go_on_with(predict, tmp_path):
     for again in (predict(*arguments), predict("--out", str(out), text="Good.\n")):
         assert again.exit_code == 2 and "standard input" in again.stderr
     assert (tmp_path / "out.csv.part").read_text("utf-8") == "text\n"
+
+
+def test_json_lines_hold_what_strict_readers_accept(predict, tmp_path):
+    rows = '{"text": "Good.", "more": NaN}\n{"text": Infinity, "more": [1, 1e999]}\n'
+    (tmp_path / "x.jsonl").write_text(rows)
+    out = tmp_path / "o.jsonl"
+    result = predict("--file", str(tmp_path / "x.jsonl"), "--out", str(out))
+    assert result.exit_code == 0, result.output
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    lines = out.read_text("utf-8").splitlines()
+    good, missing = (json.loads(line, parse_constant=refuse) for line in lines)
+    assert good["predicted_class"] and good["more"] is None
+    assert missing["text"] is None and missing["more"] == [1, None]
+    assert missing["predicted_class"] is None and "blank" in missing["prediction_problem"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_row_of_json_has_no_number_that_is_not_finite(value):
+    file = io.StringIO()
+    with row_writer(".jsonl", file, ["a", "b"], False, False) as write:
+        write(["x", value])
+    assert file.getvalue() == '{"a": "x", "b": null}\n'
 
 
 def test_an_error_in_the_first_block_leaves_nothing(tmp_path):

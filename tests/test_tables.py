@@ -135,6 +135,18 @@ def test_wrong_json_lines(tmp_path, line, message):
         load(tmp_path / "x.jsonl")
 
 
+def test_numbers_that_are_not_finite_are_missing(tmp_path):
+    row = '{"text": %s, "label": %s, "more": [%s]}'
+    numbers = ("NaN", "Infinity", "-Infinity", "1e999")
+    lines = [row % ('"a"', 1, 1.5), *(row % (number, number, number) for number in numbers)]
+    for name, content in (("x.jsonl", "\n".join(lines)), ("x.json", f"[{', '.join(lines)}]")):
+        (tmp_path / name).write_text(content)
+        found = rows_of(open_table(tmp_path / name, DataConfig()).blocks())
+        assert found.texts == ["a", "", "", "", ""]
+        assert found.labels == ["1", "", "", "", ""]
+        assert found.rows == [["a", 1, [1.5]], *[[None, None, [None]]] * 4]
+
+
 def test_too_few_rows_and_too_many_classes(tmp_path):
     with pytest.raises(InputError, match="4 rows are too few"):
         load(write_csv(tmp_path / "x.csv", ["a,1", "b,2", "c,1", "d,2"]))
