@@ -6,7 +6,6 @@ import logging
 
 import click
 
-from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
 from sst_keras.files import to_json
@@ -64,7 +63,7 @@ def ensemble(
             )
         dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
         say(f"All together: dev {dev:.1%}, test {test:.1%}\n")
-    with files.locked(run.path, "run_dir"):
+    with run.added_to():
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))

@@ -346,10 +346,11 @@ def find_model(model: Path) -> Path:
     if exported := find_export(model):
         return exported
     run = open_run(model)
-    if not (run.saved_model_dir / "saved_model.pb").is_file():
-        from sst_keras.serving.export import export
+    with run.added_to():
+        if not (run.saved_model_dir / "saved_model.pb").is_file():  # nobody has made it meanwhile
+            from sst_keras.serving.export import export
 
-        export(run)
+            export(run)
     return run.saved_model_dir
 
 

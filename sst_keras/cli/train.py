@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sst_keras import files
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
 from sst_keras.config import with_override
@@ -127,7 +126,7 @@ def train(
 
     if not as_json:  # first: what follows may fail, for example because the disk is full
         _print_scores(result)
-    with files.locked(run.path, "run_dir"):
+    with run.added_to():
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))
