@@ -2,6 +2,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -183,6 +184,25 @@ def test_lines_of_a_pipe_to_a_file(predict, tmp_path):
     assert rows[1]["prediction_problem"] == "the text is blank"
     assert "standard input: 1 text could not be classified (2)" in result.stderr
     assert predict("--out", str(tmp_path / "x.csv"), "--resume", text="a").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["scored", "scored/"])
+@pytest.mark.parametrize("arguments", [["Good."], ["--file", "-"], []])
+def test_a_folder_is_for_the_rows_of_files(predict, tmp_path, monkeypatch, name, arguments):
+    monkeypatch.setattr("sst_keras.cli.predict.find_model", None)  # nothing is loaded
+    result = predict(*arguments, "--out", str(tmp_path / name) + "/" * name.endswith("/"))
+    assert result.exit_code == 2 and "--out: expected --file, whose rows" in result.stderr
+    assert not (tmp_path / "scored").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("out", ["", "scored/"])
+def test_a_pipe_is_given_on_standard_input(predict, tmp_path, out):
+    os.mkfifo(tmp_path / "pipe")
+    arguments = ["--out", f"{tmp_path}/{out}"] if out else []
+    result = predict("--file", str(tmp_path / "pipe"), *arguments)
+    assert result.exit_code == 2 and "--file: " in result.stderr
+    assert "a pipe" in result.stderr and "--file -" in result.stderr
 
 
 # === Going on ===
