@@ -172,14 +172,22 @@ def train(
     uses the vectors only if they are named: auto does not choose them.
     """
     from sst_keras.cli.progress import bar
-    from sst_keras.pretraining.vectors import VectorSettings, train_vectors, vectors_file
+    from sst_keras.pretraining.vectors import (
+        VectorSettings,
+        require_fasttext,
+        train_vectors,
+        vectors_file,
+    )
 
     names = ("model", "dim", "window", "min_count", "epochs", "workers", "seed")
     chosen = {name: given.pop(name) for name in names}
     settings = VectorSettings(**{key: value for key, value in chosen.items() if value is not None})
 
+    # Better now than after the texts are read.
+    if add_words:
+        require_fasttext(settings)
     if out:
-        vectors_file(out, "", settings)  # Better now than after the texts are read.
+        vectors_file(out, "", settings)
 
     from sst_keras.pretraining.corpus import prepare_corpus
 

@@ -129,6 +129,13 @@ def vectors_file(out: str | None, corpus_name: str, settings: VectorSettings) ->
     return path
 
 
+def require_fasttext(settings: VectorSettings) -> None:
+    """Raises a `UsageError` if settings have no vectors for words that the corpus lacks."""
+    if settings.model != "fasttext":
+        message = f"only fasttext has vectors for other words. Received: {settings.model}"
+        raise UsageError(message, setting="add_words")
+
+
 def train_vectors(
     corpus: TextCorpus,
     path: Path,
@@ -158,9 +165,8 @@ def train_vectors(
         InputError: If the training diverged.
     """
     settings = settings or VectorSettings()
-    if add_words and settings.model != "fasttext":
-        message = f"only fasttext has vectors for other words. Received: {settings.model}"
-        raise UsageError(message, setting="add_words")
+    if add_words:
+        require_fasttext(settings)
     kept = int(np.searchsorted(-corpus.counts, -settings.min_count, side="right"))
     if kept < 2:
         raise UsageError(
