@@ -22,6 +22,7 @@ from sst_keras import files, locations, treebank
 from sst_keras.datasets.sst5 import source as sst5_source
 from sst_keras.errors import InputError, UsageError
 from sst_keras.findings import Findings
+from sst_keras.packed import open_unpacked
 from sst_keras.reviews import read_reviews
 from sst_keras.runtime import tf
 from sst_keras.settings import DataConfig
@@ -240,8 +241,8 @@ _TREE = re.compile(
 def _are_trees(sources: Mapping[str, Path | ClassFolders]) -> bool:
     """Whether a file begins as trees do: with a bracket and a label or another bracket."""
     for path in sources.values():
-        if isinstance(path, Path) and path.name.lower().endswith(".txt"):
-            with path.open("rb") as file:
+        if isinstance(path, Path) and path.name.lower().removesuffix(".gz").endswith(".txt"):
+            with open_unpacked(path) as file:
                 first = file.read(256).replace(b"\0", b"")  # as in UTF-16
                 if _TREE.match(first):
                     return True

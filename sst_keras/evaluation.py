@@ -335,7 +335,21 @@ def calibrate(
     return scores, before
 
 
-def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
-    """Adds an evaluation on the run's own data to its `metrics.json`."""
+def save_evaluation(
+    run: RunDirectory, evaluation: Evaluation, digests: bytes | None = None
+) -> None:
+    """Adds an evaluation on a finished run's own data to its `metrics.json`.
+
+    Args:
+        run: The run.
+        evaluation: Its evaluation.
+        digests: `run.digests()` before it was evaluated.
+
+    Raises:
+        UsageError: If another process trains into the run, or has done so since.
+    """
     scores = replace(evaluation, errors=None, against={}).to_dict()
-    run.write_metrics({**run.metrics(), evaluation.split: scores})
+    with run.added_to(digests):
+        if not run.is_finished:
+            raise UsageError(f"expected a finished run. {str(run.path)!r} is none.")
+        run.write_metrics({**run.metrics(), evaluation.split: scores})

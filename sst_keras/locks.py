@@ -15,13 +15,16 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None
 
+_POLL = 0.1  # seconds between attempts to lock
 _SCRATCH = "sst-keras-"
 _NEW = 60.0  # seconds within which whoever makes a scratch folder has locked it
 
 
 @contextmanager
-def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
+def locked(folder: str | Path, setting: str = "", seconds: float = 0.0) -> Iterator[None]:
     """Makes a folder, and keeps other processes from locking it meanwhile.
+
+    It waits at most `seconds` for another process that has locked it.
 
     The lock is the system's, on the folder itself: it leaves no file, and ends with the process,
     even a killed one. Where there are no such locks, as on Windows, nothing is locked. A folder
@@ -33,7 +36,7 @@ def locked(folder: str | Path, setting: str = "") -> Iterator[None]:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"expected a folder. Received a file: {str(folder)!r}", setting=setting)
-    handle = _lock(folder, setting)
+    handle = _lock(folder, setting, seconds=seconds)
     try:
         yield
     finally:
@@ -97,8 +100,9 @@ def _remove_unlocked(folder: Path) -> None:
         os.close(handle)
 
 
-def _lock(path: Path, setting: str, is_file: bool = False) -> int | None:
+def _lock(path: Path, setting: str, is_file: bool = False, seconds: float = 0.0) -> int | None:
     """Makes and locks a folder or file; returns it opened, or None if there are no locks."""
+    end = time.monotonic() + seconds
     while True:
         if is_file:
             path.touch()
@@ -114,6 +118,9 @@ def _lock(path: Path, setting: str, is_file: bool = False) -> int | None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
+            if time.monotonic() < end:
+                time.sleep(_POLL)
+                continue
             raise UsageError(
                 f"another process is writing into {str(path)!r}. Wait for it, or choose another "
                 f"{'file' if is_file else 'folder'}.",

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from sst_keras.errors import InputError
 
+GZIP = b"\x1f\x8b"  # with which such files begin
 _BUFFER = 1 << 20  # bytes
 # Text packs to a third or a tenth. Deflate reaches 1,032, with equal bytes only.
 _MOST_TIMES = 100
@@ -77,6 +78,13 @@ def bounded(stream: BinaryIO, path: Path, packed_size: int) -> BinaryIO:
 def open_gzip(path: Path) -> BinaryIO:
     """Opens what a `.gz` file holds. Reading raises the errors of `bounded`."""
     return bounded(gzip.open(path), path, path.stat().st_size)
+
+
+def open_unpacked(path: Path) -> BinaryIO:
+    """Opens a file, or what it holds if it begins as those of gzip do."""
+    with path.open("rb") as file:
+        is_packed = file.read(len(GZIP)) == GZIP
+    return open_gzip(path) if is_packed else path.open("rb")
 
 
 def check_zip(path: Path) -> None:

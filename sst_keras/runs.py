@@ -30,6 +30,7 @@ _PIPELINE = "pipeline.toml"
 ONNX, LITERT = "onnx", "litert"  # the folders of exports for other runtimes
 SMALL = "small"  # the name of the model that ships with the package
 _SCORES = ("n", "accuracy", "macro_f1", "loss")  # of a summary
+_PATIENCE = 60  # seconds to wait for another process that adds something to a run
 METRICS_FORMAT = 1  # Raise it when this version would misread an earlier one's.
 _AGAIN = "Train the run again, or copy the original here."
 _SPLIT = {
@@ -138,6 +139,30 @@ class RunDirectory:
                 if self.replaced_dir.is_dir() and not self.is_finished:
                     self._bring_back()
                 raise
+
+    @contextlib.contextmanager
+    def added_to(self, digests: bytes | None = None) -> Iterator[None]:
+        """Keeps other processes from writing into the folder while something is added to the run.
+
+        It waits for those that add something to a finished run, too, but not for a training.
+
+        Args:
+            digests: `digests()` when the run was read, if it must be the same still.
+
+        Raises:
+            UsageError: If another process trains into the folder, or has done so meanwhile.
+        """
+        with locks.locked(self.path, seconds=_PATIENCE if self.is_finished else 0):
+            if digests not in (None, self.digests()):
+                raise UsageError(
+                    f"{str(self.path)!r} holds another run than before: it was trained anew "
+                    f"meanwhile. Nothing is kept of what was found out about the earlier one."
+                )
+            yield
+
+    def digests(self) -> bytes:
+        """Returns the checksums, which tell the run from a later one in the same folder."""
+        return self.checksums_file.read_bytes() if self.checksums_file.is_file() else b""
 
     @property
     def is_replaced(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sst_keras.errors import InputError
+from sst_keras.packed import open_unpacked
 
 LABEL_NAMES = ("very negative", "negative", "neutral", "positive", "very positive")
 _ESCAPES = {"-LRB-": "(", "-RRB-": ")"}  # brackets are the treebank's own syntax
@@ -195,7 +196,8 @@ def read_trees(path: Path | zipfile.Path) -> Iterator[Tree]:
 
 def _lines(path: Path | zipfile.Path) -> Iterator[str]:
     """Yields a file's lines without their line breaks and without a byte order mark."""
-    content = path.read_bytes()
+    with open_unpacked(path) if isinstance(path, Path) else path.open("rb") as file:
+        content = file.read()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             content = content.decode("utf-16").encode("utf-8")

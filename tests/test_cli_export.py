@@ -1,6 +1,17 @@
+import pytest
 from click.testing import CliRunner
 
 from sst_keras.cli import main
+from sst_keras.locks import locked
+
+
+@pytest.mark.parametrize("command", [["export"], ["export", "--format", "onnx"], ["predict"]])
+def test_no_export_into_a_run_that_is_being_trained(run_copy, command):
+    run_copy.metrics_file.unlink()
+    with locked(run_copy.path):
+        result = CliRunner().invoke(main, [*command, str(run_copy.path)], input="Good.\n")
+    assert result.exit_code == 2 and "another process is writing into" in result.stderr
+    assert not run_copy.saved_model_dir.exists() and not (run_copy.path / "onnx").exists()
 
 
 def test_the_folder_is_printed(run_copy, tmp_path):

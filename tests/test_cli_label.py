@@ -55,6 +55,12 @@ def test_a_student_learns_from_a_teacher(place):
     assert predicted["predictions"] == exported["predictions"]
 
 
+def test_options_are_checked_before_texts_are_read(place, monkeypatch):
+    monkeypatch.setattr("sst_keras.pretraining.corpus.prepare_corpus", None)
+    arguments = ["label", "films.txt", "--teacher", "teacher", "--label-column", "stars"]
+    assert "--label-column: expected --document-labels" in run(*arguments, code=2).stderr
+
+
 def test_usage_errors(place):
     assert "Missing option '--teacher'" in run("label", "films.txt", code=2).stderr
     assert "'nobody'" in run("label", "films.txt", "--teacher", "nobody", code=2).stderr

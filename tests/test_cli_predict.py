@@ -2,6 +2,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from sst_keras.cli.predict import model_and_texts
 from sst_keras.errors import InputError, UsageError
 from sst_keras.locks import locked_file
 from sst_keras.serving.prediction import Prediction
-from sst_keras.serving.scoring import score_table
+from sst_keras.serving.scoring import row_writer, score_table
 from sst_keras.settings import DataConfig
 from sst_keras.tables.reading import open_table
 
@@ -187,6 +188,25 @@ def test_lines_of_a_pipe_to_a_file(predict, tmp_path):
     assert predict("--out", str(tmp_path / "x.csv"), "--resume", text="a").exit_code == 2
 
 
+@pytest.mark.parametrize("name", ["scored", "scored/"])
+@pytest.mark.parametrize("arguments", [["Good."], ["--file", "-"], []])
+def test_a_folder_is_for_the_rows_of_files(predict, tmp_path, monkeypatch, name, arguments):
+    monkeypatch.setattr("sst_keras.cli.predict.find_model", None)  # nothing is loaded
+    result = predict(*arguments, "--out", str(tmp_path / name) + "/" * name.endswith("/"))
+    assert result.exit_code == 2 and "--out: expected --file, whose rows" in result.stderr
+    assert not (tmp_path / "scored").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("out", ["", "scored/"])
+def test_a_pipe_is_given_on_standard_input(predict, tmp_path, out):
+    os.mkfifo(tmp_path / "pipe")
+    arguments = ["--out", f"{tmp_path}/{out}"] if out else []
+    result = predict("--file", str(tmp_path / "pipe"), *arguments)
+    assert result.exit_code == 2 and "--file: " in result.stderr
+    assert "a pipe" in result.stderr and "--file -" in result.stderr
+
+
 # === Going on ===
 
 
@@ -297,8 +317,15 @@ STATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("is_sealed", [True, False])
-@pytest.mark.parametrize("change", STATES, ids=str)
+# Without a checksum, somebody could have written these.
+PLAUSIBLE = [{"rows": 17}, {"rows": 15}, {"rows": 0}]
+
+
+@pytest.mark.parametrize(
+    ("change", "is_sealed"),
+    [*((each, True) for each in STATES), *((e, False) for e in STATES if e not in PLAUSIBLE)],
+    ids=str,
+)
 def test_a_state_that_was_changed_is_refused(stopped, change, is_sealed):
     out, whole, go_on = stopped
     state_file = out.with_name("out.csv.part.json")
@@ -307,8 +334,6 @@ def test_a_state_that_was_changed_is_refused(stopped, change, is_sealed):
     state = {name: value for name, value in (state | change).items() if value is not None}
     if not is_sealed:
         del state["sha256"]
-        if change in ({"rows": 17}, {"rows": 15}, {"rows": 0}):
-            return  # as somebody could have written it
     state_file.write_text(json.dumps(state), "utf-8")
     part = out.with_name("out.csv.part").read_bytes()
     with pytest.raises((InputError, UsageError), match=r"Delete out\.csv\.part to start anew"):
@@ -327,6 +352,31 @@ def test_a_part_that_was_changed_is_refused(stopped):
         go_on()
     part.write_bytes(content)
     assert go_on() == 30 and out.read_bytes() == whole
+
+
+def test_json_lines_hold_what_strict_readers_accept(predict, tmp_path):
+    rows = '{"text": "Good.", "more": NaN}\n{"text": Infinity, "more": [1, 1e999]}\n'
+    (tmp_path / "x.jsonl").write_text(rows)
+    out = tmp_path / "o.jsonl"
+    result = predict("--file", str(tmp_path / "x.jsonl"), "--out", str(out))
+    assert result.exit_code == 0, result.output
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    lines = out.read_text("utf-8").splitlines()
+    good, missing = (json.loads(line, parse_constant=refuse) for line in lines)
+    assert good["predicted_class"] and good["more"] is None
+    assert missing["text"] is None and missing["more"] == [1, None]
+    assert missing["predicted_class"] is None and "blank" in missing["prediction_problem"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_row_of_json_has_no_number_that_is_not_finite(value):
+    file = io.StringIO()
+    with row_writer(".jsonl", file, ["a", "b"], False, False) as write:
+        write(["x", value])
+    assert file.getvalue() == '{"a": "x", "b": null}\n'
 
 
 def test_an_error_in_the_first_block_leaves_nothing(tmp_path):

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
@@ -66,6 +67,17 @@ def test_a_server_of_this_machine_only_has_its_own_names(monkeypatch, host, name
     monkeypatch.setattr("sst_keras.serving.server.create_app", create_app)
     options = [text for name in names for text in ("--allow-host", name)]
     result = CliRunner().invoke(main, ["serve", "--host", host, *options])
+    assert isinstance(result.exception, Made), result.output
+
+
+def test_the_time_of_a_request_is_that_of_its_headers(monkeypatch):
+    def config(app, **settings):
+        assert settings["http"].keywords == {"seconds": 7.5}
+        raise Made
+
+    monkeypatch.setattr("sst_keras.serving.server.create_app", mock.MagicMock())
+    monkeypatch.setattr("uvicorn.Config", config)
+    result = CliRunner().invoke(main, ["serve", "--port", "0", "--seconds", "7.5"])
     assert isinstance(result.exception, Made), result.output
 
 

@@ -123,6 +123,12 @@ def test_training(tmp_path, monkeypatch):
     }  # fmt: skip
 
 
+def test_options_are_checked_before_texts_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("sst_keras.pretraining.corpus.prepare_corpus", None)
+    result = vectors("train", tmp_path / "none.txt", "--add-words", "sample")
+    assert result.exit_code == 2 and "--add-words: only fasttext" in result.stderr
+
+
 @pytest.mark.parametrize(
     "options, code, message",
     [

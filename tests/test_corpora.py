@@ -1,3 +1,4 @@
+import gzip
 import os
 import subprocess
 import sys
@@ -5,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from sst_keras.corpora import load_corpus
+from sst_keras.corpora import load_corpus, read_phrases
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
 
@@ -28,6 +29,16 @@ def test_a_folder_of_trees(tree_folder):
     assert corpus.test.row(1) == (["great"], 4)
     assert corpus.class_names[0] == "very negative" and len(corpus.class_names) == 5
     assert corpus.spans is None and corpus.roots is None
+
+
+def test_a_folder_of_packed_trees(tree_folder):
+    plain = load_corpus(DataConfig(dataset=str(tree_folder)))
+    for file in list(tree_folder.iterdir()):
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    packed = load_corpus(DataConfig(dataset=str(tree_folder)))
+    assert packed.fingerprint() == plain.fingerprint()
+    assert read_phrases(DataConfig(dataset=str(tree_folder)), "test") is not None
 
 
 def test_phrases_and_distinct_phrases(tree_folder):

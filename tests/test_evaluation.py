@@ -1,3 +1,7 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,7 +9,7 @@ from sst_keras.config import load_pipeline
 from sst_keras.errors import InputError, UsageError
 from sst_keras.evaluation import Evaluation, evaluate, save_evaluation
 from sst_keras.metrics import compute_metrics
-from sst_keras.runs import new_run
+from sst_keras.runs import RunDirectory, new_run
 from sst_keras.training import train
 
 NAMES = ("bad", "fair", "good")
@@ -73,6 +77,34 @@ def test_saving_an_evaluation_keeps_the_others(run_copy):
     after = run_copy.metrics()
     assert after.pop("train")["n"] == 1100
     assert after == before
+
+
+def test_evaluations_at_the_same_time_are_all_kept(run_copy, monkeypatch):
+    found = {split: evaluate(run_copy, split) for split in ("train", "dev")}
+    for name in ("train", "dev"):
+        found[name] = replace(found[name], notes=("new",), dataset="new")
+    write = RunDirectory.write_metrics
+
+    def slow(run, metrics):
+        time.sleep(0.3)
+        write(run, metrics)
+
+    monkeypatch.setattr(RunDirectory, "write_metrics", slow)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(save_evaluation, [run_copy] * 2, found.values()))
+    assert [run_copy.metrics()[split]["dataset"] for split in found] == ["new"] * 2
+
+
+def test_nothing_is_kept_in_a_run_that_is_trained_again(run_copy):
+    run_copy.seal()
+    evaluation, digests = evaluate(run_copy, "dev"), run_copy.digests()
+    run_copy.metrics_file.unlink()
+    with pytest.raises(UsageError, match="expected a finished run"):
+        save_evaluation(run_copy, evaluation)
+    run_copy.checksums_file.unlink()
+    with pytest.raises(UsageError, match="trained anew"):
+        save_evaluation(run_copy, evaluation, digests)
+    assert not run_copy.is_finished
 
 
 def test_scores_that_say_all_they_seem_to():

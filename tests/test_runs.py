@@ -1,5 +1,6 @@
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,39 @@ def test_a_new_run_is_below_its_pipelines_name(tmp_path, monkeypatch):
     assert first.path.name.endswith("-seed7")
     assert first.path != second.path
     assert first.name == f"lstm/{first.path.name}"
+
+
+def test_what_is_added_to_a_run_waits_for_others_that_add_but_not_for_a_training(
+    run_copy, monkeypatch
+):
+    other = locked(run_copy.path)
+    other.__enter__()
+    waiting = threading.Timer(0.3, other.__exit__, (None, None, None))
+    waiting.start()
+    with run_copy.added_to():
+        assert not waiting.is_alive() or waiting.finished.is_set()
+    monkeypatch.setattr("sst_keras.runs._PATIENCE", 0.2)
+    with locked(run_copy.path), pytest.raises(UsageError, match="another process"):
+        run_copy.added_to().__enter__()
+    monkeypatch.setattr("sst_keras.runs._PATIENCE", 1000)
+    run = new_run(PIPELINE, run_copy.path, overwrite=True)
+    with pytest.raises(KeyboardInterrupt), run.locked():
+        run.begin()
+        with pytest.raises(UsageError, match="another process"):
+            run_copy.added_to().__enter__()
+        raise KeyboardInterrupt
+
+
+def test_nothing_is_added_to_a_run_that_was_trained_anew(run_copy):
+    digests = run_copy.digests()
+    with run_copy.added_to(digests):
+        pass
+    run_copy.history_file.write_text("another", "utf-8")
+    run_copy.seal()
+    with pytest.raises(UsageError, match="trained anew"):
+        run_copy.added_to(digests).__enter__()
+    with run_copy.added_to():
+        pass
 
 
 def test_a_finished_run_is_replaced_only_on_request(run_copy):

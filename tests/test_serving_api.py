@@ -169,7 +169,7 @@ def test_a_file_is_bounded_in_every_direction(client, monkeypatch):
     long = "text\nshort\n" + "a " * 1200 + "\n"
     answer = client.post("/api/batch?name=a.csv", content=long)
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert rows[0]["predicted_class"] and "more than 2,000 char" in rows[1]["prediction_problem"]
+    assert rows[0]["predicted_class"] and "more than 2,000 bytes" in rows[1]["prediction_problem"]
     many = "text\n" + "A joy to watch, again and again.\n" * 80
     answer = client.post("/api/batch?name=a.csv", content=many)
     assert answer.status_code == 200, answer.text
@@ -272,6 +272,17 @@ def test_a_slow_upload_keeps_no_other_file_waiting(client):
         return status
 
     assert asyncio.run(both()) == 200
+
+
+@pytest.mark.parametrize("letter", ["e", "é"])
+def test_the_length_of_a_text_is_that_of_its_bytes(client, letter):
+    most = LIMITS.characters // len(letter.encode())
+    for number, status in ((most, 200), (most + 1, 413)):
+        text = letter * number
+        asked = client.post("/api/explain", json={"texts": [text], "effects": False})
+        answer = client.post("/api/batch?name=a.txt", content=f"{text}\n".encode())
+        assert asked.status_code == status and answer.status_code == 200
+        assert answer.headers["x-rows-not-classified"] == str(int(status == 413))
 
 
 def test_one_file_at_a_time_and_none_for_ever(client, monkeypatch):

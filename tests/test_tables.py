@@ -1,5 +1,6 @@
 """Tables of texts and labels, read as data sets."""
 
+import csv
 import json
 
 import pytest
@@ -134,6 +135,18 @@ def test_wrong_json_lines(tmp_path, line, message):
         load(tmp_path / "x.jsonl")
 
 
+def test_numbers_that_are_not_finite_are_missing(tmp_path):
+    row = '{"text": %s, "label": %s, "more": [%s]}'
+    numbers = ("NaN", "Infinity", "-Infinity", "1e999")
+    lines = [row % ('"a"', 1, 1.5), *(row % (number, number, number) for number in numbers)]
+    for name, content in (("x.jsonl", "\n".join(lines)), ("x.json", f"[{', '.join(lines)}]")):
+        (tmp_path / name).write_text(content)
+        found = rows_of(open_table(tmp_path / name, DataConfig()).blocks())
+        assert found.texts == ["a", "", "", "", ""]
+        assert found.labels == ["1", "", "", "", ""]
+        assert found.rows == [["a", 1, [1.5]], *[[None, None, [None]]] * 4]
+
+
 def test_too_few_rows_and_too_many_classes(tmp_path):
     with pytest.raises(InputError, match="4 rows are too few"):
         load(write_csv(tmp_path / "x.csv", ["a,1", "b,2", "c,1", "d,2"]))
@@ -224,6 +237,59 @@ def test_a_wrong_quotation_mark_does_not_change_how_others_are_read(
     table = open_table(path, DataConfig(), with_label=False, lenient=True)
     found = rows_of(table.blocks())
     assert (table.format.quoting, len(found.rows), len(with_problems(found))) == expected
+
+
+def one_column(path, texts, header="text", **form):
+    """Writes texts as a CSV file of one column, and reads it leniently and strictly."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, **form).writerows([each] for each in ([header] if header else []) + texts)
+    data = DataConfig() if header else DataConfig(header="none")
+    tables = [open_table(path, data, with_label=False, lenient=each) for each in (True, False)]
+    return [(rows_of(table.blocks()).texts, table.notes()) for table in tables]
+
+
+SHORT = [f"a short text, the number is {number}" for number in range(9000)]  # more than a sample
+PAIR = "It starts well.\nThen it gets boring."
+
+
+@pytest.mark.parametrize(
+    ("texts", "form"),
+    [
+        (["good", "one\ntwo", "x"], {"quoting": csv.QUOTE_ALL}),
+        (["good", "one\n", "x"], {"quoting": csv.QUOTE_ALL, "header": ""}),
+        ([*SHORT, *[PAIR] * 5], {"quoting": csv.QUOTE_ALL}),
+        ([*SHORT, *[PAIR] * 5], {"delimiter": ";"}),
+        ([each.replace(",", "") for each in SHORT] + [PAIR] * 5, {}),
+        (['a "word"', *(each.replace(",", "") for each in SHORT), *[f"So, {PAIR}"] * 5], {}),
+    ],
+    ids=["all quoted", "no header", "late, all quoted", "late", "late, no commas", "late commas"],
+)
+def test_texts_of_several_lines_in_one_column(tmp_path, texts, form):
+    assert one_column(tmp_path / "x.csv", texts, **form) == [(texts, [])] * 2
+
+
+DIALOGUE = ['"I came home.', "It was late.", 'Nobody was there."', "He paused."]
+
+
+@pytest.mark.parametrize(
+    ("lines", "opened"),
+    [
+        (["good", *DIALOGUE], "1 row began"),
+        # So many quotations end with a line, but a program would have quoted other lines, too.
+        ([*DIALOGUE, 'She said "no".'] * 9, "9 rows began"),
+        ([*DIALOGUE, '"Why?" she said.'] * 9, "9 rows began"),
+        ([each.replace(",", "") for each in SHORT] + ["Good, but long"], ""),
+    ],
+    ids=["one", "marks within lines", "marks at the start", "late commas"],
+)
+def test_lines_of_one_column_with_stray_quotation_marks(tmp_path, lines, opened):
+    path = write_csv(tmp_path / "x.csv", lines, "text")
+    for lenient in (True, False):
+        table = open_table(path, DataConfig(), with_label=False, lenient=lenient)
+        assert rows_of(table.blocks()).texts == lines
+        notes = table.notes()
+        assert len(notes) == bool(opened)
+        assert all(f"x.csv: {opened}" in each and "data.quoting=double" in each for each in notes)
 
 
 @pytest.mark.parametrize("header", ["0", "-1", "x", "²", "", "9" * 5000])

@@ -9,7 +9,6 @@ import click
 from sst_keras.cli import options
 from sst_keras.cli.terminal import say
 from sst_keras.files import to_json
-from sst_keras.locks import locked
 from sst_keras.runs import new_run
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ def ensemble(
             )
         dev, test = (result.scores[split].metrics.accuracy for split in ("dev", "test"))
         say(f"All together: dev {dev:.1%}, test {test:.1%}\n")
-    with locked(run.path, "run_dir"):
+    with run.added_to():
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))

@@ -89,6 +89,7 @@ def evaluate(
     changed = options.changed(Pipeline(), reading).data
     reading = {name: getattr(changed, name) for name in reading}
     others = [open_run(other) for other in against]
+    digests = directory.digests()
     evaluation = evaluate_run(directory, split, dataset, data_dir, errors, others, **reading)
     for note in evaluation.notes:
         log.warning(note)
@@ -102,8 +103,9 @@ def evaluate(
             _print_differences(evaluation)
     # After printing: the scores are seen even if the folder cannot be written to.
     if evaluation.is_own_data and directory.is_finished:
-        save_evaluation(directory, evaluation)
-        save_plots([directory])
+        save_evaluation(directory, evaluation, digests)
+        with directory.added_to(digests):
+            save_plots([directory])
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -213,6 +215,7 @@ def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
 
     if directory.pipeline.data.ordinal == "no":
         raise UsageError("expected classes from negative to positive. Those of RUN have no order.")
+    digests = directory.digests()
     predictor = Classifier.load(directory).predictor()
     lowest, highest = predictor.class_names[0], predictor.class_names[-1]
     if not is_sentiment(predictor.class_names):
@@ -241,4 +244,5 @@ def _check_behaviour(directory: RunDirectory, as_json: bool) -> None:
                     means = " → ".join(f"{mean:.2f}" for mean in outcome.mean_classes)
                     answers += f" (mean class {means})"
                 say(f"  {texts}\n    expected: {case.expected}; predicted: {answers}")
-    write_json(directory.behaviour_file, {"format": 1} | report)
+    with directory.added_to(digests):
+        write_json(directory.behaviour_file, {"format": 1} | report)

@@ -1,5 +1,7 @@
 """`sst-keras export`: a SavedModel that takes raw text, or ONNX or LiteRT."""
 
+from contextlib import nullcontext
+
 import click
 
 from sst_keras.cli import options
@@ -52,12 +54,13 @@ def export(run: str, form: str, out: str | None, overwrite: bool) -> None:
         return
 
     directory = open_run(found)
-    if form == "saved-model":
-        from sst_keras.serving.export import export as export_run
+    with nullcontext() if out else directory.added_to():
+        if form == "saved-model":
+            from sst_keras.serving.export import export as export_run
 
-        say(export_run(directory, out, overwrite))
-        return
+            say(export_run(directory, out, overwrite))
+            return
 
-    from sst_keras.serving.portable import export_portable
+        from sst_keras.serving.portable import export_portable
 
-    say(export_portable(directory, form, out, overwrite))
+        say(export_portable(directory, form, out, overwrite))

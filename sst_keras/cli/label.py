@@ -67,6 +67,8 @@ def label(
 
     names = [item.name for item in dataclasses.fields(LabellingConfig)]
     config = LabellingConfig(**{name: given.pop(name) for name in names})
+    if given.get("label_column") and not config.document_labels:
+        raise UsageError("expected --document-labels, which reads it.", setting="label_column")
     data = options.changed(Pipeline(), given).data
     runs = [open_run(run) for run in teachers]
     _, lowercase = agreed(runs)
@@ -80,8 +82,6 @@ def label(
         with bar(lambda done, size: "Reading labels") as move:
             labels = read_text_labels(list(corpus), data, data_dir, move)
         log.info(f"Labels of texts: {', '.join(labels.names)}; {len(labels.keys):,} sentences.")
-    elif given.get("label_column"):
-        raise UsageError("expected --document-labels, which reads it.", setting="label_column")
     folder = PseudoLabels(Path(out) if out else RUNS_DIR / _FOLDER / sentences.file_name)
     with bar(lambda done, size: f"Labelling, {_numbered(done, size, len(runs))}") as move:
         try:

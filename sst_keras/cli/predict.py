@@ -135,7 +135,13 @@ def predict(
     for name, value in (("form", form), ("part_rows", part_rows), ("engine", engine == "ray")):
         if value and not (in_parts and file not in (None, "-")):
             raise UsageError("expected --file, and --out with a folder.", setting=name)
-    if in_parts and file not in (None, "-"):
+    if in_parts and file in (None, "-"):
+        raise UsageError(
+            f"expected --file, whose rows go into a folder, or here a file ending in "
+            f"{', '.join(_ENDINGS)}. Received: {out!r}",
+            setting="out",
+        )
+    if in_parts:
         parts = {"ending": f".{form or 'csv'}", "keep_formulas": keep_formulas}
         parts |= {"rows": part_rows} if part_rows else {}
         _predict_parts(model, file, Path(out), reading, parts, resume, engine, request, as_json)
@@ -202,6 +208,7 @@ def _predict_parts(
         raise UsageError(f"there is no file or folder {name!r}. Correct the path.", setting="file")
     paths = []
     for path in found:
+        _check_kind(path)
         paths += patterns.files_in(path)[0] if path.is_dir() else [path]
     out = out.resolve()
     # A link keeps its name, which says how the file is read; what it leads to may have none.
@@ -287,11 +294,22 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _check_kind(path: Path) -> None:
+    """Raises a `UsageError` for a pipe: a file is read more than once."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UsageError(
+            f"expected a regular file. {str(path)!r} is a pipe or a device. Write its rows to a "
+            f"file, or give texts, one per line, on standard input, with --file -.",
+            setting="file",
+        )
+
+
 def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
     """Opens a file. Each line is a text, unless the name or an option says that it is a table."""
     from sst_keras.tables.reading import is_table, open_lines, open_table
 
     if not path.is_file():
+        _check_kind(path)
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(f"expected a file. {str(path)!r} {problem}.", setting="file")
     data = _data(model, reading)
@@ -346,10 +364,11 @@ def find_model(model: Path) -> Path:
     if exported := find_export(model):
         return exported
     run = open_run(model)
-    if not (run.saved_model_dir / "saved_model.pb").is_file():
-        from sst_keras.serving.export import export
+    with run.added_to():
+        if not (run.saved_model_dir / "saved_model.pb").is_file():  # nobody has made it meanwhile
+            from sst_keras.serving.export import export
 
-        export(run)
+            export(run)
     return run.saved_model_dir
 
 

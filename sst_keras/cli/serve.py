@@ -4,6 +4,7 @@ import gc
 import ipaddress
 import logging
 import socket
+from functools import partial
 from typing import Any
 
 import click
@@ -70,6 +71,7 @@ def serve(
     try:
         import uvicorn
 
+        from sst_keras.serving.connections import Connection
         from sst_keras.serving.server import Limits, create_app
     except ModuleNotFoundError as error:
         raise UsageError(
@@ -105,6 +107,7 @@ def serve(
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="on",
             limit_concurrency=limits.connections, timeout_graceful_shutdown=int(seconds) + 1,
+            http=partial(Connection, seconds=limits.seconds),
         )  # fmt: skip
         server = uvicorn.Server(config)
         end = server.handle_exit

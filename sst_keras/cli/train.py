@@ -16,7 +16,6 @@ from sst_keras.config import with_override
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.history import shown
-from sst_keras.locks import locked
 from sst_keras.runs import RunDirectory, new_run
 from sst_keras.settings import DataConfig
 
@@ -128,7 +127,7 @@ def train(
 
     if not as_json:  # first: what follows may fail, for example because the disk is full
         _print_scores(result)
-    with locked(run.path, "run_dir"):
+    with run.added_to():
         made = [export(run), *save_plots([run])]
     if as_json:
         say(to_json(run.summary() | {"run": str(run.path)}))

@@ -150,13 +150,16 @@ def train(
     uses the vectors only if they are named: auto does not choose them.
     """
     from sst_keras.cli.progress import bar
-    from sst_keras.pretraining.vectors import train_vectors, vectors_file
+    from sst_keras.pretraining.vectors import require_fasttext, train_vectors, vectors_file
 
     names = [item.name for item in dataclasses.fields(VectorsConfig) if item.name in given]
     settings = VectorsConfig(**{name: given.pop(name) for name in names})
 
+    # Better now than after the texts are read.
+    if add_words:
+        require_fasttext(settings)
     if out:
-        vectors_file(out, "", settings)  # Better now than after the texts are read.
+        vectors_file(out, "", settings)
 
     from sst_keras.pretraining.corpus import prepare_corpus
 

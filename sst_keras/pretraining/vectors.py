@@ -80,6 +80,13 @@ def vectors_file(out: str | None, corpus_name: str, settings: VectorsConfig) -> 
     return path
 
 
+def require_fasttext(settings: VectorsConfig) -> None:
+    """Raises a `UsageError` if settings have no vectors for words that the corpus lacks."""
+    if settings.model != "fasttext":
+        message = f"only fasttext has vectors for other words. Received: {settings.model}"
+        raise UsageError(message, setting="add_words")
+
+
 def train_vectors(
     corpus: TextCorpus,
     path: Path,
@@ -110,9 +117,8 @@ def train_vectors(
     """
     settings = settings or VectorsConfig()
     settings = replace(settings, workers=settings.workers or cores())
-    if add_words and settings.model != "fasttext":
-        message = f"only fasttext has vectors for other words. Received: {settings.model}"
-        raise UsageError(message, setting="add_words")
+    if add_words:
+        require_fasttext(settings)
     kept = int(np.searchsorted(-corpus.counts, -settings.min_count, side="right"))
     if kept < 2:
         raise UsageError(

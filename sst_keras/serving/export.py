@@ -51,7 +51,7 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
             )
     files.check_replaceable(folder, _MADE, "an export")
     if not uses_tensorflow():
-        _export_elsewhere(run, out and folder, overwrite)
+        _export_elsewhere(run, folder, overwrite or out is None)
         return folder
     classifier = Classifier.load(run)
     for layer in recurrent_layers(classifier.model):
@@ -75,9 +75,9 @@ def export(run: RunDirectory, out: str | Path | None = None, overwrite: bool = F
     return folder
 
 
-def _export_elsewhere(run: RunDirectory, out: Path | None, overwrite: bool) -> None:
-    command = [sys.executable, "-m", "sst_keras", "export", str(run.path)]
-    command += ["--out", str(out)] if out else []
+def _export_elsewhere(run: RunDirectory, folder: Path, overwrite: bool) -> None:
+    # By its name, even if it is the run's own: our process may have locked the run.
+    command = [sys.executable, "-m", "sst_keras", "export", str(run.path), "--out", str(folder)]
     command += ["--overwrite"] if overwrite else []
     environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

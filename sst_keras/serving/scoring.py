@@ -143,7 +143,7 @@ def predictions(
     """Yields the answers for the rows of a table, block by block, after the first `skip` rows.
 
     Rows that are not classified are counted in the table's notes. `explain` adds attention. Texts
-    of more than `longest` characters are not classified; 0: all are.
+    of more than `longest` bytes in UTF-8 are not classified; 0: all are.
     """
     for block in table.blocks():
         if skip >= len(block.lines):
@@ -168,8 +168,8 @@ def predictions(
 
 
 def _problem(text: str, longest: int) -> str:
-    if longest and len(text) > longest:
-        return f"the text has more than {longest:,} characters"
+    if longest and len(text.encode("utf-8")) > longest:
+        return f"the text has more than {longest:,} bytes"
     return "" if text.strip() else BLANK
 
 
@@ -457,7 +457,7 @@ def row_writer(
 
     def write_json(row: Sequence[Any]) -> bool:
         written = dict(zip(names, row, strict=True))
-        file.write(json.dumps(written, ensure_ascii=False) + "\n")
+        file.write(files.to_json(written) + "\n")
         return False
 
     if ending == ".jsonl":

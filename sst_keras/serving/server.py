@@ -62,8 +62,9 @@ class Limits:
             eight times as many in all (413).
         file: Bytes of a file (413).
         connections: Clients at the same time (503).
-        seconds: How long a request may take to arrive, and how long its answer (504). A file may
-            take ten times as long.
+        seconds: How long the headers of a request may take to arrive (then the connection is
+            closed), how long its body, and how long its answer (504). A file may take ten times as
+            long.
         batch: The most texts that are computed together.
         wait: Seconds that an idle server waits for others to join a batch.
     """

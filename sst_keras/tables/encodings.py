@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sst_keras.errors import InputError, UsageError
-from sst_keras.packed import open_gzip
+from sst_keras.packed import GZIP, open_gzip
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST_LINE = 1 << 28  # characters; some write JSON on one line
@@ -77,7 +77,7 @@ def find_encoding(path: Path, given: str = "auto", lenient: bool = False) -> Enc
     """
     with path.open("rb") as file:
         first = file.read(16)
-    packed = first.startswith(b"\x1f\x8b")
+    packed = first.startswith(GZIP)
     for mark, kind, advice in _OTHERS:
         if first.startswith(mark):
             raise InputError(f"{path}: expected text. Received {kind}. {advice}")

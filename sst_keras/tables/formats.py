@@ -413,11 +413,11 @@ def _with_quoting(
 
     If every line has as many fields as the header when quotation marks are ordinary characters,
     they are ordinary, but for those around a complete field. A quoted field with a delimiter or a
-    line break in it makes that impossible: then quotation marks quote.
+    line break in it makes that impossible: then quotation marks quote. One column without quoting
+    has no delimiter if one would cut some of its lines.
     """
     width = len(found.columns.names)
-    lines = islice(read_lines(path, found.encoding), max(found.line - 1, 0), None)
-    has_escapes = False
+    lines, has_escapes = _from_header(path, found), False
     shows_quotes = has_quotes = any('"' in line for line in sample)
     start = max(found.line - 1, 0)
     is_plain = all(_is_plain(line, width, found.delimiter) for line in sample[start:])
@@ -429,13 +429,17 @@ def _with_quoting(
             if '"' in line:
                 has_quotes = True
                 has_escapes = has_escapes or '\\"' in line
+    is_unquoted = found.quoting == "none"
+    if width == 1 and is_unquoted and not is_plain and data.delimiter == "auto":
+        found = found._replace(delimiter=_ONE_COLUMN)
     plain = found._replace(quoting="none", unwraps=has_quotes, skips_space=False)
     if not has_quotes:
         return plain
-    quoted = plain._replace(quoting="double") if found.quoting == "none" else found
+    quoted = plain._replace(quoting="double") if is_unquoted else found
+    if width == 1 and (is_plain or is_unquoted):
+        return quoted if _joins_lines(path, quoted, lenient) else plain
     if is_plain:
         return quoted if _are_quoted(sample, plain, quoted, data, lenient) else plain
-    is_unquoted = found.quoting == "none"
     if is_unquoted and shows_quotes:
         is_wrong = not lenient or not _are_quoted(sample, plain, quoted, data, lenient)
         return plain if is_wrong else quoted
@@ -445,6 +449,41 @@ def _with_quoting(
     wrong = [_wrong_rows(path, kind, lenient) for kind in kinds]
     fewest = min(wrong)
     return kinds[wrong.index(fewest)] if fewest < math.inf else plain if is_unquoted else found
+
+
+def _joins_lines(path: Path, quoted: Format, lenient: bool) -> bool:
+    """Whether fields of a single column extend over several lines.
+
+    They do if the header is quoted, or every field is, or if such fields are more than a few stray
+    quotation marks make. Hardly a quotation mark may be wrong. One in a field without quotes is,
+    because programs that write CSV would have quoted that field.
+    """
+    starts = enumerate(_from_header(path, quoted), start=1)
+    rows = wrong = joined = bare = 0
+    has_quoted_header = False
+    try:
+        for number, row in split_lines(_from_header(path, quoted), quoted, lenient):
+            first = next(line for place, line in starts if place == number)
+            is_quoted = first.startswith('"')
+            if quoted.line and number == 1:
+                has_quoted_header = is_quoted
+                continue
+            rows += 1
+            wrong += isinstance(row, QuotingError) or ('"' in first and not is_quoted)
+            if wrong > _WRONG + _WRONG_SHARE * rows:
+                return False
+            if not isinstance(row, QuotingError):
+                joined += any(quoted.encoding.newline in field for field in row)
+            bare += bool(first.strip()) and not is_quoted
+    except QuotingError:
+        return False
+    is_certain = has_quoted_header or not bare
+    return joined > (0 if is_certain else wrong + _WRONG)
+
+
+def _from_header(path: Path, found: Format) -> Iterator[str]:
+    """Yields the lines of a table from its header, or from the first if it has none."""
+    return islice(read_lines(path, found.encoding), max(found.line - 1, 0), None)
 
 
 def _wrong_rows(path: Path, found: Format, lenient: bool) -> float:
@@ -465,14 +504,14 @@ def _are_quoted(
     """Whether quotation marks quote in a table that is consistent without, too.
 
     Then some fields are torn. Most of these are cut by the delimiter, or the labels of torn rows
-    are none that other rows have. In a single column, texts extend over several lines.
+    are none that other rows have.
     """
     places = [place for place in (plain.columns.label,) if place is not None]
-    both, wrong = [], 0
+    both = []
     for found in (plain, quoted):
         numbered = _sample_rows(lines, found, data)
         if lenient and not numbered:
-            numbered, wrong = _right_rows(lines, found, data)
+            numbered, _ = _right_rows(lines, found, data)
         rows = [row for line, row in numbered if line > found.line]
         both.append([row for row in rows if len(row) == len(found.columns.names)])
     torn = [row for row in both[0] if is_torn(row)]
@@ -480,8 +519,6 @@ def _are_quoted(
         return True
     if not torn or not both[1]:
         return False
-    if len(plain.columns.names) == 1:
-        return sum("\n" in field.strip() for (field,) in both[1]) > wrong + _WRONG
     known = {row[place].strip() for row in both[1] for place in places}
     return any(row[place].strip() not in known - {""} for row in torn for place in places)
 

@@ -1,6 +1,7 @@
 """JSON → objects, one per row, and the line where each starts; their values as texts and labels."""
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,8 +53,9 @@ def read_objects(
 ) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
     """Yields the objects of JSON Lines, or of other JSON, and the line where each starts.
 
-    The objects of Parquet are its rows, and their lines are the rows' numbers, from 1. If
-    `lenient`, the error comes in the place of a line of JSON Lines that cannot be read.
+    The objects of Parquet are its rows, and their lines are the rows' numbers, from 1. Numbers that
+    are not finite, such as the NaN of data frames, are None. If `lenient`, the error comes in the
+    place of a line of JSON Lines that cannot be read.
     """
     if found.kind == "parquet":
         yield from enumerate(parquet.read_rows(path), start=1)
@@ -118,7 +120,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+def _finite(number: str) -> float | None:
+    found = float(number)
+    return found if math.isfinite(found) else None
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_finite, parse_constant=lambda name: None
+)
 
 
 def text_of(value: Any, name: str, place: str) -> str:

@@ -29,6 +29,10 @@ _BLOCK, _SAMPLE = 8192, 100  # rows
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 _SHOWN = 5  # lines in a note
 _PYTHON = "had a list or bytes in Python's notation, which were undone"
+_OPEN = (
+    "began with a quotation mark that does not end in the same line; data.quoting=double joins "
+    "such lines"
+)
 _REPEATED = "repeated the header and had no text"
 _UNDONE = "had markup or written-out line breaks, which were undone"
 
@@ -307,6 +311,11 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
                 _check_fit(table, rows, problems)
             is_first = False
             texts = [row[text] for row in rows]
+            if found.quoting == "none" and width == 1:
+                pairs = zip(lines, texts, strict=True)
+                opened = [line for line, each in pairs if _is_open(each)]
+                if opened:
+                    table.count(_OPEN, *opened)
             labels = [""] * len(rows) if label is None else [row[label] for row in rows]
             groups = [""] * len(rows) if group is None else [row[group] for row in rows]
             yield Block(lines, texts, labels, groups, rows, problems)
@@ -317,6 +326,11 @@ def _table_blocks(table: Table, size: int) -> Iterator[Block]:
             f"them as they are.",
             setting="data.quoting",
         ) from None
+
+
+def _is_open(field: str) -> bool:
+    """Whether a field begins with a quotation mark, and one of its marks has no partner."""
+    return field.startswith('"') and field.count('"') % 2 == 1
 
 
 def _check_fit(table: Table, rows: Sequence[Sequence[str]], problems: Sequence[str]) -> None:
