@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from click.testing import CliRunner
 
@@ -8,6 +10,7 @@ from sst_keras.locks import locked
 @pytest.mark.parametrize("command", [["export"], ["export", "--format", "onnx"], ["predict"]])
 def test_no_export_into_a_run_that_is_being_trained(run_copy, command):
     run_copy.metrics_file.unlink()
+    shutil.rmtree(run_copy.saved_model_dir.parent, ignore_errors=True)  # another test's
     with locked(run_copy.path):
         result = CliRunner().invoke(main, [*command, str(run_copy.path)], input="Good.\n")
     assert result.exit_code == 2 and "another process is writing into" in result.stderr

@@ -164,7 +164,7 @@ def observe(tmp_path_factory):
     about = {
         "format": 1,
         "settings": {},
-        "corpus": {},
+        "corpus": {"name": "films"},
         "teachers": {},
         "class_names": ["very negative", "negative", "neutral", "positive", "very positive"],
         "lowercase": True,
