@@ -165,7 +165,7 @@ def observe(tmp_path_factory):
         "format": 1,
         "settings": {},
         "corpus": {"name": "films"},
-        "teachers": {},
+        "teachers": {"names": ["RUN"]},
         "class_names": ["very negative", "negative", "neutral", "positive", "very positive"],
         "lowercase": True,
         "sentences": 1,
