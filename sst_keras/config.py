@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin
 from sst_keras import locations, plugins
 from sst_keras.errors import UsageError
 from sst_keras.fields import other_format
-from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline
+from sst_keras.settings import FORMAT, SECTIONS, SETTINGS, Pipeline, not_within
 
 log = logging.getLogger(__name__)
 
@@ -241,14 +241,10 @@ def _checked(setting: str, value: Any, source: str) -> Any:
         value = str(value)
     if type(value) is not kind:
         raise refusal(_NAMES[kind])
-    if choices and value not in choices:
-        if setting == "model.name":
-            choices += tuple(name for name in plugins.encoders() if name not in choices)
-        if value not in choices:
-            raise refusal(f"one of {', '.join(choices)}")
-    # Written so that nan, which compares false with everything, is refused.
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise refusal(f"at least {low}" if high is None else f"from {low} to {high}")
+    if setting == "model.name" and value not in choices:
+        choices += tuple(name for name in plugins.encoders() if name not in choices)
+    if expected := not_within(value, choices, low, high):
+        raise refusal(expected)
     return value
 
 

@@ -5,7 +5,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,16 @@ def _setting(
     """
     metadata = {"about": about, "label": label, "choices": choices, "low": low, "high": high}
     return field(default=default, metadata=metadata | {"needs": needs})
+
+
+def not_within(value: Any, choices: Collection = (), low=None, high=None) -> str:
+    """Returns what is expected of a setting, such as `at least 1`; empty if `value` is that."""
+    if choices and value not in choices:
+        return f"one of {', '.join(choices)}"
+    # Written so that nan, which compares false with everything, is refused.
+    if (low is None or value >= low) and (high is None or value <= high):
+        return ""
+    return f"at least {low}" if high is None else f"from {low} to {high}"
 
 
 # fmt: off
@@ -282,15 +292,10 @@ class VectorsConfig:
         """Refuses settings out of range, some of which gensim would take."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            choices, low, high = (item.metadata.get(key) for key in ("choices", "low", "high"))
-            if choices and value not in choices:
-                expected = f"one of {', '.join(choices)}"
-            elif low is not None and not low <= value <= (high or value):
-                expected = f"at least {low}" if high is None else f"from {low} to {high}"
-            else:
-                continue
-            message = f"expected {expected}. Received: {value!r}"
-            raise UsageError(message, setting=item.name)
+            about = item.metadata
+            limits = {key: about[key] for key in ("choices", "low", "high") if key in about}
+            if expected := not_within(value, **limits):
+                raise UsageError(f"expected {expected}. Received: {value!r}", setting=item.name)
 # fmt: on
 
 

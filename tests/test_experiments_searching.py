@@ -360,6 +360,7 @@ def test_usage_errors(sweep, tmp_path, monkeypatch):
 def test_a_large_cluster_draws_eight_at_a_time(sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = lambda stack, request, jobs, data_dir: (Machine(30), jobs, data_dir)  # noqa: E731
+    monkeypatch.setattr("sst_keras.cli.search.cluster.check", lambda *args: None)
     monkeypatch.setattr("sst_keras.cli.search.cluster.for_sweep", place)
 
     def run(self, *args):

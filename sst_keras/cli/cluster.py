@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def options(*without: str) -> Callable:
 
 
 def check(engine: str, given: Mapping[str, object], other: Mapping[str, object]) -> None:
-    """Raises a `UsageError` for options of the engine that is not used.
+    """Raises a `UsageError` for options of the engine that is not used, and if Ray is missing.
 
     Args:
         engine: `local` or `ray`.
@@ -77,6 +78,10 @@ def check(engine: str, given: Mapping[str, object], other: Mapping[str, object])
         if value:
             message = f"expected --engine {needed} with this option. Received: {engine}"
             raise UsageError(message, setting=name)
+    if engine == "ray" and importlib.util.find_spec("ray") is None:
+        raise UsageError(
+            "Ray is not installed. Install it with `pip install 'sst-keras[ray]'`.", "engine"
+        )
 
 
 @contextlib.contextmanager
@@ -101,12 +106,6 @@ def connect(
         try:
             connection = connected(address, cpus or 1, gpus or 0, folder, environment, run_in)
             cluster = stack.enter_context(connection)
-        except ModuleNotFoundError as error:
-            if error.name != "ray":
-                raise
-            raise UsageError(
-                "Ray is not installed. Install it with `pip install 'sst-keras[ray]'`.", "engine"
-            ) from None
         except ConnectionError as error:
             reason = str(error).strip().splitlines()[0]
             where = f" at {address}" if address else ""
