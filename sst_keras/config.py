@@ -153,7 +153,7 @@ def with_override(pipeline: Pipeline, override: str) -> Pipeline:
     if not (equals and "." in setting):
         raise UsageError(
             f"expected section.key=value, such as model.units=256. Received: {override!r}",
-            setting="--set",
+            setting="settings",
         )
     try:
         found = tomllib.loads(f"value = {text}")
@@ -161,9 +161,9 @@ def with_override(pipeline: Pipeline, override: str) -> Pipeline:
         found = {"value": text.strip()}
     if len(found) > 1 or "\n" in str(found["value"]):
         message = f"expected one setting. Received several lines: {override!r:.100}"
-        raise UsageError(message, setting="--set")
+        raise UsageError(message, setting="settings")
     value = found["value"]
-    return with_settings(pipeline, {setting.strip(): value}, source="--set")
+    return with_settings(pipeline, {setting.strip(): value}, source="settings")
 
 
 def with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> Pipeline:
@@ -197,13 +197,11 @@ def with_settings(
     for name, value in settings.items():
         section, _, key = name.partition(".")
         if section not in SECTIONS:
-            raise unknown(f"{source}: unknown section", section, SECTIONS)
+            raise unknown("unknown section", section, SECTIONS, source)
         if name not in SETTINGS:
             keys = ", ".join(vars(getattr(pipeline, section)))
-            raise UsageError(
-                f"{source}: unknown setting {name!r}{suggest(name, SETTINGS)}. [{section}] has "
-                f"{keys}."
-            )
+            message = f"unknown setting {name!r}{suggest(name, SETTINGS)}. [{section}] has {keys}."
+            raise UsageError(message, source)
         changed = {key: _checked(name, value, source)}
         pipeline = replace(pipeline, **{section: replace(getattr(pipeline, section), **changed)})
     return pipeline
@@ -216,9 +214,8 @@ def _checked(setting: str, value: Any, source: str) -> Any:
 
     def refusal(expected: str) -> UsageError:
         received = f"{value!r:.200}{suggest(value, choices)}"
-        return UsageError(
-            f"{source}: {setting}: expected {expected} ({about['about']}). Received: {received}"
-        )
+        message = f"{setting}: expected {expected} ({about['about']}). Received: {received}"
+        return UsageError(message, source)
 
     entries = value if isinstance(value, (list, tuple)) else [value]
     if any(isinstance(entry, str) and _HALF.search(entry) for entry in entries):

@@ -96,11 +96,17 @@ class LanguageModelRun:
         float16, and no softmax.
         """
         weights = files.read_arrays(self.weights_file)
-        if missing := [name for name in _ENCODER if name not in weights]:
-            raise InputError(
-                f"{self.weights_file}: expected the weights of a language model. Received none "
-                f"named {missing[0]}. Run `sst-keras pretrain` again in another folder."
-            )
+        gates = 4 * self.units
+        dim = np.size(weights.get("forward/kernel", 0)) // gates  # of the vectors
+        shapes = {"kernel": (dim, gates), "recurrent_kernel": (self.units, gates), "bias": (gates,)}
+        for name in _ENCODER:
+            found, shape = weights.get(name), shapes[name.partition("/")[2]]
+            if found is None or found.shape != shape or not _are_numbers(found):
+                received = "nothing" if found is None else f"{found.dtype}{list(found.shape)}"
+                raise InputError(
+                    f"{self.weights_file}: expected the weights of a language model, of which "
+                    f"{name} is float{list(shape)}, without nan. Received {received}. {_AGAIN}"
+                )
         return weights
 
     def history(self) -> list[dict[str, float]]:
@@ -219,6 +225,10 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
     return folder
 
 
+def _are_numbers(array: np.ndarray) -> bool:
+    return array.dtype in (np.float32, np.float16) and bool(np.isfinite(array).all())
+
+
 def start_from(
     run: LanguageModelRun, model: keras.Model, config: ModelConfig, lexicon: Lexicon
 ) -> None:
@@ -264,8 +274,13 @@ def start_from(
     source = lexicon.sources[number]
     for direction, layer in zip(DIRECTIONS, first_layers(model), strict=False):
         kernel = np.zeros(layer.cell.kernel.shape, np.float32)
-        given = weights[f"{direction}/kernel"] / np.float32(source.factor)
-        kernel[start : start + source.vectors.dim] = given
+        given = weights[f"{direction}/kernel"]
+        if len(given) != source.vectors.dim:
+            raise InputError(
+                f"{run.weights_file}: expected weights for vectors of {source.vectors.dim} "
+                f"numbers. Received those for {len(given)}. {_AGAIN}"
+            )
+        kernel[start : start + source.vectors.dim] = given / np.float32(source.factor)
         rest = (weights[f"{direction}/{name}"] for name in ("recurrent_kernel", "bias"))
         layer.set_weights([kernel, *rest])
         layer.trainable = config.train_init

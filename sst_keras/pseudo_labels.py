@@ -89,6 +89,9 @@ class PseudoLabels:
 
         arrays = files.read_arrays(self.sentences_file)
         try:
+            for name, kind in {"ids": "i", "starts": "i", "probabilities": "f"}.items():
+                if arrays[name].dtype.kind != kind:
+                    raise ValueError(f"Its {name} are {arrays[name].dtype}.")
             words = arrays["words"].tobytes().removesuffix(b"\n").split(b"\n")
             texts = Texts(Words(np.array(words, object)), arrays["ids"], arrays["starts"])
             probabilities = arrays["probabilities"]
@@ -102,9 +105,9 @@ class PseudoLabels:
                 or ((texts.lengths < 1).any())
             ):
                 raise ValueError("Its sentences do not fit its words.")
-            if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
+            if not (probabilities >= 0).all() or abs(probabilities.sum(axis=1) - 1).max() > 1e-3:
                 raise ValueError("It has values that are not probabilities.")
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, ValueError, IndexError, TypeError) as error:
             raise InputError(
                 f"{self.sentences_file}: expected labelled sentences. {error} {_AGAIN}"
             ) from None

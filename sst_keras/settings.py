@@ -259,9 +259,20 @@ class TrainingConfig:
 # fmt: on
 
 
+class _WithinRange:
+    """Refuses settings out of range, some of which the libraries behind them would take."""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            about, value = item.metadata, getattr(self, item.name)
+            limits = {key: about[key] for key in ("choices", "low", "high") if key in about}
+            if expected := not_within(value, **limits):
+                raise UsageError(f"expected {expected}. Received: {value!r}", setting=item.name)
+
+
 # fmt: off
 @dataclass(frozen=True)
-class VectorsConfig:
+class VectorsConfig(_WithinRange):
     """How `sst-keras vectors train` trains word vectors.
 
     What has no meaning here is gensim's, by name and default, and no option of the command.
@@ -287,21 +298,12 @@ class VectorsConfig:
     sample: float = 1e-3  # words with a higher share of the tokens are passed over at random
     ngrams: tuple[int, int] = (3, 6)  # the least and most characters of fastText's n-grams
     buckets: int = 300_000  # vectors for them; gensim's 2,000,000 would take gigabytes
-
-    def __post_init__(self) -> None:
-        """Refuses settings out of range, some of which gensim would take."""
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            about = item.metadata
-            limits = {key: about[key] for key in ("choices", "low", "high") if key in about}
-            if expected := not_within(value, **limits):
-                raise UsageError(f"expected {expected}. Received: {value!r}", setting=item.name)
 # fmt: on
 
 
 # fmt: off
 @dataclass(frozen=True)
-class LanguageModelConfig:
+class LanguageModelConfig(_WithinRange):
     """How `sst-keras pretrain` trains a language model."""
 
     vectors: str = _setting("", "the word vectors that the model reads: a name or a path")
@@ -326,7 +328,7 @@ class LanguageModelConfig:
 
 # fmt: off
 @dataclass(frozen=True)
-class LabellingConfig:
+class LabellingConfig(_WithinRange):
     """Which sentences `sst-keras label` labels."""
 
     sentences: int = _setting(180_000, "how many different sentences are drawn", low=1)

@@ -151,7 +151,7 @@ def test_overrides(override, setting, value):
     ],
 )
 def test_wrong_overrides(override, message):
-    with pytest.raises(UsageError, match="--set") as error:
+    with pytest.raises(UsageError, match="settings: ") as error:
         load_pipeline("lstm-attention", [override])
     assert message in str(error.value)
 

@@ -30,8 +30,12 @@ def language_model(tmp_path):
     weights = {}
     for direction in ("forward", "backward"):
         weights[f"{direction}/kernel"] = random.normal(size=(dim, 4 * UNITS)).astype("f")
-        weights[f"{direction}/recurrent_kernel"] = random.normal(size=(UNITS, 4 * UNITS))
-        weights[f"{direction}/bias"] = random.normal(size=4 * UNITS)
+        recurrent_kernel, bias = (
+            random.normal(size=(UNITS, 4 * UNITS)),
+            random.normal(size=4 * UNITS),
+        )
+        weights[f"{direction}/recurrent_kernel"] = recurrent_kernel.astype("f")
+        weights[f"{direction}/bias"] = bias.astype("f")
     np.savez(run.weights_file, **weights)
     about = {
         "format": 1,
@@ -235,13 +239,42 @@ def test_what_does_not_fit_is_refused(tmp_path, language_model, overrides, messa
         initial_weights(tmp_path, f"model.init={language_model.path}", *overrides)
 
 
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("forward/kernel", lambda array: array[:, 1:]),
+        ("backward/kernel", lambda array: array[1:]),
+        ("forward/recurrent_kernel", lambda array: array.T),
+        ("backward/bias", lambda array: array.astype(str)),
+        ("backward/bias", lambda array: array.astype(int)),
+        ("forward/bias", lambda array: np.where(np.arange(len(array)), array, np.nan)),
+        ("forward/bias", lambda array: array.reshape(1, -1)),
+    ],
+)
+def test_weights_that_do_not_fit(language_model, name, change):
+    weights = language_model.weights()
+    np.savez(language_model.weights_file, **weights | {name: change(weights[name])})
+    with pytest.raises(InputError, match=f"weights.npz: .*{name} is float.*Received .*pretrain"):
+        language_model.weights()
+
+
+def test_weights_for_other_vectors(tmp_path, language_model):
+    weights = language_model.weights()
+    kernels = {name: array[1:] for name, array in weights.items() if name.endswith("/kernel")}
+    np.savez(language_model.weights_file, **weights | kernels)
+    with pytest.raises(InputError, match="weights for vectors of .* numbers. Received those for"):
+        initial_weights(tmp_path, f"model.init={language_model.path}")
+
+
 def test_damaged_and_newer_runs(language_model):
     assert LanguageModelRun.find(language_model.path) == language_model
     language_model.weights_file.write_bytes(b"PK")
     with pytest.raises(InputError, match="expected a file of arrays"):
         language_model.weights()
     np.savez(language_model.weights_file, **{"forward/kernel": np.zeros(1)})
-    with pytest.raises(InputError, match="Received none named forward/recurrent_kernel"):
+    with pytest.raises(
+        InputError, match=r"forward/kernel is float\[0, 12\].* Received float64\[1\]"
+    ):
         language_model.weights()
     about = language_model.about()
     for table in ("settings", "corpus", "vectors"):

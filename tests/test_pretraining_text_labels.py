@@ -4,6 +4,7 @@ import pytest
 
 from sst_keras.errors import UsageError
 from sst_keras.pretraining import sources
+from sst_keras.pretraining.corpus import prepare_corpus
 from sst_keras.pretraining.text_labels import read_text_labels
 from sst_keras.settings import DataConfig
 from sst_keras.texts import Texts
@@ -29,6 +30,35 @@ def test_each_sentence_has_the_labels_of_its_texts(tmp_path):
     assert found.counts_of(texts).tolist() == [[2, 0], [1, 1], [0, 1], [0, 0], [0, 0]]
     assert found.knows(texts.keys()).tolist() == [True, True, True, False, False]
     assert seen[-1][0] == seen[-1][1]
+
+
+def test_spellings_of_one_label_are_joined(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "text,label\nFine,Pos\nBad,neg\nNice,pos \nPoor,NEG\nLong,n/a\nGreat,POS\n", "utf-8"
+    )
+    found = read_text_labels(str(tmp_path / "a.csv"), DataConfig())
+    assert [name.casefold() for name in found.names] == ["pos", "neg"]
+    texts = texts_of("fine", "bad", "nice", "poor", "long", "great")
+    assert found.counts_of(texts).argmax(axis=1).tolist() == [0, 1, 0, 1, 0, 0]
+    assert found.knows(texts.keys()).tolist() == [True, True, True, True, False, True]
+    (tmp_path / "b.csv").write_text("text,label\nA.,5\nB.,5.0\n", "utf-8")
+    with pytest.raises(UsageError, match="2 to 1,000 different labels. Received: 5"):
+        read_text_labels(str(tmp_path / "b.csv"), DataConfig())
+
+
+def test_labels_as_fasttext_writes_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a.txt").write_text(
+        "\n__label__pos Great film. I loved it.\n__label__neg Bad.\n", "utf-8"
+    )
+    corpus = prepare_corpus(str(tmp_path / "a.txt"), DataConfig())
+    assert [" ".join(corpus.row(number)) for number in range(3)] == [
+        "great film .", "i loved it .", "bad .",
+    ]  # fmt: skip
+    found = read_text_labels(str(tmp_path / "a.txt"), DataConfig())
+    texts = texts_of("great film .", "i loved it .", "bad .")
+    assert found.names == ("pos", "neg")
+    assert found.counts_of(texts).tolist() == [[1, 0], [1, 0], [0, 1]]
 
 
 def test_corpora_without_labels(tmp_path):

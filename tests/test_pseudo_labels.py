@@ -96,6 +96,31 @@ def test_damaged_folders(tmp_path, damage, message):
         found.read()
 
 
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("probabilities", lambda array: array.astype(str), "Its probabilities are"),
+        ("probabilities", lambda array: array * 0, "not probabilities"),
+        ("probabilities", lambda array: array * 2, "not probabilities"),
+        ("probabilities", lambda array: array * np.nan, "not probabilities"),
+        ("probabilities", lambda array: array[:, :1], "probabilities of shape"),
+        ("starts", lambda array: array.astype(float), "Its starts are float64"),
+        ("ids", lambda array: array.astype(float), "Its ids are float64"),
+        ("ids", lambda array: array + 1000, "numbers of words"),
+        ("starts", lambda array: array[::-1], "do not fit"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path, name, change, message):
+    found = write(tmp_path / "labels")
+    with np.load(found.sentences_file) as file:
+        arrays = dict(file)
+    np.savez(found.sentences_file, **arrays | {name: change(arrays[name])})
+    with pytest.raises(
+        InputError, match=f"expected labelled sentences.*{message}.*sst-keras label"
+    ):
+        found.read()
+
+
 def nested(levels):
     """Pseudo-labels whose teachers learned from pseudo-labels, and so on."""
     source = {"dataset": "sst5"}

@@ -110,7 +110,9 @@ def _print_counts(corpus: Corpus, rows: Mapping[str, Mapping[str, Any]]) -> None
     "--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True
 )
 @options.count
-@click.option("--seed", type=int, default=1, show_default=True, help="The seed that draws them.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="The seed that draws them."
+)
 def show(split: str, count: int, seed: int, **source: object) -> None:
     """Show some texts with their labels, as tokens separated by spaces."""
     import numpy as np

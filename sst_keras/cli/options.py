@@ -35,7 +35,7 @@ vectors = click.option(
 )
 overrides = click.option(
     "--set",
-    "overrides",
+    "settings",
     multiple=True,
     metavar="SECTION.KEY=VALUE",
     help="Any setting, such as model.units=256; `sst-keras pipelines --settings` lists them.",
@@ -102,17 +102,17 @@ def settings_of(config: type) -> Callable:
             about = item.metadata["about"]
             choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
             kinds = {
-                "int": click.IntRange(low, high),
-                "float": FiniteRange(low, high),
-                "str": click.Choice(choices) if choices else str,
+                int: click.IntRange(low, high),
+                float: FiniteRange(low, high),
+                str: click.Choice(choices) if choices else str,
+                bool: bool,
             }
-            kind = item.type if isinstance(item.type, str) else item.type.__name__
             option = f"--{item.name.replace('_', '-')}"
-            if kind == "bool":
-                option, kinds[kind] = f"{option}/--no{option[1:]}", bool
+            if item.type is bool:
+                option = f"{option}/--no{option[1:]}"
             command = click.option(
                 option,
-                type=kinds[kind],
+                type=kinds[item.type],
                 # To click, a default of None counts as given.
                 **({"default": item.default} if item.default != "" else {"required": True}),
                 metavar="NAME|PATH" if item.name == "vectors" else None,

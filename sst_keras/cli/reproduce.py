@@ -56,7 +56,7 @@ def reproduce(
     engine: str,
     data_dir: str | None,
     vectors: tuple[str, ...],
-    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
     records: str | None,
     keep: str | None,
     retry: bool,
@@ -99,7 +99,7 @@ def reproduce(
             setting="sweep",
         )
     selected = [
-        (experiment.changed(vectors, overrides), seed)
+        (experiment.changed(vectors, settings), seed)
         for experiment, seed in loaded.select(rows, variants, seeds)
     ]
     for one, other in equal_experiments(selected):

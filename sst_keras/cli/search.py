@@ -66,7 +66,7 @@ def search(
     engine: str,
     data_dir: str | None,
     vectors: tuple[str, ...],
-    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
     records: str | None,
     retry: bool,
     as_json: bool,
@@ -95,7 +95,7 @@ def search(
             f"expected a sweep with [search]. `sst-keras reproduce {sweep}` runs this one.",
             setting="sweep",
         )
-    loaded = searching.searched(loaded, vectors, overrides)
+    loaded = searching.searched(loaded, vectors, settings)
     cluster.check(engine, request, {})
     locations.data_dirs(data_dir)
     folder = Path(records or f"results/{loaded.name}")

@@ -63,7 +63,7 @@ def train(
     pipeline: str | None,
     init: str | None,
     data_dir: str | None,
-    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
     run_dir: str | None,
     overwrite: bool,
     resume: str | None,
@@ -91,7 +91,7 @@ def train(
 
     if resume is not None:
         is_changed = any(value not in (None, ()) for value in given.values())
-        if pipeline or init or overrides or run_dir or overwrite or is_changed:
+        if pipeline or init or settings or run_dir or overwrite or is_changed:
             raise UsageError(
                 "expected only the run, which has its settings, and --data-dir, --strategy, "
                 "--tensorboard or --json.",
@@ -100,27 +100,27 @@ def train(
         run_dir = str(_unfinished(resume).path)
         pipeline = str(RunDirectory(Path(run_dir)).pipeline_file)
     if init is None:
-        settings = find_pipeline(pipeline or "lstm-attention", overrides)
+        chosen = find_pipeline(pipeline or "lstm-attention", settings)
     else:
         from sst_keras.finetuning import EarlierRun
 
-        settings = EarlierRun.find(init).pipeline(find_pipeline(pipeline or "fine-tune"))
-        settings = functools.reduce(with_override, overrides, settings)
+        chosen = EarlierRun.find(init).pipeline(find_pipeline(pipeline or "fine-tune"))
+        chosen = functools.reduce(with_override, settings, chosen)
     for section, names in _OPTIONS.items():
-        settings = options.changed(settings, {name: given[name] for name in names}, section)
-    if settings.name == "ensemble":
+        chosen = options.changed(chosen, {name: given[name] for name in names}, section)
+    if chosen.name == "ensemble":
         raise UsageError(
             "these are the settings of an ensemble, which is not trained. Make one with "
             "`sst-keras ensemble RUN...`."
         )
-    unnamed = settings.data.dataset == DataConfig().dataset and not _names_data(overrides)
+    unnamed = chosen.data.dataset == DataConfig().dataset and not _names_data(settings)
     if init and given["dataset"] is None and unnamed:
         raise UsageError("expected the texts to train on, with --from.", setting="dataset")
     if tensorboard:
         _require_tensorboard()
-    run = new_run(settings, run_dir, overwrite)
-    log.info(f"Pipeline {settings.name}, seed {settings.training.seed}, into {run.path}")
-    result = _train(settings, run, data_dir, tensorboard, strategy or "")
+    run = new_run(chosen, run_dir, overwrite)
+    log.info(f"Pipeline {chosen.name}, seed {chosen.training.seed}, into {run.path}")
+    result = _train(chosen, run, data_dir, tensorboard, strategy or "")
 
     from sst_keras.plotting import save_plots
     from sst_keras.serving.export import export

@@ -326,7 +326,7 @@ def searched(sweep: Sweep, vectors: Sequence[str] = (), overrides: Sequence[str]
     given = {override.partition("=")[0].strip() for override in overrides}
     given |= {"embedding.vectors"} if vectors else set()
     if both := sweep.ranges.keys() & given:
-        raise UsageError(f"{min(both)} is searched. Expected other settings.", "overrides")
+        raise UsageError(f"{min(both)} is searched. Expected other settings.", "settings")
     return replace(sweep, experiments=(base.changed(vectors, overrides),))
 
 

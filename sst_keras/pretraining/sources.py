@@ -20,6 +20,7 @@ from sst_keras.settings import DataConfig
 from sst_keras.tables import patterns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 from sst_keras.tables.folders import passed_over
+from sst_keras.tables.formats import is_labelled
 from sst_keras.tables.reading import is_table, open_table
 from sst_keras.vectors import sets
 
@@ -63,6 +64,8 @@ class TextFiles:
         digest = hashlib.sha256(json.dumps(settings).encode())
         for path in self.paths:
             digest.update(f"\n{path.name}\n{files.sha256(path)}".encode())
+            if patterns.ending(path) == ".txt" and not self._is_lines(path):
+                digest.update(b"\nlabelled")  # earlier versions read the labels as words
         return digest.hexdigest()
 
     def blocks(self) -> Iterator[tuple[list[str], int]]:
@@ -121,7 +124,9 @@ class TextFiles:
         # These settings say that it is a table.
         if any(getattr(self.data, name) != getattr(DataConfig(), name) for name in _SETTINGS[:4]):
             return False
-        return patterns.ending(path) == ".txt" or not is_table(path, self.data)
+        if patterns.ending(path) == ".txt":  # lines of text may look like a table
+            return not is_labelled(path, self.data)
+        return not is_table(path, self.data)
 
 
 def _blocks_of_lines(path: Path, encoding: Encoding) -> Iterator[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from sst_keras.errors import UsageError
 from sst_keras.pretraining.corpus import split_sentences
 from sst_keras.pretraining.sources import find_source
 from sst_keras.settings import DataConfig
+from sst_keras.tables.labels import read_labels
 from sst_keras.texts import TextReader, Texts
 
 _MOST_LABELS = 1000
@@ -23,7 +25,7 @@ class TextLabels:
     """In how many texts with each label a sentence occurs.
 
     Attributes:
-        names: The labels.
+        names: The labels, in the order in which the texts first have them.
         keys: uint64[sentences], `Texts.keys` of the different sentences, in ascending order.
         counts: int32[sentences, labels].
     """
@@ -60,6 +62,8 @@ def read_text_labels(
 ) -> TextLabels:
     """Reads the labels of a corpus's texts. Those without a label are passed over.
 
+    Spellings of one label are joined as in the data that a classifier trains on.
+
     Args:
         source: As in `corpus.prepare_corpus`.
         data: How files are read; `label_column` is the column or feature of the labels.
@@ -71,7 +75,8 @@ def read_text_labels(
         InputError: If a file cannot be read.
     """
     texts, undo = find_source(source, data, data_dir), data.markup == "auto"
-    numbers: dict[str, int] = {}
+    numbers: dict[str, int] = {}  # of spellings
+    rows: Counter[str] = Counter()
     keys, labels = [], []
     for block, names, done in texts.labelled_blocks():
         reader, found = TextReader(), []
@@ -82,16 +87,24 @@ def read_text_labels(
                 found += [numbers.setdefault(name, len(numbers))] * len(sentences)
         keys.append(reader.finish().keys())
         labels.append(np.array(found, np.int32))
+        rows.update(names)
         on_progress(done, texts.size)
-    known = np.concatenate([np.empty(0, np.uint64), *keys])
-    if not 2 <= len(numbers) <= _MOST_LABELS or not len(known):
-        shown = f"{len(numbers):,}" if len(numbers) > _MOST_LABELS else ", ".join(numbers) or "none"
+    joined = read_labels({name: rows[name] for name in numbers})
+    codes = [joined.codes[name] for name in numbers]
+    order = [code for code in dict.fromkeys(codes) if code >= 0]  # -1 is a word for no label
+    found = [joined.classes[code] for code in order]
+    places = np.array([order.index(code) if code in order else -1 for code in codes], np.int32)
+    of_sentences = places[np.concatenate([np.empty(0, np.int32), *labels])]
+    has_label = of_sentences >= 0
+    known = np.concatenate([np.empty(0, np.uint64), *keys])[has_label]
+    if not 2 <= len(found) <= _MOST_LABELS or not len(known):
+        shown = f"{len(found):,}" if len(found) > _MOST_LABELS else ", ".join(found) or "none"
         raise UsageError(
             f"{texts.name}: expected texts with 2 to {_MOST_LABELS:,} different labels. Received: "
             f"{shown}.",
             setting="document_labels",
         )
     distinct, same = np.unique(known, return_inverse=True)
-    counts = np.zeros((len(distinct), len(numbers)), np.int32)
-    np.add.at(counts, (same, np.concatenate(labels)), 1)
-    return TextLabels(tuple(numbers), distinct, counts)
+    counts = np.zeros((len(distinct), len(found)), np.int32)
+    np.add.at(counts, (same, of_sentences[has_label]), 1)
+    return TextLabels(tuple(found), distinct, counts)

@@ -128,6 +128,16 @@ def find_format(
     return found
 
 
+def is_labelled(path: Path, data: DataConfig) -> bool:
+    """Returns whether the first text of a file has a label as fastText writes it: `__label__5`.
+
+    Raises:
+        InputError: If the file cannot be read as text.
+    """
+    lines = read_lines(path, find_encoding(path, data.encoding))
+    return bool(_LABELLED.match(next((line for line in lines if line.strip()), "")))
+
+
 def _is_json(line: str) -> bool:
     try:
         json.loads(line)
