@@ -8,6 +8,7 @@ every setting.
 import difflib
 import functools
 import logging
+import math
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -41,6 +42,7 @@ _YOUNGER = {
 }  # fmt: skip
 # A byte of an argument that is not UTF-8 is half of a surrogate pair, which no file can hold.
 _HALF = re.compile("[\ud800-\udfff]")
+_MOST_FLOAT = 10**300
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -163,6 +165,9 @@ def with_override(pipeline: Pipeline, override: str) -> Pipeline:
         message = f"expected one setting. Received several lines: {override!r:.100}"
         raise UsageError(message, setting="settings")
     value = found["value"]
+    item = SETTINGS.get(setting.strip())
+    if item and item.type is str and not isinstance(value, str):
+        value = text.strip()  # as it is written: 1_000 or true may be a name
     return with_settings(pipeline, {setting.strip(): value}, source="settings")
 
 
@@ -222,19 +227,21 @@ def _checked(setting: str, value: Any, source: str) -> Any:
         raise refusal("text in UTF-8")
     if get_origin(kind) is tuple:
         kind = get_args(kind)[0]
-        entries = tuple(map(str, entries) if kind is str else entries)
+        if kind is str:
+            entries = [str(each) if _is_plain_number(each) else each for each in entries]
+        entries = tuple(entries)
         if not all(type(entry) is kind for entry in entries):
             raise refusal(f"a list of {_NAMES[kind]}")
-        if kind is int and min(entries, default=1) < 1:
-            raise refusal("numbers of at least 1")
+        if kind is int and (outside := [each for each in entries if not_within(each, low=1)]):
+            raise refusal(f"numbers {not_within(outside[0], low=1)}")
         if len(set(entries)) < len(entries):
             raise refusal("each entry once")
         if len(entries) < (low or 0):
             raise refusal(f"at least {low} of them")
         return entries
     if kind is float and type(value) is int:
-        value = float(value)
-    if kind is str and isinstance(value, (int, float)):
+        value = float(value) if abs(value) < _MOST_FLOAT else math.inf
+    if kind is str and _is_plain_number(value):
         value = str(value)
     if type(value) is not kind:
         raise refusal(_NAMES[kind])
@@ -243,6 +250,11 @@ def _checked(setting: str, value: Any, source: str) -> Any:
     if expected := not_within(value, choices, low, high):
         raise refusal(expected)
     return value
+
+
+def _is_plain_number(value: Any) -> bool:
+    """Whether a value is a number that may stand for a text, such as the class 5."""
+    return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
 def unknown(problem: str, name: Any, known: Collection[str], setting: str = "") -> UsageError:

@@ -137,14 +137,14 @@ def _ensemble(members: Sequence[RunDirectory], corpus: Corpus, run: RunDirectory
     models = [Classifier.load(member).model for member in members]
     model = averaged(models, [_table(vocabulary, each) for each in vocabularies])
     run.begin()
-    files.write_text(run.pipeline_file, pipeline.to_toml())
-    vocabulary.save(run.vocabulary_file)
-    files.write_text(run.model_summary_file, summarized(model))
     environment = members[0].environment()
     same = ("dataset", "data_fingerprint", "rows_fingerprint", "examples")
     about = {name: environment[name] for name in same if name in environment}
     about |= {"vocabulary_size": len(vocabulary), "members": [_about(each) for each in members]}
     files.write_json(run.environment_file, describe_environment() | about)
+    files.write_text(run.pipeline_file, pipeline.to_toml())
+    vocabulary.save(run.vocabulary_file)
+    files.write_text(run.model_summary_file, summarized(model))
     keys = np.unique(np.concatenate([member.training_texts() for member in members]))
     files.write_array(run.training_texts_file, keys)
     encoder = TokenEncoder(vocabulary, pipeline.data.lowercase)

@@ -1,6 +1,7 @@
 """Locks on folders and files, which keep other processes from writing into them."""
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,7 +17,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None
 
 _POLL = 0.1  # seconds between attempts to lock
-_SCRATCH = "sst-keras-"
+_SCRATCH = "sst-keras-scratch-"
+_MADE = re.compile(re.escape(_SCRATCH) + "[a-z0-9_]{8}")  # the names that `mkdtemp` gives
 _NEW = 60.0  # seconds within which whoever makes a scratch folder has locked it
 
 
@@ -77,8 +79,10 @@ def scratch_folder(parent: str | Path | None = None) -> Iterator[Path]:
     """
     parent = Path(parent or tempfile.gettempdir())
     for left in parent.glob(f"{_SCRATCH}*") if fcntl else ():
-        with suppress(OSError):  # it is in use, is another user's, or has just been removed
-            if time.time() - left.stat().st_mtime > _NEW:
+        with suppress(OSError):  # it is in use, or has just been removed
+            about = left.stat()
+            is_old = about.st_uid == os.getuid() and time.time() - about.st_mtime > _NEW
+            if _MADE.fullmatch(left.name) and is_old:
                 _remove_unlocked(left)
     folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
     handle = _lock(folder, "")

@@ -226,7 +226,7 @@ def export_encoder(run: LanguageModelRun, out: str | Path | None = None) -> Path
 
 
 def _are_numbers(array: np.ndarray) -> bool:
-    return array.dtype in (np.float32, np.float16) and bool(np.isfinite(array).all())
+    return array.dtype.kind == "f" and bool(np.isfinite(array).all())
 
 
 def start_from(

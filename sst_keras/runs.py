@@ -165,6 +165,15 @@ class RunDirectory:
         return self.checksums_file.read_bytes() if self.checksums_file.is_file() else b""
 
     @property
+    def is_begun(self) -> bool:
+        """Whether the folder is that of a run, finished or not, whose files may be replaced.
+
+        A `pipeline.toml` alone may be a person's own, but a run has an `environment.json` first.
+        """
+        is_known = self.environment_file.is_file() or self.is_finished
+        return is_known and self.pipeline_file.is_file()
+
+    @property
     def is_replaced(self) -> bool:
         """Whether there is a finished run that another training was to replace."""
         return self.replaced_dir.is_dir() or self.returning_dir.is_dir()
@@ -181,8 +190,8 @@ class RunDirectory:
 
     def _recover(self) -> None:
         is_whole = (self.replaced_dir / self.metrics_file.name).is_file()
-        is_begun = self.is_finished or self.checkpoint_file.is_file()
-        is_left = self.replaced_dir.is_dir() and not (is_whole and is_begun)
+        has_model = self.is_finished or self.checkpoint_file.is_file()
+        is_left = self.replaced_dir.is_dir() and not (is_whole and has_model)
         if is_left or self.returning_dir.is_dir():
             self._bring_back()
 
@@ -216,7 +225,7 @@ class RunDirectory:
 
     def _set_aside(self) -> None:
         """Moves the run into `replaced_dir`, the scores last: without them, it is not complete."""
-        shutil.rmtree(self.replaced_dir, ignore_errors=True)
+        self._delete_replaced()
         self.replaced_dir.mkdir()
         made, folders = self._made()
         for path in (*folders, *made):
@@ -241,8 +250,11 @@ class RunDirectory:
         """Writes the checksums of what training made, and the scores, which make it finished."""
         self.seal()
         self.write_metrics(metrics)
+        self._delete_replaced()
+
+    def _delete_replaced(self) -> None:
+        """Deletes `replaced_dir` in one step: half of it would be taken for a run to bring back."""
         if self.replaced_dir.is_dir():
-            # In one step: half of it must not be taken for a run that was being set aside.
             deleted = self.replaced_dir.with_name(".deleted")
             shutil.rmtree(deleted, ignore_errors=True)
             self.replaced_dir.rename(deleted)
@@ -475,7 +487,7 @@ def new_run(
         problem = f"{str(path)!r} is what the new run is made from. Choose another folder."
     elif run.is_finished and not overwrite:
         problem = f"{str(path)!r} holds a finished run. Choose another folder, or overwrite it."
-    elif run.path.exists() and any(run.path.iterdir()) and not run.pipeline_file.is_file():
+    elif run.path.exists() and any(run.path.iterdir()) and not run.is_begun:
         problem = f"{str(path)!r} holds files but no run. Choose a new or empty folder."
     if problem:
         raise UsageError(problem, setting="run_dir")

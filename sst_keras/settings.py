@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -57,10 +58,17 @@ def _setting(
     return field(default=default, metadata=metadata | {"needs": needs})
 
 
+_MOST = 2**31 - 1  # of a whole number that has no limit: TensorFlow's and gensim's integers
+
+
 def not_within(value: Any, choices: Collection = (), low=None, high=None) -> str:
     """Returns what is expected of a setting, such as `at least 1`; empty if `value` is that."""
     if choices and value not in choices:
         return f"one of {', '.join(choices)}"
+    if isinstance(value, float) and math.isinf(value):
+        return "a finite number"
+    if isinstance(value, int) and value > _MOST and low is not None and high is None:
+        return f"at most {_MOST}"
     # Written so that nan, which compares false with everything, is refused.
     if (low is None or value >= low) and (high is None or value <= high):
         return ""

@@ -495,15 +495,15 @@ def _write_inputs(
     devices: int,
 ) -> None:
     """Writes the files of a run that are known before training."""
-    files.write_text(run.pipeline_file, pipeline.to_toml())
-    inputs.lexicon.vocabulary.save(run.vocabulary_file)
-    files.write_text(run.model_summary_file, summarized(model))
     environment = describe_environment() | {"seed": pipeline.training.seed} | inputs.to_dict()
     if devices > 1:
         environment["devices"] = devices
     if weights:
         environment["class_weights"] = list(weights.values())
-    files.write_json(run.environment_file, environment)
+    files.write_json(run.environment_file, environment)  # first: it tells a run's folder
+    files.write_text(run.pipeline_file, pipeline.to_toml())
+    inputs.lexicon.vocabulary.save(run.vocabulary_file)
+    files.write_text(run.model_summary_file, summarized(model))
     keys = [each.keys() for each in inputs.texts(pipeline.data.examples)]
     if inputs.earlier_run:
         keys.append(inputs.earlier_run.run.training_texts())

@@ -8,6 +8,7 @@ from sst_keras.cli import main
 from sst_keras.cli.reproduce import _time
 from sst_keras.engines.local import JobError, Machine
 from sst_keras.experiments.records import RunKey, read_records
+from sst_keras.locks import locked
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -116,6 +117,14 @@ def test_wrong_calls(reproduce, arguments, message):
     result = reproduce(*arguments, "--dry-run")
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_two_commands_do_not_write_into_one_folder_of_records(reproduce):
+    with locked("results/own"):
+        result = reproduce("own.toml")
+        assert result.exit_code == 2
+        assert "--records: another process is writing into 'results/own'" in result.stderr
+        assert "2 to run" in reproduce("own.toml", "--dry-run").stdout
 
 
 @pytest.mark.slow

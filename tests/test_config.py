@@ -121,6 +121,8 @@ def test_extending_an_unknown_pipeline_is_an_error(tmp_path):
         ("model.kernel_sizes=[5, 9]", "model.kernel_sizes", (5, 9)),
         ("data.labels=[1, 2]", "data.labels", ("1", "2")),
         ("data.dataset=a=b.csv", "data.dataset", "a=b.csv"),
+        ("data.dataset= 1_000", "data.dataset", "1_000"),
+        ("data.text_column=true", "data.text_column", "true"),
     ],
 )
 def test_overrides(override, setting, value):
@@ -140,6 +142,12 @@ def test_overrides(override, setting, value):
         ("model.dropout=1.5", "expected from 0.0 to 0.95"),
         ("training.learning_rate=nan", "expected at least 0.0"),
         ("model.pooling=atention", "did you mean 'attention'"),
+        ("training.learning_rate=inf", "expected a finite number"),
+        (f"training.learning_rate={10**400}", "expected a finite number"),
+        (f"data.batch_size={10**23}", "expected at most 2147483647"),
+        (f"model.kernel_sizes=[{10**23}]", "expected numbers at most 2147483647"),
+        ("data.labels=[true, 2]", "list of text"),
+        ("data.labels=[1e400, 2]", "list of text"),
         ("model.kernel_sizes=[0]", "at least 1"),
         ("model.kernel_sizes=[3, 3]", "each entry once"),
         ("model.kernel_sizes=[]", "expected at least 1 of them"),

@@ -63,11 +63,12 @@ def test_scratch_that_a_killed_process_left_is_removed(tmp_path, monkeypatch):
         assert folder.stat().st_mode & 0o777 == 0o700
         for old in (left, folder):
             os.utime(old, (1, 1))
-        (tmp_path / "sst-keras-file").write_text("")
-        os.utime(tmp_path / "sst-keras-file", (1, 1))
+        for name in ("sst-keras-main", "sst-keras-scratch-of mine", "sst-keras-scratch-file.txt"):
+            (tmp_path / name).mkdir()
+            os.utime(tmp_path / name, (1, 1))
         with scratch_folder(tmp_path) as other:
             assert not left.exists() and folder.is_dir() and other != folder
-    assert [path.name for path in tmp_path.iterdir()] == ["sst-keras-file"]
+    assert len([path.name for path in tmp_path.iterdir()]) == 3  # those that people made
     with monkeypatch.context() as patch:
         patch.setattr(locks, "fcntl", None)
         left.mkdir()

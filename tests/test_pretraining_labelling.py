@@ -143,14 +143,18 @@ def test_probabilities_with_a_flipped_bit_are_made_again(teachers, tmp_path, cap
     content = file.read_bytes()
     with np.load(file) as arrays:
         start = content.index(arrays["probabilities"].tobytes())
+        made_from = str(arrays["made_from"])
+    assert labelling._saved(file, whole.shape, made_from) is not None
+    assert labelling._saved(file, whole.shape, f"another {made_from}") is None
     for place in range(start, start + size, 7):
         changed = bytearray(content)
         changed[place] ^= 1
         file.write_bytes(changed)
-        assert labelling._saved(file, whole.shape) is None and "made again" in caplog.text
+        assert labelling._saved(file, whole.shape, made_from) is None
+        assert "made again" in caplog.text
         caplog.clear()
     np.testing.assert_array_equal(label(corpus(), teachers, config(), folder), whole)
-    assert "teacher-1.npz: it is damaged, and made again" in caplog.text
+    assert "teacher-1.npz: it is damaged or of another teacher, and made again" in caplog.text
     assert json.loads(folder.about_file.read_text("utf-8"))["sha256"]
 
 

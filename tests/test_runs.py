@@ -107,6 +107,16 @@ def test_a_finished_run_comes_back(run_copy, moment):
     assert content() == before
 
 
+def test_a_folder_with_a_pipeline_of_ones_own_is_no_run(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "mine.svg").write_text("mine")
+    (tmp_path / "pipeline.toml").write_text(PIPELINE.to_toml())
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="run_dir: .* holds files but no run"):
+            new_run(PIPELINE, tmp_path, overwrite)
+    assert (tmp_path / "plots" / "mine.svg").read_text() == "mine"
+
+
 class Killed(BaseException):
     """Stands for a kill."""
 
@@ -143,6 +153,25 @@ def kill_after(monkeypatch, renames, act):
         except Killed:
             return True
     return False
+
+
+def test_half_of_a_deleted_run_does_not_come_back(whole, monkeypatch):
+    whole.replaced_dir.mkdir()  # left by a kill when the new run was finished
+    for file in (whole.metrics_file, whole.model_file):
+        (whole.replaced_dir / file.name).write_text("of the run before")
+    before = content(whole)
+
+    def remove(path, ignore_errors):
+        if path.exists():
+            (path / whole.metrics_file.name).unlink()
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("sst_keras.runs.shutil.rmtree", remove)
+        whole.begin()
+    whole.recover()
+    after = {path: text for path, text in content(whole).items() if path in before}
+    assert after == {path: text for path, text in before.items() if ".replaced" not in path.parts}
 
 
 def test_a_run_whose_replacement_was_killed_at_once_is_found(whole):

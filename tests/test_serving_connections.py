@@ -12,9 +12,18 @@ import uvicorn
 from sst_keras.serving.connections import Connection
 
 SECONDS = 0.4
+LARGE = 1 << 24
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HALF = b"GET / HTTP/1.1\r\nHo"
 ANSWER = b"HTTP/1.1 200"
+
+
+async def large(scope, receive, send):
+    """Answers at once, with more than fits the buffers of a connection."""
+    body = b"x" * LARGE
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def app(scope, receive, send):
@@ -26,7 +35,7 @@ async def app(scope, receive, send):
 
 
 @asynccontextmanager
-async def connected():
+async def connected(app=app):
     """Yields the two ends of a connection to a server, and when it began."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -73,3 +82,30 @@ def test_a_slow_answer_keeps_its_connection_and_half_of_another_request_does_not
             assert SECONDS <= time.monotonic() - start + 0.01 < 4  # less than keeping alive
 
     asyncio.run(closed())
+
+
+def test_a_client_that_does_not_read_loses_its_answer():
+    async def closed():
+        async with connected(large) as (reader, writer, start):
+            writer.write(REQUEST)
+            await asyncio.wait_for(reader.readexactly(1 << 16), 20)
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                while time.monotonic() - start < 8 * SECONDS:  # and reads nothing
+                    await asyncio.sleep(SECONDS / 4)
+                await reader.readexactly(LARGE)
+
+    asyncio.run(closed())
+
+
+def test_a_slow_client_gets_its_answer():
+    async def read():
+        async with connected(large) as (reader, writer, start):
+            writer.write(REQUEST)
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            left = LARGE
+            while left:
+                left -= len(await asyncio.wait_for(reader.read(1 << 20), 20))
+                await asyncio.sleep(SECONDS / 20)
+            assert time.monotonic() - start > 2 * SECONDS
+
+    asyncio.run(read())

@@ -8,7 +8,7 @@ import pytest
 from sst_keras.corpora import load_corpus
 from sst_keras.errors import InputError, UsageError
 from sst_keras.settings import DataConfig
-from sst_keras.tables import formats
+from sst_keras.tables import columns, formats
 from sst_keras.tables.reading import open_table, rows_of
 
 
@@ -322,3 +322,13 @@ def test_a_quotation_mark_that_is_never_closed_takes_a_bounded_number_of_lines(
     assert with_problems(found) == [302]
     assert "no end within 4 lines" in found.problems[300]
     assert found.texts[301:] == [f"plain {number}" for number in range(301, 400)]
+
+
+def test_a_long_cell_is_no_name_of_a_column(tmp_path, monkeypatch):
+    cleaned, shown = [], columns.shown
+    monkeypatch.setattr(columns, "shown", lambda name: cleaned.append(name) or shown(name))
+    path = tmp_path / "a.csv"
+    path.write_text(f"other,text\n{'x' * 5000},not bad\ny,fine film\n", "utf-8")
+    table = open_table(path, DataConfig(), with_label=False)
+    assert rows_of(table.blocks()).texts == ["not bad", "fine film"]
+    assert cleaned and max(map(len, cleaned)) < 1001

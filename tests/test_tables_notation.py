@@ -33,3 +33,8 @@ def test_breaks():
 )  # fmt: skip
 def test_the_only_entry_of_a_list(label, entry):
     assert only_entry(label) == entry
+
+
+def test_a_text_that_would_take_gigabytes_to_undo_is_left_as_it_is():
+    text = "['" + 200_000 * "a" + "']"
+    assert undo_python(text) == text

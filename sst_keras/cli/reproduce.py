@@ -91,6 +91,7 @@ def reproduce(
     )
     from sst_keras.experiments.sweep import load_sweep
     from sst_keras.files import to_json
+    from sst_keras.locks import locked
 
     loaded = load_sweep(sweep)
     if loaded.ranges:
@@ -119,6 +120,7 @@ def reproduce(
     check_sources(pending, data_dir)
     check_data(pending, found, data_dir)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(folder, "records"))
         if engine == "ray" and pending:
             place, pending, data_dir = cluster.for_sweep(stack, request, pending, data_dir)
             where = f" on {place.nodes} {'node' if place.nodes == 1 else 'nodes'}"

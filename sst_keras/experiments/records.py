@@ -38,9 +38,9 @@ _COLUMN = [NUMBER | None]  # JSON has null for nan
 _CHECKS = {"epoch": [_AMOUNT], "dev_loss": _COLUMN, "dev_accuracy": _COLUMN, "*": _COLUMN}
 _HISTORY = _CHECKS | {"loss": _COLUMN, "accuracy": _COLUMN}
 _FINISHED_KINDS = {
-    "epochs": _AMOUNT, "commit?": str, "versions?": {"*": str}, "data_fingerprint": str,
-    "class_names": [str], "last": _SCORES, "best": _SCORES, "history?": _HISTORY,
-    "checks?": _CHECKS, "learned_from?": {"*": str},
+    "epochs": Range(1e-6, 2**31, NUMBER), "commit?": str, "versions?": {"*": str},
+    "data_fingerprint": str, "class_names": [str], "last": _SCORES, "best": _SCORES,
+    "history?": _HISTORY, "checks?": _CHECKS, "learned_from?": {"*": str},
 }  # fmt: skip
 _AGAIN = "Delete the file to run it again."
 

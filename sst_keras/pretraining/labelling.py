@@ -5,6 +5,7 @@ Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015; Xie et a
 With Noisy Student Improves ImageNet Classification", CVPR 2020.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -124,9 +125,11 @@ def _label(
         _remove(teacher_files)  # if it was killed before it did that
         log.info(f"{folder.path}: finished already.")
         return folder.read()[1]
+    keys = hashlib.sha256(texts.keys().tobytes()).hexdigest()
     size, total = len(texts) * len(teachers), np.zeros((len(texts), len(about["class_names"])))
     for number, (run, file) in enumerate(zip(teachers, teacher_files, strict=True)):
-        found = _saved(file, total.shape)
+        made_from = f"{about['teachers']['fingerprints'][number]} {keys}"
+        found = _saved(file, total.shape, made_from)
         if found is None:
             before = number * len(texts)
             found = _probabilities(
@@ -134,7 +137,7 @@ def _label(
             )
             files.write_sealed_json(folder.about_file, about)
             with files.whole_file(file) as partial:
-                np.savez(partial, probabilities=found)
+                np.savez(partial, probabilities=found, made_from=made_from)
         total += found
     probabilities = total / len(teachers)
     if counts is not None:
@@ -253,17 +256,19 @@ def _probabilities(
     return probabilities
 
 
-def _saved(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Returns the probabilities in a teacher's file; None if it is missing or damaged."""
+def _saved(file: Path, shape: tuple[int, ...], made_from: str) -> np.ndarray | None:
+    """Returns the probabilities in a teacher's file; None if there are none of this teacher."""
     if not file.is_file():
         return None
     try:
-        found = files.read_arrays(file).get("probabilities", np.empty(0))
-        if found.shape == shape and found.dtype == np.float32 and np.isfinite(found).all():
+        arrays = files.read_arrays(file)
+        found = arrays.get("probabilities", np.empty(0))
+        is_whole = found.shape == shape and found.dtype == np.float32 and np.isfinite(found).all()
+        if is_whole and str(arrays.get("made_from")) == made_from:
             return found
     except InputError:
         pass
-    log.warning(f"{file}: it is damaged, and made again.")
+    log.warning(f"{file}: it is damaged or of another teacher, and made again.")
     return None
 
 

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from sst_keras.errors import InputError, UsageError
 from sst_keras.locks import scratch_folder
@@ -36,6 +37,7 @@ _GZIP = b"\x1f\x8b"
 _MOST_COLUMNS = 1000
 _GROWTH = 8  # how much larger than the limit of files an answer may be
 _POLL = 0.5  # seconds
+_PIECE = 1 << 18  # bytes of an answer
 _BLOCK = 512  # rows of a file, after which it can be stopped
 _MOST_FILES = 4  # in memory at a time
 _PATIENCE = 5.0  # seconds that a file waits for the one before, which may be stopping
@@ -187,13 +189,20 @@ class Api:
         self._in_memory += 1
         try:
             return await self._classified(request, model, name, ending, busy)
-        finally:
-            self._in_memory -= 1
+        except BaseException:
+            self._release()
+            raise
+
+    def _release(self) -> None:
+        self._in_memory -= 1
 
     async def _classified(
         self, request: Request, model: ServedModel, name: str, ending: str, busy: str
     ) -> Response:
-        """Answers a file of a model, once no other is classified; `busy` says that one is."""
+        """Answers a file of a model, once no other is classified; `busy` says that one is.
+
+        The answer, once it is sent, makes room for another file.
+        """
         limits = self.server.limits
         seconds = FILE_TIMES * limits.seconds
         body = await self.server.body(request, limits.file, seconds)
@@ -218,7 +227,7 @@ class Api:
             "X-Rows-Not-Classified": str(made.not_classified),
             "X-Notes": quote(" ".join(made.notes)),
         }
-        return Response(made.content, media_type=FILES[made.ending], headers=headers)
+        return _Sent(made.content, FILES[made.ending], headers, self._release)
 
     async def _awaited(
         self, request: Request, future: asyncio.Future, stop: asyncio.Event, seconds: float
@@ -241,6 +250,32 @@ class Api:
             raise RequestError(400, f"Expected a model: one of {', '.join(sorted(models))}.")
         name = next(iter(models)) if name is None else name
         return self.server.model(name, version)
+
+
+class _Sent(Response):
+    """An answer that is sent in pieces, and calls `released` when its client has it or is gone."""
+
+    def __init__(
+        self,
+        content: bytes,
+        media_type: str,
+        headers: Mapping[str, str],
+        released: Callable[[], None],
+    ) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._released = released
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the answer. The server waits before a piece while the client does not read."""
+        try:
+            start = {"status": self.status_code, "headers": self.raw_headers}
+            await send({"type": "http.response.start"} | start)
+            for place in range(0, len(self.body), _PIECE):
+                body = self.body[place : place + _PIECE]
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._released()
 
 
 class _Stopped(Exception):

@@ -1,27 +1,40 @@
-"""Connections to the HTTP server: one that brings no complete request is closed in time."""
+"""Connections to the HTTP server that are closed in time if their clients do nothing."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+_LEAST = 1 << 16  # bytes of an answer that a client has to read in `seconds`
+
 
 class Connection(AutoHTTPProtocol):
     """A connection that is closed if a request line and its headers take more than `seconds`.
 
     Those of the first request count from the start, those of others from their first byte: between
-    requests, uvicorn's shorter `timeout_keep_alive` counts.
+    requests, uvicorn's shorter `timeout_keep_alive` counts. A client that reads less than `_LEAST`
+    of an answer in `seconds` loses it: otherwise, closing would wait for it, with what is unsent in
+    memory.
     """
 
     def __init__(self, *args: Any, seconds: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._seconds = seconds
         self._deadline: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.TimerHandle | None = None
+        self._before: tuple[object, int, int] = (None, 0, 0)
+        self._resumed = 0  # how often writing went on
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Starts the time."""
         super().connection_made(transport)
         self._deadline = self.loop.call_later(self._seconds, transport.close)
+        self._watcher = self.loop.call_later(self._seconds, self._watch)
+
+    def resume_writing(self) -> None:
+        """Notes that the client reads."""
+        self._resumed += 1
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Stops the time while a request is answered, and starts it if another has begun."""
@@ -34,7 +47,18 @@ class Connection(AutoHTTPProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the time."""
         self._stop()
+        if self._watcher is not None:
+            self._watcher.cancel()
         super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        request, resumed, unsent = self._before
+        self._before = (self.cycle, self._resumed, self.transport.get_write_buffer_size())
+        is_same = self.cycle is request and self._resumed == resumed and unsent
+        if is_same and self._before[2] > max(unsent - _LEAST, 0):
+            self.transport.abort()
+        else:
+            self._watcher = self.loop.call_later(self._seconds, self._watch)
 
     def _stop(self) -> None:
         if self._deadline is not None:

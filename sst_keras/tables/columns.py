@@ -24,6 +24,7 @@ _KNOWN = {
 _FEW = 20  # different values that a column of labels has at most
 _SHORT = 24  # characters that a label has at most, where no header says what is the label
 _LONGEST_NAME, _NAME_WORDS = 40, 5  # characters and words
+_LONGEST = 1000  # characters of a name that a user may state
 _HEADER_LINES = 10  # among which a header is looked for
 
 
@@ -38,8 +39,11 @@ class Columns(NamedTuple):
 
 
 def clean(name: str) -> str:
-    """Returns a name in lower case, with single spaces and without invisible characters."""
-    return shown(name).casefold()
+    """Returns a name in lower case, with single spaces and without invisible characters.
+
+    A text that is too long for a name, which it takes seconds to clean, is returned as it is.
+    """
+    return name if len(name) > _LONGEST else shown(name).casefold()
 
 
 def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
@@ -52,10 +56,14 @@ def find_column(name: str, header: Sequence[str], setting: str) -> int | None:
         UsageError: If several columns qualify.
     """
     exact = [place for place, each in enumerate(header) if each == name]
-    similar = [place for place, each in enumerate(header) if clean(each) == clean(name)]
+    cleaned = list(map(clean, header))
+    similar = [place for place, each in enumerate(cleaned) if each == clean(name)]
     known = _KNOWN.get(name, ())
-    glued = [re.sub("[ _-]", "", clean(each)) for each in header]
-    usual = [place for place, each in enumerate(glued) if each in known]
+    usual = [
+        place
+        for place, each in enumerate(cleaned)
+        if len(each) <= _LONGEST and re.sub("[ _-]", "", each) in known
+    ]
     for places in (exact, similar):
         if len(places) > 1:
             raise UsageError(

@@ -19,6 +19,7 @@ _WITHOUT_COMMA = re.compile(r"(?<=[^,\[\s]['\"])\s+(?=['\"])")  # in NumPy's lis
 _LABEL = re.compile(r"\s*+\[\s*+(['\"]?)([^\[\],'\"]*+)\1\s*+(?:,\s*+)?\]\s*+")
 _BRACKETS = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 _NUMBERS = re.compile(r"[\d.]+(?:\s+[\d.]+)+")
+_LONGEST = 200_000  # characters of a text in Python's notation
 
 
 def undo_markup(text: str) -> str:
@@ -39,7 +40,12 @@ def undo_lines(text: str) -> list[str]:
 
 
 def undo_python(text: str) -> str:
-    """Returns a text that was a list of strings, or bytes in UTF-8, in Python's notation."""
+    """Returns a text that was a list of strings, or bytes in UTF-8, in Python's notation.
+
+    A longer text than a book's chapter is returned as it is: Python takes 450 times its memory.
+    """
+    if len(text) > _LONGEST:
+        return text
     if _LIST.fullmatch(text):
         value = _value(_WITHOUT_COMMA.sub(", ", text))
         if isinstance(value, list) and all(isinstance(each, str) for each in value):
