@@ -96,7 +96,7 @@ class Inputs:
     Attributes:
         language_model: The one that the classifier starts from, if it does.
         earlier_run: The run that it starts from, if it does.
-        pseudo_labels: Those that the first epoch learns from, if it does.
+        pseudo_labels: Those that the first epochs learn from, if they do.
         labelled: Their texts and probabilities.
     """
 
@@ -120,7 +120,7 @@ class Inputs:
         labelled = found and found.read()
         if labelled:
             ids = lexicon.encoder.encode(labelled[0]).flat_values.numpy()
-            passes = pipeline.data.pseudo_epochs
+            passes = min(pipeline.data.pseudo_epochs, pipeline.training.epochs)
             epochs = "epoch 1" if passes == 1 else f"epochs 1 to {passes}"
             log.info(
                 f"Pseudo-labels: {found.lasting_name}, {len(labelled[0]):,} texts for {epochs}, "

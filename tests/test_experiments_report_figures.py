@@ -57,6 +57,15 @@ def test_differences_have_bars_of_their_intervals():
     assert axis.xaxis.get_major_formatter()(0.0) == "0"
 
 
+def test_intervals_of_two_seeds_do_not_set_the_scale():
+    found = {"units": both(summarize([1, 2, 3]), None), "epochs": both(summarize([-3, 3]), None)}
+    figure = draw(plot_rows(found, "", "", [None, None], differences=True))
+    low, high = figure.axes[0].get_xlim()
+    assert -1.5 < low < -0.484 and 4.484 < high < 5.5
+    figure = draw(plot_rows(found, "", "the paper", [None, 20], differences=True))
+    assert 20 < figure.axes[0].get_xlim()[1] < 23
+
+
 @pytest.mark.parametrize("count", [1, 27, 60])
 def test_rows_are_complete(count):
     found = {

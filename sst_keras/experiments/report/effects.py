@@ -118,7 +118,7 @@ def questions(runs: Runs) -> Iterator[Part]:
             dev = {"the same, on dev": wording.difference(shown) if shown else "not comparable"}
             table.append(cells | wording.differences(found) | dev)
             if compared:
-                places[variant] = found
+                places[f"{variant} ({found[Weights.BEST].n})"] = found
             names += itertools.chain(*compared)
             details += _answer(runs, variant, rows)
         file = re.sub(r"[\W_]+", "-", f"checks-{variant.lower()}").strip("-")
@@ -137,6 +137,9 @@ def questions(runs: Runs) -> Iterator[Part]:
         title, alt = wording.title(runs, names), "Differences of the variants, with 95 % intervals"
         figure = figures.plot_rows(places, title, "", (), differences=True)
         yield Picture("variants", alt, figure)
+        is_cut = any(one and one.n == 2 for found in places.values() for one in found.values())
+        cut = " The intervals of two seeds may be cut." if is_cut else ""
+        yield f"The number of seeds is in brackets.{cut}"
     yield from details
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sst_keras import plotting
 from sst_keras.experiments.records import Weights
-from sst_keras.experiments.report.comparison import Curve, Found
+from sst_keras.experiments.report.comparison import Curve, Found, Summary
 
 _WIDTH = 5.6  # inches
 
@@ -26,7 +26,8 @@ def plot_rows(
 ) -> Figure:
     """Draws accuracies with their standard deviations, or differences with their intervals.
 
-    `found` has each row's scores, from the top; `published` has those of the `source`.
+    `found` has each row's scores, from the top; `published` has those of the `source`. The
+    interval of two seeds is so wide that others could hardly be read beside it: it may be cut.
     """
     what = "Test accuracy by row: mean ± standard deviation"
     if differences:
@@ -57,13 +58,25 @@ def plot_rows(
         style = {"color": plotting.BLACK, "ms": 6, "mfc": "none", "mew": 1.5}
         handles += axis.plot(np.array(published, dtype=float), places, "D", **style)
         labels.append(source)
-    if not differences:
+    if differences:
+        summaries = [one for of in found.values() for one in of.values() if one]
+        low, high = _span(summaries, [value for value in published if value is not None])
+        axis.set_xlim(max(axis.get_xlim()[0], low), min(axis.get_xlim()[1], high))
+    else:
         axis.set_xlim(right=min(axis.get_xlim()[1], 100))
     axis.set_yticks(places, list(found), parse_math=False)
     axis.set_ylim(len(found) - 0.4, -0.6)  # the first row is at the top
     axis.tick_params("y", length=0)
     plotting.add_legend(figure, handles, labels)
     return figure
+
+
+def _span(summaries: Sequence[Summary], published: Sequence[float]) -> tuple[float, float]:
+    """Returns where an axis ends that shows all means, and the intervals of over two seeds."""
+    ends = [0.0, *published, *(one.mean for one in summaries)]
+    ends += [end for one in summaries if one.n > 2 for end in one.interval]
+    margin = 0.1 * (max(ends) - min(ends)) or math.inf
+    return min(ends) - margin, max(ends) + margin
 
 
 def plot_curves(curves: Mapping[str, Mapping[str, Curve]], title: str) -> Figure:
