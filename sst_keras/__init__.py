@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sst_keras.errors import InputError, UsageError
 from sst_keras.registration import await_keras
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sst_keras.training import TrainingResult
 
 __version__ = "0.1.0"
+__all__ = ["InputError", "UsageError", "load", "train"]
 
 await_keras()
 

@@ -6,6 +6,7 @@ divides all logits. The most probable class stays the same.
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 FEWEST = 100  # texts of dev that are needed; with fewer, chance would decide
 _HIGHEST = 20.0
@@ -38,5 +39,4 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 def rescaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Returns float64[n, classes]: `softmax(log(probabilities) / temperature)`."""
     logits = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return softmax(logits, axis=-1)

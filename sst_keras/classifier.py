@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Self
 
 import numpy as np
+from scipy.special import softmax
 
 # Their layers must be registered before a model is loaded.
 import sst_keras.layers
 import sst_keras.recurrent  # noqa: F401
 from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
-from sst_keras.errors import InputError, UsageError
+from sst_keras.errors import InputError, UsageError, in_one_line
 from sst_keras.input_pipeline import evaluation_batches
 from sst_keras.models import ATTENTION, find_encoder, load_model, vocabulary_size
 from sst_keras.runs import RunDirectory, open_run
@@ -69,10 +70,9 @@ class Classifier(tf.Module):
         except InputError:
             raise
         except Exception as error:  # whatever the readers of zip, JSON and HDF5 raise
-            reason = next(iter(str(error).splitlines()), "")[:200]
             raise InputError(
                 f"{run.model_file}: expected a Keras model of this package's layers, but it cannot "
-                f"be read ({type(error).__name__}: {reason}). Train the run again."
+                f"be read ({type(error).__name__}: {in_one_line(error)}). Train the run again."
             ) from error
         vocabulary = Vocabulary.load(run.vocabulary_file)
         rows = vocabulary_size(model)
@@ -103,9 +103,8 @@ class Classifier(tf.Module):
         """Returns float32[examples, classes] for a split of a data set, in the split's order."""
         batches, order = evaluation_batches(split, self.encoder, batch_size, self.batch_tokens)
         logits = self.model.predict(batches.map(lambda inputs, label: inputs), verbose=0)
-        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        probabilities = np.empty_like(shifted)
-        probabilities[order] = shifted / shifted.sum(axis=-1, keepdims=True)
+        probabilities = np.empty_like(logits)
+        probabilities[order] = softmax(logits, axis=-1)
         return probabilities
 
     def predictor(self) -> Predictor:

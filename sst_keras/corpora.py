@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,11 @@ class Corpus:
                 f"complete texts: use sentences.",
                 setting="data.examples",
             )
-        return _distinct(self.spans) if examples == "unique-phrases" else self.spans
+        return self._unique_phrases if examples == "unique-phrases" else self.spans
+
+    @cached_property
+    def _unique_phrases(self) -> Split:
+        return _distinct(self.spans)
 
     def fingerprint(self) -> str:
         """Returns a sha256 of classes, texts and labels."""

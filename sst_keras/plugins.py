@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
-from sst_keras.errors import UsageError
+from sst_keras.errors import UsageError, in_one_line
 
 GROUP = "sst_keras.encoders"
 
@@ -36,8 +36,8 @@ def load_encoder(name: str) -> Callable:
     try:
         return offered.load()
     except Exception as error:  # whatever another package's code raises
-        reason = next(iter(str(error).splitlines()), "")[:200]
+        reason = f"{type(error).__name__}: {in_one_line(error)}"
         raise UsageError(
-            f"expected {offered.value} to be importable. {type(error).__name__}: {reason}",
+            f"expected {offered.value} to be importable. {reason}",
             setting="model.name",
         ) from error

@@ -142,6 +142,14 @@ class DataConfig:
         choices=("none", "balanced"))
 
 
+# The settings of `data` that say how texts are read from files, and those for texts with labels.
+TEXT_READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+READING = (
+    "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed",
+    *TEXT_READING[1:],
+)
+
+
 @dataclass(frozen=True)
 class EmbeddingConfig:
     """The word vectors at the model's input."""

@@ -299,7 +299,7 @@ def test_runs_can_be_kept(sweep, tmp_path, trained):
         ("x.txt", True), ("checkpoint.npz", True), ("metrics.json", False),
     ):  # fmt: skip
         expected.mkdir(parents=True, exist_ok=True)
-        for name in ("pipeline.toml", left):
+        for name in ("environment.json", "pipeline.toml", left):
             (expected / name).write_text("")
         assert run_job((experiment, seed), tmp_path, keep=keep).error is None
         assert (expected / left).exists() == is_kept  # a finished run without a record runs again

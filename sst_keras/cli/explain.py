@@ -16,6 +16,7 @@ from sst_keras.cli.predict import (
     model_and_texts,
     print_predictions,
 )
+from sst_keras.cli.terminal import say
 from sst_keras.controls import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json, write_text
@@ -72,7 +73,7 @@ def explain(arguments: tuple[str, ...], out: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(to_json({"explanations": [each.to_dict() for each in explanations]}))
     elif out:
-        click.echo(out)
+        say(out)
     else:
         for each in explanations:
             _print(each)
@@ -99,7 +100,7 @@ def _explain_tree(model: str, lines: Sequence[str], out: str | None, as_json: bo
     if as_json:
         click.echo(to_json(found.to_dict()))
     elif out:
-        click.echo(out)
+        say(out)
     else:
         names = predictor.class_names
         width = max(map(len, names))

@@ -10,18 +10,16 @@ import click
 
 from sst_keras.cli import options
 from sst_keras.cli.progress import bar
+from sst_keras.cli.terminal import say
 from sst_keras.controls import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import RUNS_DIR, open_run
-from sst_keras.settings import LabellingConfig
+from sst_keras.settings import TEXT_READING, LabellingConfig
 
 log = logging.getLogger(__name__)
 
 _FOLDER = "pseudo-labels"  # below `saved_models/`
-_READING = (
-    "text_column", "label_column", "delimiter", "quoting", "header", "encoding", "markup",
-)  # fmt: skip
 
 
 @click.command()
@@ -36,7 +34,7 @@ _READING = (
 )
 @options.settings_of(LabellingConfig)
 @options.data_dir
-@options.reading(*_READING)
+@options.reading(*TEXT_READING, "label_column")
 @click.option(
     "--out",
     metavar="DIR",
@@ -97,7 +95,7 @@ def label(
         found = {"shares": dict(zip(classes, shares.tolist(), strict=True))}
         click.echo(to_json(folder.summary() | found))
         return
-    click.echo(f"{len(texts):,} sentences, into {folder.path}\n")
+    say(f"{len(texts):,} sentences, into {folder.path}\n")
     click.echo("Mean probability of each class, and the sentence with the highest:\n")
     for number, class_name in enumerate(classes):
         best = int(probabilities[:, number].argmax())
@@ -105,7 +103,7 @@ def label(
         click.echo(
             f"         {probabilities[best, number]:.0%}: {visible(' '.join(texts.row(best)))}"
         )
-    click.echo(f"\nA run learns from it with --set data.pseudo_labels={folder.lasting_name}")
+    say(f"\nA run learns from it with --set data.pseudo_labels={folder.lasting_name}")
 
 
 def _numbered(done: int, size: int, runs: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_keras.config import with_settings
-from sst_keras.settings import SETTINGS, Pipeline
+from sst_keras.settings import READING, SETTINGS, Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.corpora import Corpus
@@ -47,13 +47,6 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print only a JSON object on standard output."
 )
 run = click.argument("run", metavar="RUN")
-
-
-# How your own files are read: options of the same name as the settings.
-READING = (
-    "text_column", "label_column", "group_column", "labels", "ordinal", "split_seed", "delimiter",
-    "quoting", "header", "encoding", "markup",
-)  # fmt: skip
 _METAVARS = {
     "labels": "A,B,...", "split_seed": "N", "delimiter": "CHARACTER", "header": "LINE|none",
     "encoding": "NAME", "text_column": "NAME", "label_column": "NAME", "group_column": "NAME",

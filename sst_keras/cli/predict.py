@@ -19,7 +19,7 @@ from sst_keras.controls import visible
 from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.runs import SMALL, find_export, model_places, open_run
-from sst_keras.settings import DataConfig, Pipeline
+from sst_keras.settings import TEXT_READING, DataConfig, Pipeline
 
 if TYPE_CHECKING:
     from sst_keras.serving.prediction import Prediction, Predictor
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OF_TABLES = ("text_column", "delimiter", "quoting", "header")
-_READING = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 _ENDINGS = (".csv", ".tsv", ".jsonl")  # of --out FILE, as in `scoring`, which loads TensorFlow
 
 
@@ -81,7 +80,7 @@ class TextsCommand(click.Command):
 )
 @click.option("--no-attention", is_flag=True, help="Leave tokens and attention out of the answers.")
 @cluster.options("shared_files")
-@options.reading(*_READING)
+@options.reading(*TEXT_READING)
 @options.as_json
 def predict(
     arguments: tuple[str, ...],

@@ -13,7 +13,7 @@ from sst_keras.cli.progress import bar
 from sst_keras.cli.terminal import say
 from sst_keras.files import to_json
 from sst_keras.runs import RUNS_DIR
-from sst_keras.settings import LanguageModelConfig
+from sst_keras.settings import TEXT_READING, LanguageModelConfig
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _FOLDER = "language-model"  # below `saved_models/`
 @click.argument("corpus", nargs=-1, required=True)
 @options.settings_of(LanguageModelConfig)
 @options.data_dir
-@options.reading("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+@options.reading(*TEXT_READING)
 @click.option("--cased", is_flag=True, help="Keep upper and lower case apart.")
 @click.option(
     "--run-dir",

@@ -17,7 +17,7 @@ from sst_keras.errors import UsageError
 from sst_keras.files import to_json
 from sst_keras.history import shown
 from sst_keras.runs import RunDirectory, new_run
-from sst_keras.settings import DataConfig
+from sst_keras.settings import READING, DataConfig
 
 if TYPE_CHECKING:
     from sst_keras.settings import Pipeline
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _EXAMPLE = "It's not a great film, but I was never bored and the ending is wonderful."
 # The settings that have an option of the same name.
 _OPTIONS = {
-    "data": ("dataset", *options.READING),
+    "data": ("dataset", *READING),
     "embedding": ("vectors",),
     "training": ("epochs", "seed"),
 }

@@ -14,7 +14,7 @@ from sst_keras.cli import SUBCOMMAND, options
 from sst_keras.cli.terminal import say
 from sst_keras.errors import InputError
 from sst_keras.files import to_json
-from sst_keras.settings import DataConfig, EmbeddingConfig, Pipeline, VectorsConfig
+from sst_keras.settings import TEXT_READING, DataConfig, EmbeddingConfig, Pipeline, VectorsConfig
 
 if TYPE_CHECKING:
     from sst_keras.pretraining.vectors import TrainedVectors
@@ -127,7 +127,7 @@ def subset(
 )
 @click.option("--overwrite", is_flag=True, help="Replace vectors of other settings.")
 @options.data_dir
-@options.reading("text_column", "delimiter", "quoting", "header", "encoding", "markup")
+@options.reading(*TEXT_READING)
 @options.as_json
 def train(
     corpus: tuple[str, ...],

@@ -32,7 +32,7 @@ from sst_keras.experiments.records import (
 from sst_keras.experiments.sweep import Experiment
 from sst_keras.locks import scratch_folder
 from sst_keras.registration import check_backend
-from sst_keras.settings import DataConfig, Pipeline, is_read
+from sst_keras.settings import READING, DataConfig, Pipeline, is_read
 
 if TYPE_CHECKING:
     from sst_keras.corpora import Corpus
@@ -42,11 +42,7 @@ Job = tuple[Experiment, int]  # and a seed
 
 _FULL = os.strerror(errno.ENOSPC)
 _SAME_VERSION = "Install the same version on every node."
-# The settings of `data` that say how a data set is read.
-_READING = (
-    "dataset", "text_column", "label_column", "group_column", "labels", "delimiter", "quoting",
-    "header", "encoding", "markup", "split_seed",
-)  # fmt: skip
+_READING = ("dataset", *READING)  # what says how a data set is read
 # What a run may learn or start from, in its environment.
 _EARLIER = ("language_model", "pseudo_labels", "earlier_run")
 # The columns of a history that a record keeps; the others are times and learning rates.

@@ -16,7 +16,7 @@ from sst_keras.config import suggest
 from sst_keras.datasets.sst5.source import tfds_dir
 from sst_keras.errors import InputError, UsageError, in_one_line
 from sst_keras.runtime import tf
-from sst_keras.settings import DataConfig
+from sst_keras.settings import TEXT_READING, DataConfig
 from sst_keras.tables import patterns
 from sst_keras.tables.encodings import Encoding, find_encoding, read_lines
 from sst_keras.tables.folders import passed_over
@@ -34,7 +34,6 @@ _READING = (
     tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
 )  # fmt: skip
-_SETTINGS = ("text_column", "delimiter", "quoting", "header", "encoding", "markup")
 
 
 @dataclass
@@ -60,7 +59,7 @@ class TextFiles:
 
     def digest(self) -> str:
         """Returns a sha256 of the files' names and bytes, and of how they are read."""
-        settings = {name: getattr(self.data, name) for name in _SETTINGS}
+        settings = {name: getattr(self.data, name) for name in TEXT_READING}
         digest = hashlib.sha256(json.dumps(settings).encode())
         for path in self.paths:
             digest.update(f"\n{path.name}\n{files.sha256(path)}".encode())
@@ -122,7 +121,9 @@ class TextFiles:
 
     def _is_lines(self, path: Path) -> bool:
         # These settings say that it is a table.
-        if any(getattr(self.data, name) != getattr(DataConfig(), name) for name in _SETTINGS[:4]):
+        if any(
+            getattr(self.data, name) != getattr(DataConfig(), name) for name in TEXT_READING[:4]
+        ):
             return False
         if patterns.ending(path) == ".txt":  # lines of text may look like a table
             return not is_labelled(path, self.data)
