@@ -15,7 +15,7 @@ from sst_keras.corpora import Split
 from sst_keras.encoder import TokenEncoder
 from sst_keras.errors import InputError, UsageError, in_one_line
 from sst_keras.input_pipeline import evaluation_batches
-from sst_keras.models import ATTENTION, find_encoder, load_model, vocabulary_size
+from sst_keras.models import attention_of, find_encoder, load_model, vocabulary_size
 from sst_keras.runs import RunDirectory, open_run
 from sst_keras.runtime import keras, tf, uses_tensorflow
 from sst_keras.serving.prediction import Predictor
@@ -45,9 +45,10 @@ class Classifier(tf.Module):
         self.encoder, self.batch_tokens = encoder, batch_tokens
         self._class_names = tf.constant(class_names)  # string[classes]
         outputs = {"logits": model.output}
-        self._has_attention = any(layer.name == ATTENTION for layer in model.layers)
+        attention = attention_of(model)
+        self._has_attention = attention is not None
         if self._has_attention:
-            outputs["attention"] = model.get_layer(ATTENTION).output[1]
+            outputs["attention"] = attention
         # A SavedModel finds the weights through `_weights`. It would write them a second time if it
         # found the models, which are hidden from it in an object that TensorFlow does not know.
         forward = keras.Model(model.input, outputs)

@@ -17,7 +17,7 @@ from sst_keras.environment import describe_environment
 from sst_keras.errors import InputError, UsageError
 from sst_keras.evaluation import Evaluation, calibrate, own_corpus
 from sst_keras.layers import Lookup, MeanOfMembers
-from sst_keras.models import ATTENTION, summarized
+from sst_keras.models import ATTENTION, attention_of, summarized
 from sst_keras.runs import RunDirectory, lasting_name, open_run
 from sst_keras.runtime import keras
 from sst_keras.settings import Pipeline
@@ -196,13 +196,12 @@ def averaged(
             lookup = Lookup(len(table), name=f"words_{number}")
             ids = lookup(token_ids)
             lookup.set_weights([table])
-        outputs = [model.output]
-        if has_attention := any(layer.name == ATTENTION for layer in model.layers):
-            outputs.append(model.get_layer(ATTENTION).output[1])
+        weights = attention_of(model)
+        outputs = [model.output] if weights is None else [model.output, weights]
         member = keras.Model(model.input, outputs, name=f"member_{number}")
         answer = member({"token_ids": ids})
         logits.append(answer[0])
-        attention += answer[1:] if has_attention else []
+        attention += [] if weights is None else answer[1:]
     mean = MeanOfMembers(name=ATTENTION if attention else "mean")
     answer = mean(logits, attention=attention) if attention else mean(logits)
     return keras.Model({"token_ids": token_ids}, answer[0] if attention else answer, name=NAME)

@@ -168,6 +168,12 @@ def vocabulary_size(model: keras.Model) -> int:
     return max(vocabulary_size(each) for each in model.layers if isinstance(each, keras.Model))
 
 
+def attention_of(model: keras.Model) -> Any | None:
+    """Returns the model's output float32[batch, time], its weights of words; None without any."""
+    has_attention = any(layer.name == ATTENTION for layer in model.layers)
+    return model.get_layer(ATTENTION).output[1] if has_attention else None
+
+
 def word_vectors(layer: keras.Layer) -> np.ndarray:
     """Returns the rows of an embedding layer, float32[vocabulary, dim], quantized or not."""
     rows, *scale = layer.get_weights()

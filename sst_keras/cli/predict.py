@@ -305,17 +305,14 @@ def _check_kind(path: Path) -> None:
 
 def _open_table(path: Path, model: str, reading: Mapping[str, object]) -> Table:
     """Opens a file. Each line is a text, unless the name or an option says that it is a table."""
-    from sst_keras.tables.reading import is_table, open_lines, open_table
+    from sst_keras.tables.reading import open_texts
 
     if not path.is_file():
         _check_kind(path)
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(f"expected a file. {str(path)!r} {problem}.", setting="file")
-    data = _data(model, reading)
     given = any(value for option, value in reading.items() if option in _OF_TABLES)
-    if not given and not is_table(path, data):
-        return open_lines(path, data, lenient=True)
-    return open_table(path, data, with_label=False, lenient=True)
+    return open_texts(path, _data(model, reading), as_table=given)
 
 
 def _data(model: str, reading: Mapping[str, object]) -> DataConfig:

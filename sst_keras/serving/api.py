@@ -24,7 +24,7 @@ from sst_keras.serving.registry import ServedModel
 from sst_keras.serving.rest import DEFAULT, RequestError, parse_object
 from sst_keras.serving.scoring import BLANK, NOT_CLASSIFIED, score_table
 from sst_keras.settings import DataConfig
-from sst_keras.tables.reading import TABLES, is_table, open_lines, open_table
+from sst_keras.tables.reading import TABLES, open_texts
 
 if TYPE_CHECKING:
     from sst_keras.serving.server import Limits, Server
@@ -315,10 +315,7 @@ class _File(NamedTuple):
             path.write_bytes(self.body)
             data = DataConfig(**({"text_column": self.text_column} if self.text_column else {}))
             try:
-                if self.text_column or is_table(path, data):
-                    table = open_table(path, data, with_label=False, lenient=True)
-                else:
-                    table = open_lines(path, data, lenient=True)
+                table = open_texts(path, data, as_table=bool(self.text_column))
                 if len(table.names) > _MOST_COLUMNS:
                     raise RequestError(
                         413,

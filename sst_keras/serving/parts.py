@@ -37,7 +37,7 @@ from sst_keras.serving.scoring import (
 from sst_keras.settings import DataConfig
 from sst_keras.tables import parquet
 from sst_keras.tables.patterns import PARTS_LOG
-from sst_keras.tables.reading import Block, Source, Table, is_table, open_lines, open_table
+from sst_keras.tables.reading import Block, Source, Table, open_texts
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 ROWS = 50_000  # of a part
@@ -133,10 +133,7 @@ class Job:
 
     def open(self, file: int) -> Table:
         """Opens a file, whose bad rows become problems of its blocks."""
-        path = self.files[file]
-        if self.as_tables or is_table(path, self.data):
-            return open_table(path, self.data, with_label=False, lenient=True)
-        return open_lines(path, self.data, lenient=True)
+        return open_texts(self.files[file], self.data, self.as_tables)
 
 
 @dataclass

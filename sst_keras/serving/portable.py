@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sst_keras import checklist, files
 from sst_keras.classifier import Classifier
 from sst_keras.errors import InputError, UsageError
-from sst_keras.models import ATTENTION
+from sst_keras.models import attention_of
 from sst_keras.recurrent import LSTM
 from sst_keras.runs import LITERT, ONNX, RunDirectory
 from sst_keras.runtime import keras
@@ -121,8 +121,8 @@ def portable(model: keras.Model) -> keras.Model:
     clone = keras.models.clone_model(model, clone_function=stock, recursive=True)
     clone.set_weights(model.get_weights())
     outputs = {"probabilities": keras.layers.Softmax(name="probabilities")(clone.output)}
-    if any(layer.name == ATTENTION for layer in clone.layers):
-        outputs["attention"] = clone.get_layer(ATTENTION).output[1]
+    if (attention := attention_of(clone)) is not None:
+        outputs["attention"] = attention
     return keras.Model(clone.input, outputs)
 
 

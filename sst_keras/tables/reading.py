@@ -255,6 +255,16 @@ def open_lines(path: Path, data: DataConfig, lenient: bool = False) -> Table:
     return Table(path, found, ("text",), "", None, data, lenient=lenient)
 
 
+def open_texts(path: Path, data: DataConfig, as_table: bool = False) -> Table:
+    """Opens a file of texts to classify; bad rows become problems of its blocks.
+
+    Each line is a text unless the file is a table, or `as_table` says so.
+    """
+    if as_table or is_table(path, data):
+        return open_table(path, data, with_label=False, lenient=True)
+    return open_lines(path, data, lenient=True)
+
+
 def is_table(path: Path, data: DataConfig) -> bool:
     """Whether a file is a table by its name, or by its content: JSON, labels, a header of columns.
 
