@@ -43,6 +43,8 @@ _YOUNGER = {
 # A byte of an argument that is not UTF-8 is half of a surrogate pair, which no file can hold.
 _HALF = re.compile("[\ud800-\udfff]")
 _MOST_FLOAT = 10**300
+_COMMENT = re.compile(r"\s#.*")  # of TOML
+_ARGUMENT = "settings"  # of those that take settings as `section.key=value`: `--set`
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -155,20 +157,19 @@ def with_override(pipeline: Pipeline, override: str) -> Pipeline:
     if not (equals and "." in setting):
         raise UsageError(
             f"expected section.key=value, such as model.units=256. Received: {override!r}",
-            setting="settings",
+            setting=_ARGUMENT,
         )
     try:
         found = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):  # text without quotes, or a number of 5,000 digits
         found = {"value": text.strip()}
-    if len(found) > 1 or "\n" in str(found["value"]):
+    value, item = found["value"], SETTINGS.get(setting.strip())
+    if item and item.type is str and not isinstance(value, (str, list, dict)):
+        value = _COMMENT.sub("", text).strip()  # as it is written: 1_000 or true may be a name
+    if len(found) > 1 or "\n" in str(value):
         message = f"expected one setting. Received several lines: {override!r:.100}"
-        raise UsageError(message, setting="settings")
-    value = found["value"]
-    item = SETTINGS.get(setting.strip())
-    if item and item.type is str and not isinstance(value, str):
-        value = text.strip()  # as it is written: 1_000 or true may be a name
-    return with_settings(pipeline, {setting.strip(): value}, source="settings")
+        raise UsageError(message, setting=_ARGUMENT)
+    return with_settings(pipeline, {setting.strip(): value}, source=_ARGUMENT)
 
 
 def with_tables(pipeline: Pipeline, tables: Mapping[str, Any], source: str) -> Pipeline:
@@ -202,11 +203,12 @@ def with_settings(
     for name, value in settings.items():
         section, _, key = name.partition(".")
         if section not in SECTIONS:
-            raise unknown("unknown section", section, SECTIONS, source)
+            expected = f"{suggest(section, SECTIONS)}. Expected one of {', '.join(SECTIONS)}."
+            raise _refused(f"unknown section {section!r}{expected}", source)
         if name not in SETTINGS:
             keys = ", ".join(vars(getattr(pipeline, section)))
             message = f"unknown setting {name!r}{suggest(name, SETTINGS)}. [{section}] has {keys}."
-            raise UsageError(message, source)
+            raise _refused(message, source)
         changed = {key: _checked(name, value, source)}
         pipeline = replace(pipeline, **{section: replace(getattr(pipeline, section), **changed)})
     return pipeline
@@ -220,16 +222,14 @@ def _checked(setting: str, value: Any, source: str) -> Any:
     def refusal(expected: str) -> UsageError:
         received = f"{value!r:.200}{suggest(value, choices)}"
         message = f"{setting}: expected {expected} ({about['about']}). Received: {received}"
-        return UsageError(message, source)
+        return _refused(message, source)
 
     entries = value if isinstance(value, (list, tuple)) else [value]
     if any(isinstance(entry, str) and _HALF.search(entry) for entry in entries):
         raise refusal("text in UTF-8")
     if get_origin(kind) is tuple:
         kind = get_args(kind)[0]
-        if kind is str:
-            entries = [str(each) if _is_plain_number(each) else each for each in entries]
-        entries = tuple(entries)
+        entries = tuple(map(_as_text, entries) if kind is str else entries)
         if not all(type(entry) is kind for entry in entries):
             raise refusal(f"a list of {_NAMES[kind]}")
         if kind is int and (outside := [each for each in entries if not_within(each, low=1)]):
@@ -241,8 +241,8 @@ def _checked(setting: str, value: Any, source: str) -> Any:
         return entries
     if kind is float and type(value) is int:
         value = float(value) if abs(value) < _MOST_FLOAT else math.inf
-    if kind is str and _is_plain_number(value):
-        value = str(value)
+    if kind is str and isinstance(value, (int, float)):
+        value = _as_text(value)
     if type(value) is not kind:
         raise refusal(_NAMES[kind])
     if setting == "model.name" and value not in choices:
@@ -252,9 +252,17 @@ def _checked(setting: str, value: Any, source: str) -> Any:
     return value
 
 
-def _is_plain_number(value: Any) -> bool:
-    """Whether a value is a number that may stand for a text, such as the class 5."""
-    return type(value) is int or (type(value) is float and math.isfinite(value))
+def _as_text(value: Any) -> Any:
+    """Returns a value such as the class 5 as a text; a number that nobody writes as it is."""
+    is_number = not isinstance(value, float) or math.isfinite(value)
+    return str(value) if is_number else value
+
+
+def _refused(message: str, source: str) -> UsageError:
+    """Returns an error that names where a setting comes from: a file, or the argument."""
+    if source == _ARGUMENT:
+        return UsageError(message, source)
+    return UsageError(f"{source}: {message}")
 
 
 def unknown(problem: str, name: Any, known: Collection[str], setting: str = "") -> UsageError:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sst_keras import files
 from sst_keras.errors import InputError, UsageError
-from sst_keras.fields import NUMBER, check_fields, other_format
+from sst_keras.fields import NUMBER, Range, check_fields, other_format
 from sst_keras.runs import RUNS_DIR, file_of, lasting_name, places
 from sst_keras.settings import ModelConfig
 
@@ -32,7 +32,7 @@ _ENCODER = tuple(
     f"{name}/{part}" for name in DIRECTIONS for part in ("kernel", "recurrent_kernel", "bias")
 )
 _ABOUT = {
-    "settings": {"units": int, "epochs": int}, "corpus": {"name": str},
+    "settings": {"units": Range(1, 2**31), "epochs": int}, "corpus": {"name": str},
     "vectors": {"name": str, "fingerprint": str},
 }  # fmt: skip
 _METRICS = {

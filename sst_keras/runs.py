@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sst_keras import files, locks
-from sst_keras.config import load_saved
+from sst_keras.config import load_saved, read_toml
 from sst_keras.errors import InputError, UsageError
 from sst_keras.fields import NUMBER, check_fields, other_format
 from sst_keras.history import History, read_history
@@ -168,10 +168,14 @@ class RunDirectory:
     def is_begun(self) -> bool:
         """Whether the folder is that of a run, finished or not, whose files may be replaced.
 
-        A `pipeline.toml` alone may be a person's own, but a run has an `environment.json` first.
+        A person's folder may have a `pipeline.toml`, too, so a run must have another of its files,
+        or nothing else if it was killed after the first one.
         """
-        is_known = self.environment_file.is_file() or self.is_finished
-        return is_known and self.pipeline_file.is_file()
+        found, settings = list(self.path.iterdir()), self.pipeline_file
+        if not settings.is_file():
+            return found == [self.environment_file]
+        others = [file for file in self._made()[0] if file != settings and file.is_file()]
+        return bool(others) or (found == [settings] and "format" in read_toml(settings))
 
     @property
     def is_replaced(self) -> bool:

@@ -58,7 +58,7 @@ def _setting(
     return field(default=default, metadata=metadata | {"needs": needs})
 
 
-_MOST = 2**31 - 1  # of a whole number that has no limit: TensorFlow's and gensim's integers
+_MOST = 2**63 - 1  # of a whole number that has no other limit: what libraries can hold
 
 
 def not_within(value: Any, choices: Collection = (), low=None, high=None) -> str:

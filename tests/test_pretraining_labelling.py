@@ -146,6 +146,10 @@ def test_probabilities_with_a_flipped_bit_are_made_again(teachers, tmp_path, cap
         made_from = str(arrays["made_from"])
     assert labelling._saved(file, whole.shape, made_from) is not None
     assert labelling._saved(file, whole.shape, f"another {made_from}") is None
+    with np.load(file) as arrays:
+        np.savez(folder.path / "earlier.npz", probabilities=arrays["probabilities"])
+    assert labelling._saved(folder.path / "earlier.npz", whole.shape, made_from) is not None
+    (folder.path / "earlier.npz").unlink()
     for place in range(start, start + size, 7):
         changed = bytearray(content)
         changed[place] ^= 1

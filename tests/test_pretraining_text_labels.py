@@ -55,6 +55,13 @@ def test_labels_as_fasttext_writes_them(tmp_path, monkeypatch):
     assert [" ".join(corpus.row(number)) for number in range(3)] == [
         "great film .", "i loved it .", "bad .",
     ]  # fmt: skip
+    (tmp_path / "b.txt").write_text(
+        "__label__a __label__b A film.\nno label\n__label__5 , Good.\n__label__c, Bad.\n", "utf-8"
+    )
+    several = prepare_corpus(str(tmp_path / "b.txt"), DataConfig())
+    assert [" ".join(several.row(number)) for number in range(4)] == [
+        "a film .", "no label", "good .", "bad .",
+    ]  # fmt: skip
     found = read_text_labels(str(tmp_path / "a.txt"), DataConfig())
     texts = texts_of("great film .", "i loved it .", "bad .")
     assert found.names == ("pos", "neg")

@@ -117,6 +117,25 @@ def test_a_folder_with_a_pipeline_of_ones_own_is_no_run(tmp_path):
     assert (tmp_path / "plots" / "mine.svg").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "names, is_run",
+    [
+        (["environment.json"], True), (["environment.json", "mine.txt"], False),
+        (["environment.json", "language_model.json"], False),
+        (["pipeline.toml"], True), (["pipeline.toml", "mine.txt"], False),
+        (["pipeline.toml", "vocabulary.txt", "mine.txt"], True),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_killed_as_it_began_is_one(tmp_path, names, is_run):
+    run = RunDirectory(tmp_path)
+    for name in names:
+        (tmp_path / name).write_text(PIPELINE.to_toml())
+    assert run.is_begun == is_run
+    if run.pipeline_file.is_file():
+        run.pipeline_file.write_text('extends = "lstm"\n')
+        assert run.is_begun == (is_run and len(names) > 1)
+
+
 class Killed(BaseException):
     """Stands for a kill."""
 

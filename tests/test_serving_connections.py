@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import uvicorn
 
+from sst_keras.serving import connections
 from sst_keras.serving.connections import Connection
 
 SECONDS = 0.4
@@ -84,7 +85,9 @@ def test_a_slow_answer_keeps_its_connection_and_half_of_another_request_does_not
     asyncio.run(closed())
 
 
-def test_a_client_that_does_not_read_loses_its_answer():
+def test_a_client_that_does_not_read_loses_its_answer(monkeypatch):
+    monkeypatch.setattr(connections, "_TIMES", 1)
+
     async def closed():
         async with connected(large) as (reader, writer, start):
             writer.write(REQUEST)
@@ -97,15 +100,20 @@ def test_a_client_that_does_not_read_loses_its_answer():
     asyncio.run(closed())
 
 
-def test_a_slow_client_gets_its_answer():
+def test_a_slow_client_gets_its_answer(monkeypatch):
+    monkeypatch.setattr(connections, "_TIMES", 4)
+
     async def read():
         async with connected(large) as (reader, writer, start):
             writer.write(REQUEST)
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
-            left = LARGE
+            left, pieces = LARGE, 0
             while left:
-                left -= len(await asyncio.wait_for(reader.read(1 << 20), 20))
-                await asyncio.sleep(SECONDS / 20)
-            assert time.monotonic() - start > 2 * SECONDS
+                piece = await asyncio.wait_for(reader.read(1 << 16), 20)
+                assert piece, "the connection was closed"
+                left, pieces = left - len(piece), pieces + 1
+                if pieces < 24:
+                    await asyncio.sleep(SECONDS / 3)
+            assert time.monotonic() - start > 6 * SECONDS
 
     asyncio.run(read())

@@ -110,17 +110,18 @@ def reproduce(
         )
     locations.data_dirs(data_dir)  # a missing folder is one error here, not one per run
     folder = Path(records or f"results/{loaded.name}")
-    found = read_records(folder)
-    pending = pending_jobs(selected, found, retry)
     cluster.check(engine, request, {"jobs": jobs, "keep": keep})
-    if dry_run:
-        left = seconds_left(pending, found.values(), jobs or min(local.cores(), 8))
-        _print_plan(selected, pending, folder, left, as_json)
-        return
-    check_sources(pending, data_dir)
-    check_data(pending, found, data_dir)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(locked(folder, "records"))
+        if not dry_run:  # before the records are read, to which another command may add
+            stack.enter_context(locked(folder, "records"))
+        found = read_records(folder)
+        pending = pending_jobs(selected, found, retry)
+        if dry_run:
+            left = seconds_left(pending, found.values(), jobs or min(local.cores(), 8))
+            _print_plan(selected, pending, folder, left, as_json)
+            return
+        check_sources(pending, data_dir)
+        check_data(pending, found, data_dir)
         if engine == "ray" and pending:
             place, pending, data_dir = cluster.for_sweep(stack, request, pending, data_dir)
             where = f" on {place.nodes} {'node' if place.nodes == 1 else 'nodes'}"

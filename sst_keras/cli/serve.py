@@ -107,7 +107,7 @@ def serve(
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="on",
             limit_concurrency=limits.connections, timeout_graceful_shutdown=int(seconds) + 1,
-            http=partial(Connection, seconds=limits.seconds),
+            http=partial(Connection, seconds=limits.seconds), ws="none",
         )  # fmt: skip
         server = uvicorn.Server(config)
         end = server.handle_exit

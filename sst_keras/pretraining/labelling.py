@@ -264,7 +264,8 @@ def _saved(file: Path, shape: tuple[int, ...], made_from: str) -> np.ndarray | N
         arrays = files.read_arrays(file)
         found = arrays.get("probabilities", np.empty(0))
         is_whole = found.shape == shape and found.dtype == np.float32 and np.isfinite(found).all()
-        if is_whole and str(arrays.get("made_from")) == made_from:
+        # Earlier versions did not write what it was made from.
+        if is_whole and str(arrays.get("made_from", made_from)) == made_from:
             return found
     except InputError:
         pass

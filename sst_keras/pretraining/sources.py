@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 22  # characters of a block of lines, about
 _SHOWN = 3  # files that a note names
+_LABELS = re.compile(r"\s*(?:__label__\S+\s*)+(?:,\s)?")  # as fastText writes them before a text
 _RECORDS = 512  # of TensorFlow Datasets, read at a time
 # What TensorFlow raises of damaged files, unlike of a full memory.
 _READING = (
@@ -63,7 +65,7 @@ class TextFiles:
         digest = hashlib.sha256(json.dumps(settings).encode())
         for path in self.paths:
             digest.update(f"\n{path.name}\n{files.sha256(path)}".encode())
-            if patterns.ending(path) == ".txt" and not self._is_lines(path):
+            if self._is_lines(path) and is_labelled(path, self.data):
                 digest.update(b"\nlabelled")  # earlier versions read the labels as words
         return digest.hexdigest()
 
@@ -111,7 +113,9 @@ class TextFiles:
             encoding = find_encoding(path, self.data.encoding)
             if self.data.encoding == "auto" and not encoding.codec.startswith("utf"):
                 guessed.append(f"{path.name} ({encoding})")
-            yield from _blocks_of_lines(path, encoding)
+            has_labels = is_labelled(path, self.data)
+            for lines in _blocks_of_lines(path, encoding):
+                yield [_LABELS.sub("", line) for line in lines] if has_labels else lines
             return
         # Line breaks end sentences, so they must not become spaces here.
         table = open_table(path, replace(self.data, markup="keep"), with_label=False)
@@ -125,9 +129,7 @@ class TextFiles:
             getattr(self.data, name) != getattr(DataConfig(), name) for name in TEXT_READING[:4]
         ):
             return False
-        if patterns.ending(path) == ".txt":  # lines of text may look like a table
-            return not is_labelled(path, self.data)
-        return not is_table(path, self.data)
+        return patterns.ending(path) == ".txt" or not is_table(path, self.data)
 
 
 def _blocks_of_lines(path: Path, encoding: Encoding) -> Iterator[list[str]]:

@@ -90,10 +90,13 @@ def read_text_labels(
         rows.update(names)
         on_progress(done, texts.size)
     joined = read_labels({name: rows[name] for name in numbers})
-    codes = [joined.codes[name] for name in numbers]
-    order = [code for code in dict.fromkeys(codes) if code >= 0]  # -1 is a word for no label
-    found = [joined.classes[code] for code in order]
-    places = np.array([order.index(code) if code in order else -1 for code in codes], np.int32)
+    names: dict[int, str] = {}  # of classes, as they are first met; -1 is a word for no label
+    for name in numbers:
+        if (code := joined.codes[name]) >= 0:
+            has_several = joined.classes[code] in joined.joined
+            names.setdefault(code, joined.classes[code] if has_several else name)
+    found, ranks = list(names.values()), {code: rank for rank, code in enumerate(names)}
+    places = np.array([ranks.get(joined.codes[name], -1) for name in numbers], np.int32)
     of_sentences = places[np.concatenate([np.empty(0, np.int32), *labels])]
     has_label = of_sentences >= 0
     known = np.concatenate([np.empty(0, np.uint64), *keys])[has_label]

@@ -12,6 +12,8 @@ from sst_keras.experiments.report.page import Part, Picture
 from sst_keras.experiments.report.published import constant_classes, variants_nearness
 from sst_keras.settings import label
 
+_CUT = " The intervals of two seeds may be cut."
+
 
 def effects(runs: Runs) -> Iterator[Part]:
     """Yields what each setting does: table and figure."""
@@ -39,6 +41,7 @@ def effects(runs: Runs) -> Iterator[Part]:
     figure = figures.plot_rows(places, title, source, gaps, differences=True)
     alt = "Effect of each change of a setting on test accuracy, with 95 % intervals"
     yield Picture("effects", alt, figure)
+    yield _CUT.strip() if figures.is_cut(places) else ""
 
 
 def _cells(runs: Runs, effect: Effect) -> dict[str, str]:
@@ -137,9 +140,7 @@ def questions(runs: Runs) -> Iterator[Part]:
         title, alt = wording.title(runs, names), "Differences of the variants, with 95 % intervals"
         figure = figures.plot_rows(places, title, "", (), differences=True)
         yield Picture("variants", alt, figure)
-        is_cut = any(one and one.n == 2 for found in places.values() for one in found.values())
-        cut = " The intervals of two seeds may be cut." if is_cut else ""
-        yield f"The number of seeds is in brackets.{cut}"
+        yield f"The number of seeds is in brackets.{_CUT if figures.is_cut(places) else ''}"
     yield from details
 
 

@@ -71,9 +71,17 @@ def plot_rows(
     return figure
 
 
+def is_cut(found: Mapping[str, Found]) -> bool:
+    """Returns whether `plot_rows` may cut intervals of these differences."""
+    sizes = {one.n for of in found.values() for one in of.values() if one}
+    return 2 in sizes and max(sizes) > 2
+
+
 def _span(summaries: Sequence[Summary], published: Sequence[float]) -> tuple[float, float]:
     """Returns where an axis ends that shows all means, and the intervals of over two seeds."""
     ends = [0.0, *published, *(one.mean for one in summaries)]
+    if all(one.n <= 2 for one in summaries):
+        return -math.inf, math.inf
     ends += [end for one in summaries if one.n > 2 for end in one.interval]
     margin = 0.1 * (max(ends) - min(ends)) or math.inf
     return min(ends) - margin, max(ends) + margin
