@@ -94,7 +94,7 @@ def test_the_accuracy_of_bfloat16(benchmark, monkeypatch, tmp_path):
     monkeypatch.setattr(readme.records, "RESULTS", tmp_path)
     assert readme.bfloat16() == "Not measured yet."
     settings = {**Pipeline().settings(), "embedding.vectors": ("a", "b")}
-    head = {"settings": settings, "seconds": 1.0, "jobs": 1, "cores": 2}
+    head = {"settings": settings, "seconds": 1.0, "jobs": 1, "cores": 2, "epochs": 1}
     head |= {"ended": "2026-01-01T00:00:00+00:00", "class_names": ("a",)}
     for row, tests in {
         "lstm-attention-384": (0.40, 0.44),

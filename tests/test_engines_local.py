@@ -111,10 +111,13 @@ def test_closing_ends_the_processes(tmp_path):
 
 
 PARENT = """
+import signal
 import sys
 sys.path.insert(0, {folder!r})
 from test_engines_local import local, write_pid_and_sleep
 if __name__ == "__main__":
+    # A shell lets what it starts in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         list(local.run([{one!r}, {two!r}], write_pid_and_sleep, processes=2))
     except KeyboardInterrupt:

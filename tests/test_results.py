@@ -78,7 +78,10 @@ def test_every_record_is_complete_and_from_a_clean_checkout(records):
         assert record.dataset == "sst5" and record.seconds > 0 and len(record.class_names) == 5
         checks = record.settings["training.checks_per_epoch"]
         assert record.epochs == record.last.epoch == len(record.history["epoch"]) / checks
-        assert record.best.dev == pytest.approx(max(record.history["dev_accuracy"]))
+        # Vectors are rounded to 8 bits after training, and the model is scored again.
+        rounding = 0.002 if record.settings["embedding.quantized"] else 1e-6
+        best = max(record.history["dev_accuracy"])
+        assert record.best.dev == pytest.approx(best, abs=rounding)
         assert (record.checks is not None) == (record.key.variant == "quarters")
         for scores in (record.last, record.best):
             counts = scores.confusion_matrix
